@@ -1,0 +1,127 @@
+"""Checks of caller input, with messages that name the input, what was found and what to do."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+def check_shape(tensor: Tensor, name: str, pattern: str, hint: str = "") -> dict[str, int]:
+    """Bind the letters of a pattern such as "B H W 3" to the sizes of a tensor.
+
+    Raises:
+        TypeError: `tensor` is not a tensor.
+        ValueError: the sizes do not fit the pattern, or one of them is zero.
+    """
+    if not isinstance(tensor, Tensor):
+        raise TypeError(
+            f"{name}: expected a tensor, found {type(tensor).__name__}. {hint}".rstrip()
+        )
+    dims = pattern.split()
+    sizes: dict[str, int] = {}
+    fits = tensor.ndim == len(dims) and all(
+        size == (int(dim) if dim.isdigit() else sizes.setdefault(dim, size))
+        for dim, size in zip(dims, tensor.shape, strict=True)
+    )
+    found = list(tensor.shape)
+    if not fits:
+        raise ValueError(f"{name}: expected [{','.join(dims)}], found {found}. {hint}".rstrip())
+    if 0 in found:
+        raise ValueError(f"{name}: is empty, found {found}. {hint}".rstrip())
+    return sizes
+
+
+def check_image(image: Tensor, name: str = "image", pattern: str = "B H W 3") -> dict[str, int]:
+    """Check a picture: floating point, the wanted shape, every value finite.
+
+    Raises:
+        TypeError: not a floating-point tensor.
+        ValueError: another shape, empty, NaN or infinite values.
+    """
+    hint = "Pictures are floating-point sRGB with three channels last."
+    sizes = check_shape(image, name, pattern, hint)
+    if not image.is_floating_point():
+        raise TypeError(f"{name}: expected floating point, found {image.dtype}. {hint}")
+    if not torch.isfinite(image).all():
+        raise ValueError(f"{name}: holds NaN or infinite values. Repair the picture first.")
+    return sizes
+
+
+def check_depth(depth: Tensor, name: str = "depth", pattern: str = "B H W") -> dict[str, int]:
+    """Check a depth map: floating point, the wanted shape, every value positive or infinite.
+
+    Raises:
+        TypeError: not a floating-point tensor.
+        ValueError: another shape, empty, NaN, zero or negative values.
+    """
+    hint = "Depth is metres without a channel axis; infinity is allowed for the sky."
+    sizes = check_shape(depth, name, pattern, hint)
+    if not depth.is_floating_point():
+        raise TypeError(f"{name}: expected floating point, found {depth.dtype}. {hint}")
+    if torch.isnan(depth).any():
+        raise ValueError(f"{name}: holds NaN in {int(torch.isnan(depth).sum())} pixels. {hint}")
+    if (depth <= 0).any():
+        raise ValueError(
+            f"{name}: must be positive, found {float(depth.min()):g} m as the smallest. {hint}"
+        )
+    return sizes
+
+
+def check_number(
+    value: float,
+    name: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: float | None = None,
+    hint: str = "",
+) -> float:
+    """Return `value` as a float after checking it is finite, within [low, high] and > above.
+
+    Raises:
+        ValueError: not a finite number, or outside the range.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: cannot read {value!r} as a number. {hint}".rstrip()) from None
+    if not math.isfinite(number):
+        raise ValueError(f"{name}: expected a finite number, found {number}. {hint}".rstrip())
+    if above is not None and number <= above:
+        raise ValueError(f"{name}: must be above {above:g}, found {number:g}. {hint}".rstrip())
+    if not low <= number <= high:
+        wanted = f"{low:g} to {high:g}" if math.isfinite(high) else f"at least {low:g}"
+        raise ValueError(f"{name}: expected {wanted}, found {number:g}. {hint}".rstrip())
+    return number
+
+
+def check_strengths(strengths: Iterable[float], name: str = "strengths") -> tuple[float, ...]:
+    """Return bokeh strengths as floats, px·m, each finite and above zero.
+
+    Raises:
+        ValueError: no strength at all, or one that is not a positive finite number.
+    """
+    hint = 'Write bokeh strengths such as "10, 20, 30".'
+    values = tuple(check_number(value, name, above=0.0, hint=hint) for value in strengths)
+    if not values:
+        raise ValueError(f"{name}: is empty. {hint}")
+    return values
+
+
+def parse_strengths(text: str, name: str = "strengths") -> tuple[float, ...]:
+    """Read bokeh strengths, px·m, from text such as "10, 20, 30"; commas or spaces separate.
+
+    Raises:
+        ValueError: empty text, or a part that is not a positive finite number.
+    """
+    hint = 'Write bokeh strengths such as "10, 20, 30".'
+    numbers = []
+    for part in text.replace(",", " ").replace(";", " ").split():
+        try:
+            numbers.append(float(part))
+        except ValueError:
+            raise ValueError(
+                f'{name}: cannot read {part!r} in "{text}" as a number. {hint}'
+            ) from None
+    return check_strengths(numbers, name)
