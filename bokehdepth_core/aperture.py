@@ -31,3 +31,7 @@ class Aperture:
             )
         check_number(self.rotation, "aperture_rotation")
         check_number(self.anamorphic, "anamorphic", 0.25, 4.0)
+
+
+DISC = Aperture()
+"""The plain round opening."""

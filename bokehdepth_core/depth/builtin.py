@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..aperture import Aperture
+from ..aperture import DISC, Aperture
 from ..checks import check_image, check_shape
 from ..datatypes import BokehStack, DepthMap
 from ..hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
@@ -21,7 +21,7 @@ class SweepEstimator:
         device: where the sweep runs.
     """
 
-    device: torch.device = torch.device("cpu")
+    device: torch.device
 
     def estimate(
         self,
@@ -32,7 +32,7 @@ class SweepEstimator:
         *,
         focus: str = "nearest",
         focus_depth: float | None = None,
-        aperture: Aperture = Aperture(),
+        aperture: Aperture = DISC,
         on_progress: OnProgress = ignore_progress,
         check_cancelled: CheckCancelled = never_cancelled,
     ) -> DepthMap:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..aperture import Aperture
+from ..aperture import DISC, Aperture
 from ..checks import check_image, check_strengths
 from ..datatypes import BokehStack, DepthMap
 from ..hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
@@ -22,7 +22,7 @@ class RenderedStackGenerator:
         device: where the frames are rendered.
     """
 
-    device: torch.device = torch.device("cpu")
+    device: torch.device
 
     def generate(
         self,
@@ -32,7 +32,7 @@ class RenderedStackGenerator:
         depth: DepthMap | None = None,
         focus_depth: float | None = None,
         focus_point: tuple[float, float] | None = None,
-        aperture: Aperture = Aperture(),
+        aperture: Aperture = DISC,
         quality: str = "default",
         on_progress: OnProgress = ignore_progress,
         check_cancelled: CheckCancelled = never_cancelled,
