@@ -1,6 +1,7 @@
 """BokehDepth: bokeh stacks, metric depth from defocus, and lens-true bokeh. No ComfyUI needed."""
 
 from .aperture import Aperture
+from .calibration import StackCalibration, calibrate_stack
 from .checks import parse_strengths
 from .datatypes import BokehStack, DepthMap
 from .optics import (
@@ -10,15 +11,20 @@ from .optics import (
     f_number_from_bokeh_strength,
     focus_depth_at,
 )
+from .sweep import disparity_offset, sweep_depth
 
 __all__ = [
     "Aperture",
     "BokehStack",
     "DepthMap",
+    "StackCalibration",
     "bokeh_strength_from_lens",
+    "calibrate_stack",
     "coc_radius",
     "defocus",
+    "disparity_offset",
     "f_number_from_bokeh_strength",
     "focus_depth_at",
     "parse_strengths",
+    "sweep_depth",
 ]
