@@ -1,0 +1,197 @@
+"""The bokeh adapter on ComfyUI's own FLUX.1-Kontext, put on for the length of each model call.
+
+The adapter changes a FLUX attention layer in two places (arXiv 2512.12425, stage 1):
+
+* queries and keys of the image stream gain a low-rank update of themselves, s·BA(Wx + b);
+* every token gains the vector v(K) before the output projection.
+
+Both are done by torch hooks on the projections, from a `DIFFUSION_MODEL` wrapper that puts them on
+before the call and takes them off after it, whatever happens. No weight is read or written, so the
+adapter works the same on streamed, quantised and compiled weights and beside LoRAs, and the MODEL
+that came in stays as it was.
+"""
+
+from dataclasses import dataclass
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.ops
+import torch
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor, nn
+
+KEY = "bokehdepth"
+_KIND = WrappersMP.DIFFUSION_MODEL
+
+
+class QueryKeyUpdate(nn.Module):
+    """The low-rank update of one layer's query and key, both in one batched product.
+
+    The weights sit in `manual_cast` layers, so ComfyUI can leave them off the device and stream them.
+    """
+
+    def __init__(self, down: Tensor, up: Tensor):
+        """Take the stacked pairs.
+
+        Args:
+            down: [2,r,H], A of query and key.
+            up: [2,H,r], s·B of query and key.
+        """
+        super().__init__()
+        self.hidden, self.rank = down.shape[2], down.shape[1]
+        self.down, self.up = _layer(down.flatten(0, 1)), _layer(up.flatten(0, 1))
+
+    def add_to(self, projected: Tensor) -> Tensor:
+        """Add the update to the first 2H columns of a fresh [B,T,≥2H] projection, in place."""
+        pair = projected.flatten(0, 1)[:, : 2 * self.hidden]
+        pair = pair.unflatten(1, (2, self.hidden)).transpose(0, 1)  # [2,B·T,H], a view
+        down = _cast(self.down, projected).view(2, self.rank, self.hidden)
+        up = _cast(self.up, projected).view(2, self.hidden, self.rank)
+        pair.baddbmm_(pair @ down.transpose(1, 2), up.transpose(1, 2))
+        return projected
+
+
+def _layer(weight: Tensor) -> nn.Module:
+    rows, columns = weight.shape
+    layer = comfy.ops.manual_cast.Linear(columns, rows, bias=False, device="meta")
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    return layer
+
+
+def _cast(layer: nn.Module, like: Tensor) -> Tensor:
+    return comfy.ops.cast_bias_weight(layer, like)[0]
+
+
+class QueryKeyUpdates(nn.Module):
+    """The updates of all adapted layers, by layer number: doubles first, then singles."""
+
+    def __init__(self, updates: dict[int, QueryKeyUpdate]):
+        super().__init__()
+        self.layers = nn.ModuleDict({str(index): update for index, update in updates.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """One hooked projection of ComfyUI's FLUX.
+
+    Attributes:
+        name: path inside the diffusion model, for messages.
+        module: the linear layer.
+        layer: number of the attention layer: doubles first, then singles.
+        makes_queries: True where the output holds queries and keys, False for an output projection.
+    """
+
+    name: str
+    module: nn.Module
+    layer: int
+    makes_queries: bool
+
+
+def projections(flux: nn.Module) -> list[Projection]:
+    """Return the projections that the adapter acts on, in the order of the layers."""
+    found = []
+    for index, block in enumerate(flux.double_blocks):
+        name = f"double_blocks.{index}"
+        found += [
+            Projection(f"{name}.img_attn.qkv", block.img_attn.qkv, index, True),
+            Projection(f"{name}.img_attn.proj", block.img_attn.proj, index, False),
+            Projection(f"{name}.txt_attn.proj", block.txt_attn.proj, index, False),
+        ]
+    first = len(flux.double_blocks)
+    for index, block in enumerate(flux.single_blocks):
+        name = f"single_blocks.{index}"
+        found += [
+            Projection(f"{name}.linear1", block.linear1, first + index, True),
+            Projection(f"{name}.linear2", block.linear2, first + index, False),
+        ]
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class AdapterWrapper:
+    """Runs a FLUX call with the adapter on; one strength, or one for each sample of the batch.
+
+    Attributes:
+        updates: low-rank updates of queries and keys; ComfyUI loads and moves them.
+        vectors: [n,layers,H], float32: bokeh_scale · v_i(K) for each of n strengths.
+    """
+
+    updates: QueryKeyUpdates
+    vectors: Tensor
+
+    def __call__(self, executor, x, *args, **kwargs):
+        """Run the wrapped call; the hooks are gone when it returns or raises."""
+        flux = executor.class_obj
+        handles, fired = [], set()
+        wanted = projections(flux)
+        vectors = self._vectors_for(x)
+        try:
+            for projection in wanted:
+                handles.append(self._hook(projection, vectors, fired))
+            out = executor(x, *args, **kwargs)
+        finally:
+            for handle in handles:
+                handle.remove()
+        if not torch.compiler.is_compiling():
+            _check_all_fired(wanted, fired)
+        return out
+
+    def _vectors_for(self, x: Tensor) -> Tensor:
+        strengths = len(self.vectors)
+        # Positive and negative conditioning share a batch: the strengths repeat, in order.
+        repeats, rest = divmod(x.shape[0], strengths)
+        if rest:
+            raise ValueError(
+                f"strengths: {strengths} for a batch of {x.shape[0]} samples. Use a batch that "
+                "holds every strength once."
+            )
+        return self.vectors.to(x).repeat(repeats, 1, 1)
+
+    def _hook(self, projection: Projection, vectors: Tensor, fired: set[str]):
+        vector = vectors[:, projection.layer, None]  # [B,1,H]
+        if not projection.makes_queries:
+
+            def add_vector(module, args):
+                fired.add(projection.name)
+                args[0][..., : vector.shape[2]] += vector.to(args[0])
+
+            return projection.module.register_forward_pre_hook(add_vector)
+        update = self.updates.layers[str(projection.layer)]
+
+        def add_update(module, args, out):
+            fired.add(projection.name)
+            return update.add_to(out)
+
+        return projection.module.register_forward_hook(add_update)
+
+
+def _check_all_fired(wanted: list[Projection], fired: set[str]) -> None:
+    silent = [projection.name for projection in wanted if projection.name not in fired]
+    if silent:
+        raise RuntimeError(
+            f"model: the bokeh adapter had no effect on {len(silent)} of {len(wanted)} layers, "
+            f"first {silent[0]}. Another node replaced these blocks; take it out of the graph."
+        )
+
+
+def model_patcher(module: nn.Module):
+    """Return the module in ComfyUI's memory management, to be loaded when a sampler needs it."""
+    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    return patcher(
+        module, load_device=mm.get_torch_device(), offload_device=mm.unet_offload_device()
+    )
+
+
+def attach(model, updates, vectors: Tensor):
+    """Return a copy of MODEL that runs with the adapter; an earlier adapter on it is replaced.
+
+    Args:
+        model: ComfyUI's MODEL; left as it is.
+        updates: `model_patcher` of the `QueryKeyUpdates`.
+        vectors: [n,layers,H], as in `AdapterWrapper`.
+    """
+    patched = model.clone()
+    patched.remove_wrappers_with_key(_KIND, KEY)
+    patched.add_wrapper_with_key(_KIND, KEY, AdapterWrapper(updates.model, vectors))
+    patched.set_additional_models(KEY, [updates])
+    return patched
