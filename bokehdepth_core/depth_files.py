@@ -18,7 +18,7 @@ from .files import open_image, quantize, read_image
 PNG_TOP = 65535  # largest value of 16 bits
 PNG_WORST_ERROR = 0.01  # share of the nearest depth that half a step of a 16-bit PNG may be
 
-_HINT = "Use .exr, .png, .npz or .ply."
+DEPTH_SUFFIXES = (".exr", ".png", ".npz", ".ply")
 
 
 def write_depth(path: str | Path, depth: DepthMap, image: Tensor | None = None) -> None:
@@ -52,7 +52,9 @@ def write_depth(path: str | Path, depth: DepthMap, image: Tensor | None = None) 
         return
     writer = _WRITERS.get(target.suffix.lower())
     if writer is None:
-        raise ValueError(f"{target.name}: unknown kind of depth file. {_HINT}")
+        raise ValueError(
+            f"{target.name}: unknown kind of depth file. Use {', '.join(DEPTH_SUFFIXES)}."
+        )
     writer(target, depth)
 
 

@@ -1,0 +1,399 @@
+"""The command line: parse, call the core, write files. Bad input gives one line and exit code 2."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from .aperture import Aperture
+from .atomic import whole_file
+from .calibration import calibrate_stack
+from .camera import (
+    focal_length_px_from_35mm,
+    intrinsics_from_focal_length,
+    read_photo_lens,
+)
+from .checks import check_number, parse_strengths
+from .datatypes import BokehStack, DepthMap
+from .demo import run_demo
+from .depth import BUILT_IN, load_depth_estimator
+from .depth_files import DEPTH_SUFFIXES, read_depth, write_depth
+from .files import read_image, write_image
+from .generator import load_bokeh_generator
+from .hooks import OnProgress
+from .optics import bokeh_strength_from_lens, focus_depth_at
+from .render import render_bokeh
+from .weights import PUBLISHED, local_path, other_files, weights_folder
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # as a shell reports a program ended by ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 2 for bad input, 130 when interrupted."""
+    try:
+        options = _parser().parse_args(arguments)
+        options.run(options)
+    except (ValueError, TypeError, OSError) as error:
+        line = " ".join(str(error).split())
+        print(f"bokehdepth: {line}", file=sys.stderr)
+        return BAD_INPUT
+    except ModuleNotFoundError as error:
+        print(
+            f"bokehdepth: the package {error.name!r} is missing. "
+            'Install with: python -m pip install -e ".[standalone]"',
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("bokehdepth: interrupted, nothing half-written is left", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+def _demo(options: argparse.Namespace) -> None:
+    with _progress("demo") as on_progress:
+        lines = run_demo(options.output, on_progress=on_progress)
+    print("\n".join(lines))
+
+
+def _depth(options: argparse.Namespace) -> None:
+    _check_target(options.output, DEPTH_SUFFIXES)
+    strengths = parse_strengths(options.strengths)
+    image = read_image(options.image)
+    stack = BokehStack(image, _read_frames(options.stack, image), strengths)
+    intrinsics = _intrinsics(options, image)
+    if options.output.suffix.lower() == ".ply" and (
+        intrinsics is None or options.focus_distance is None
+    ):
+        raise ValueError(
+            "output: a point cloud needs metres and the view of the lens. "
+            "Give --focus-distance, and --focal-length-px or --focal-length-35mm."
+        )
+    estimator = load_depth_estimator(options.model, device=options.device)
+    with _progress("depth") as on_progress:
+        depth = estimator.estimate(
+            image[None],
+            stack,
+            intrinsics,
+            focus=options.focus,
+            focus_depth=options.focus_distance,
+            aperture=_aperture(options),
+            on_progress=on_progress,
+        )
+    write_depth(options.output, depth, image)
+    print(f"{options.output}: {_depth_summary(depth)}")
+    if options.calibration:
+        with _progress("calibration") as on_progress:
+            report = calibrate_stack(stack, aperture=_aperture(options), on_progress=on_progress)
+        print(report.summary)
+
+
+def _render(options: argparse.Namespace) -> None:
+    _check_target(options.output)
+    image = read_image(options.image)[None]
+    depth = read_depth(options.depth, options.depth_scale)
+    _check_same_size(options.depth, depth.depth, image)
+    focus_depth = _focus_depth(options, depth)
+    strength = options.strength
+    if strength is None:
+        strength = _lens_strength(options, depth, float(focus_depth), image)
+    with _progress("render") as on_progress:
+        blurred = render_bokeh(
+            image.to(options.device),
+            depth.depth.to(options.device),
+            strength,
+            focus_depth,
+            aperture=_aperture(options),
+            highlight_boost=options.highlight_boost,
+            quality=options.quality,
+            on_progress=on_progress,
+        )
+    write_image(options.output, blurred, options.bits)
+    unit = " m" if depth.metric else " (unit-free)"
+    print(f"{options.output}: strength {strength:g}, focus at {float(focus_depth):.3g}{unit}")
+
+
+def _stack(options: argparse.Namespace) -> None:
+    strengths = parse_strengths(options.strengths)
+    image = read_image(options.image)
+    depth = read_depth(options.depth, options.depth_scale)
+    _check_same_size(options.depth, depth.depth, image[None])
+    point = options.focus_point
+    if options.focus_distance is not None:
+        _need_metres(depth)
+    generator = load_bokeh_generator(BUILT_IN, device=options.device)
+    with _progress("stack") as on_progress:
+        stack = generator.generate(
+            image,
+            strengths,
+            depth=depth,
+            focus_depth=options.focus_distance,
+            focus_point=point,
+            aperture=_aperture(options),
+            quality=options.quality,
+            on_progress=on_progress,
+        )
+    _write_stack(options, stack)
+
+
+def _write_stack(options: argparse.Namespace, stack: BokehStack) -> None:
+    folder = options.output
+    folder.mkdir(parents=True, exist_ok=True)
+    write_image(folder / "reference.png", stack.reference, options.bits)
+    entries = []
+    for index, (frame, strength) in enumerate(zip(stack.frames, stack.strengths, strict=True), 1):
+        name = f"frame_{index:02d}_k{strength:g}.png"
+        write_image(folder / name, frame, options.bits)
+        entries.append({"file": name, "strength": strength})
+    record = {
+        "reference": "reference.png",
+        "frames": entries,
+        "image": options.image.name,
+        "depth": options.depth.name,
+        "aperture": vars(_aperture(options)),
+        "settings": dict(stack.settings),
+    }
+    with whole_file(folder / "stack.json") as part:
+        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(f"{folder}: {len(entries)} frames, reference.png and stack.json")
+
+
+def _weights_list(options: argparse.Namespace) -> None:
+    folder = options.folder or weights_folder()
+    rows = [("file", "use", "from", "terms", "here")]
+    for file in PUBLISHED:
+        source = f"{file.repository}{' (gated)' if file.gated else ''}"
+        here = "yes" if local_path(file, folder) else "no"
+        rows.append((file.name, file.role, source, file.terms, here))
+    for path in other_files(folder):
+        rows.append((path.name, "own file", "", "", "yes"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+    print(f"\nFolder: {folder}")
+
+
+# --- from options to values ----------------------------------------------------------------------
+
+
+def _read_frames(paths: Sequence[Path], reference: Tensor) -> Tensor:
+    frames = [read_image(path) for path in paths]
+    for path, frame in zip(paths, frames, strict=True):
+        if frame.shape != reference.shape:
+            raise ValueError(
+                f"{path.name}: {frame.shape[0]}x{frame.shape[1]}, the image is "
+                f"{reference.shape[0]}x{reference.shape[1]}. Give pictures of one size."
+            )
+    return torch.stack(frames)
+
+
+def _check_same_size(path: Path, depth: Tensor, image: Tensor) -> None:
+    if depth.shape[1:] != image.shape[1:3]:
+        raise ValueError(
+            f"{path.name}: depth of {depth.shape[1]}x{depth.shape[2]} for an image of "
+            f"{image.shape[1]}x{image.shape[2]}. Make the depth from the same image."
+        )
+
+
+def _check_target(path: Path, suffixes: Sequence[str] = ()) -> None:
+    """Refuse an unusable output before the work, not after it."""
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ValueError(f"{path.name}: unknown kind of depth file. Use {', '.join(suffixes)}.")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: folder {path.parent} does not exist. Create it first.")
+
+
+def _intrinsics(options: argparse.Namespace, image: Tensor) -> Tensor | None:
+    height, width = image.shape[:2]
+    focal_px = options.focal_length_px
+    if focal_px is None:
+        focal_35 = options.focal_length_35mm or read_photo_lens(options.image).focal_length_35mm
+        if focal_35 is None:
+            return None
+        focal_px = focal_length_px_from_35mm(focal_35, width, height)
+    return intrinsics_from_focal_length(focal_px, width, height)
+
+
+def _need_metres(depth: DepthMap) -> None:
+    if not depth.metric:
+        raise ValueError(
+            "focus_distance: the depth holds no metres, only normalised disparity. "
+            "Give --focus-point instead."
+        )
+
+
+def _focus_depth(options: argparse.Namespace, depth: DepthMap) -> Tensor:
+    if options.focus_distance is not None:
+        _need_metres(depth)
+        return torch.tensor([check_number(options.focus_distance, "focus_distance", above=0)])
+    return focus_depth_at(depth.depth, *(options.focus_point or (0.5, 0.5)))
+
+
+def _lens_strength(
+    options: argparse.Namespace, depth: DepthMap, focus_depth: float, image: Tensor
+) -> float:
+    """Return K from the lens options, with the photo's EXIF for what they leave out."""
+    if not depth.metric:
+        raise ValueError(
+            "f_number: a lens needs depth in metres and this one is normalised disparity. "
+            "Give --strength instead."
+        )
+    lens = read_photo_lens(options.image)
+    values = {
+        "f_number": options.f_number or lens.f_number,
+        "focal_length_mm": options.focal_length_mm or lens.focal_length_mm,
+        "focal_length_35mm": options.focal_length_35mm or lens.focal_length_35mm,
+    }
+    missing = [name for name, value in values.items() if value is None]
+    if missing:
+        flags = ", ".join("--" + name.replace("_", "-") for name in missing)
+        raise ValueError(
+            "strength: not given, and the photo's EXIF lacks the lens. "
+            f"Give --strength, or {flags}."
+        )
+    height, width = image.shape[1:3]
+    return bokeh_strength_from_lens(
+        **values, focus_distance_m=focus_depth, width=width, height=height
+    )
+
+
+def _aperture(options: argparse.Namespace) -> Aperture:
+    return Aperture(options.blades, options.rotation, options.anamorphic)
+
+
+def _depth_summary(depth: DepthMap) -> str:
+    finite = depth.depth[torch.isfinite(depth.depth)]
+    if not depth.metric:
+        return "normalised disparity (give --focus-distance for metres)"
+    if finite.numel() == 0:
+        return "nothing but sky"
+    return f"{float(finite.min()):.3g} to {float(finite.max()):.3g} m"
+
+
+# --- the terminal --------------------------------------------------------------------------------
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[OnProgress]:
+    from tqdm import tqdm
+
+    # disable=None: no bar where the output is not a terminal.
+    with tqdm(
+        desc=label,
+        leave=False,
+        disable=None,
+        bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed}",
+    ) as bar:
+
+        def on_progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.n = done
+            bar.refresh()
+
+        yield on_progress
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
+def _point(text: str) -> tuple[float, float]:
+    parts = text.split(",")
+    try:
+        x, y = (float(part) for part in parts)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"cannot read {text!r} as a point; write shares such as 0.5,0.3"
+        ) from None
+    return x, y
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="bokehdepth", description=__doc__.partition(":")[0] if __doc__ else None)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    demo = commands.add_parser(
+        "demo", help="whole pipeline on a bundled scene; nothing to download"
+    )
+    demo.add_argument("--output", type=Path, default=Path("bokehdepth_demo"), metavar="DIR")
+    demo.set_defaults(run=_demo)
+    _add_depth(commands.add_parser("depth", help="depth from a photo and its aperture stack"))
+    _add_render(commands.add_parser("render", help="blur a photo by its depth through a lens"))
+    _add_stack(commands.add_parser("stack", help="render an aperture stack from photo and depth"))
+    weights = commands.add_parser("weights", help="published weight files")
+    actions = weights.add_subparsers(required=True, metavar="action")
+    listing = actions.add_parser("list", help="their names, terms, and which are here")
+    listing.add_argument("--folder", type=Path, help="where weight files lie")
+    listing.set_defaults(run=_weights_list)
+    return parser
+
+
+def _add_depth(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("image", type=Path, help="the sharp photo")
+    add("--stack", type=Path, nargs="+", required=True, metavar="FRAME", help="blurred frames")
+    add("--strengths", required=True, help='bokeh strength of each frame, px·m, as "10, 20, 30"')
+    add("--focus", choices=("nearest", "farthest"), default="nearest", help="what is sharp in them")
+    add("--focus-distance", type=float, metavar="M", help="its distance, m; without it no metres")
+    add("--focal-length-px", type=float, metavar="PX", help="kept with the depth; else from EXIF")
+    add("--focal-length-35mm", type=float, metavar="MM", help="the same as 35 mm equivalent")
+    add("--calibration", action="store_true", help="also tell how well the frames fit a lens")
+    add("--model", default=BUILT_IN, help="depth estimator (built-in: the sweep, no weights)")
+    add("-o", "--output", type=Path, required=True, help=".exr, .png (16 bit), .npz or .ply")
+    _add_lens_shape(parser)
+    parser.set_defaults(run=_depth)
+
+
+def _add_render(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("image", type=Path, help="the photo")
+    add("depth", type=Path, help=".exr, .npz, or a picture: near is white")
+    strength = parser.add_mutually_exclusive_group()
+    strength.add_argument("--strength", type=float, metavar="K", help="bokeh strength, px·m")
+    strength.add_argument("--f-number", type=float, metavar="N", help="of a lens; else from EXIF")
+    add("--focal-length-mm", type=float, metavar="MM", help="of the lens; else from EXIF")
+    add("--focal-length-35mm", type=float, metavar="MM", help="35 mm equivalent; else from EXIF")
+    add("--highlight-boost", type=float, default=0.0, help="re-expand clipped highlights")
+    add("-o", "--output", type=Path, required=True, help="picture to write")
+    _add_focus(parser)
+    _add_lens_shape(parser)
+    parser.set_defaults(run=_render)
+
+
+def _add_stack(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("image", type=Path, help="the sharp photo")
+    add("--depth", type=Path, required=True, help=".exr, .npz, or a picture: near is white")
+    add("--strengths", required=True, help='bokeh strengths, px·m, as "10, 20, 30"')
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    _add_focus(parser)
+    _add_lens_shape(parser)
+    parser.set_defaults(run=_stack)
+
+
+def _add_focus(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--focus-point", type=_point, metavar="X,Y", help="shares of width and height, 0…1")
+    add("--focus-distance", type=float, metavar="M", help="m; instead of a point")
+    add("--depth-scale", type=float, metavar="M", help="metres for one step of a 16-bit PNG depth")
+    add("--quality", default="default", help="of the renderer")
+    add("--bits", type=int, choices=(8, 16), default=8, help="for each channel of a PNG")
+
+
+def _add_lens_shape(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--blades", type=int, default=0, help="corners of the opening, 3…11; 0 is a disc")
+    add("--rotation", type=float, default=0.0, metavar="DEG", help="of the opening, degrees")
+    add("--anamorphic", type=float, default=1.0, help="spot width over height, 0.25…4")
+    add("--device", default="cpu", help="cpu, cuda or mps")
