@@ -4,13 +4,25 @@ The photo goes in as a Kontext reference latent, every strength starts from the 
 own prompt and its own strength vector, and all of them share one batch where memory allows.
 """
 
+import logging
 import math
+from dataclasses import dataclass
 
+import comfy.model_management as mm
+import comfy.sample
+import comfy.samplers
+import comfy.utils
+import latent_preview
+import node_helpers
 import torch
 from torch import Tensor
 
+from . import kontext
+
 BASE_SHIFT, MAX_SHIFT = 0.5, 1.15  # FLUX.1's schedule: shift at 256 and at 4096 image tokens
 BASE_TOKENS, MAX_TOKENS = 256, 4096
+PROMPT_TOKENS = 512  # the published pipeline pads the T5 prompt to this; ComfyUI's default is 256
+_LOG = logging.getLogger(__name__)
 
 
 def flux_sigmas(steps: int, tokens: int) -> Tensor:
@@ -31,3 +43,113 @@ def flux_sigmas(steps: int, tokens: int) -> Tensor:
     uniform = torch.linspace(1.0, 1.0 / steps, steps, dtype=torch.float64)
     shifted = shift / (shift + 1 / uniform - 1)
     return torch.cat([shifted, shifted.new_zeros(1)]).float()
+
+
+def encode_prompt(clip, prompt: str, guidance: float, reference: Tensor) -> list:
+    """Return a conditioning: the prompt, FLUX's guidance and the photo as reference latent."""
+    tokens = clip.tokenize(prompt, tokenizer_options={"t5xxl_min_length": PROMPT_TOKENS})
+    conditioning = clip.encode_from_tokens_scheduled(tokens)
+    return node_helpers.conditioning_set_values(
+        conditioning, {"guidance": guidance, "reference_latents": [reference]}
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SampleRun:
+    """What all strengths of one photo share while they are sampled.
+
+    Attributes:
+        model: ComfyUI's MODEL, without the adapter.
+        updates: patcher of the adapter's `QueryKeyUpdates`.
+        reference: [1,C,h,w], the photo's latent.
+        steps: number of sampling steps.
+        seed: of the noise, which is the same for every strength.
+    """
+
+    model: object
+    updates: object
+    reference: Tensor
+    steps: int
+    seed: int
+
+    def sample(self, vectors: Tensor, conditionings: list) -> Tensor:
+        """Return the latents of all strengths, in one batch or, where memory is short, in turn.
+
+        Args:
+            vectors: [n,layers,H], one set for each strength.
+            conditionings: n conditionings of `encode_prompt`.
+
+        Returns:
+            [n,C,h,w].
+        """
+        merged = merge_conditionings(conditionings)
+        if merged is not None:
+            latents = self._sample_unless_out_of_memory(vectors, merged)
+            if latents is not None:
+                return latents
+            _LOG.info("%d strengths do not fit into memory at once; in turn now.", len(vectors))
+            mm.soft_empty_cache()
+        return torch.cat(
+            [
+                self._sample(vectors[i : i + 1], conditioning, done=i, runs=len(vectors))
+                for i, conditioning in enumerate(conditionings)
+            ]
+        )
+
+    def _sample_unless_out_of_memory(self, vectors: Tensor, conditioning: list) -> Tensor | None:
+        try:
+            return self._sample(vectors, conditioning)
+        except RuntimeError as error:
+            if len(vectors) == 1 or not _is_out_of_memory(error):
+                raise
+        return None  # outside the handler, which would keep the failed call's tensors alive
+
+    def _sample(self, vectors: Tensor, conditioning: list, done: int = 0, runs: int = 1) -> Tensor:
+        model = kontext.attach(self.model, self.updates, vectors)
+        latent = torch.zeros_like(self.reference)
+        noise = comfy.sample.prepare_noise(latent, self.seed)
+        copies = (len(vectors), 1, 1, 1)
+        tokens = latent.shape[-2] * latent.shape[-1] // 4
+        return comfy.sample.sample_custom(
+            model,
+            noise.repeat(copies),
+            1.0,
+            comfy.samplers.sampler_object("euler"),
+            flux_sigmas(self.steps, tokens),
+            conditioning,
+            conditioning,
+            latent.repeat(copies),
+            callback=self._callback(model, done, runs),
+            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+            seed=self.seed,
+        )
+
+    def _callback(self, model, done: int, runs: int):
+        show = latent_preview.prepare_callback(model, self.steps * runs)
+
+        def after_step(step, denoised, x, total):
+            mm.throw_exception_if_processing_interrupted()
+            show(step + done * self.steps, denoised, x, self.steps * runs)
+
+        return after_step
+
+
+def merge_conditionings(conditionings: list) -> list | None:
+    """Return one conditioning that holds all of them as a batch, or None where they do not fit."""
+    if any(len(conditioning) != 1 for conditioning in conditionings):
+        return None  # a text encoder with a schedule of its own
+    tokens, settings = zip(*(conditioning[0] for conditioning in conditionings), strict=True)
+    if len({item.shape for item in tokens}) != 1:
+        return None
+    merged = dict(settings[0])
+    for name, value in settings[0].items():
+        if isinstance(value, Tensor):
+            merged[name] = torch.cat([item[name] for item in settings])
+    return [[torch.cat(tokens), merged]]
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    is_oom = getattr(mm, "is_oom", None)  # newer versions know more kinds
+    if isinstance(error, torch.cuda.OutOfMemoryError) or (is_oom and is_oom(error)):
+        return True
+    return "out of memory" in str(error)
