@@ -27,7 +27,7 @@ _KIND = WrappersMP.DIFFUSION_MODEL
 class QueryKeyUpdate(nn.Module):
     """The low-rank update of one layer's query and key, both in one batched product.
 
-    The weights sit in `manual_cast` layers, so ComfyUI can leave them off the device and stream them.
+    The weights sit in `manual_cast` layers, so ComfyUI can stream them when memory is short.
     """
 
     def __init__(self, down: Tensor, up: Tensor):

@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from safetensors.torch import save_file
@@ -47,7 +48,7 @@ def use_comfyui():
         import comfy.options
 
         comfy.options.enable_args_parsing()
-        import comfy.cli_args  # noqa: F401
+        import comfy.cli_args
 
         sys.argv = arguments
 
@@ -111,11 +112,11 @@ def text_encoder(seed=1):
     import comfy.sd
     from comfy.text_encoders import flux
 
-    class Target:
-        params = {"dtype_t5": torch.float32}
-        clip = flux.FluxClipModel
-        tokenizer = flux.FluxTokenizer
-
+    target = SimpleNamespace(
+        params={"dtype_t5": torch.float32},
+        clip=flux.FluxClipModel,
+        tokenizer=flux.FluxTokenizer,
+    )
     options = {
         "dtype": torch.float32,
         "clip_l_model_config": {
@@ -132,7 +133,7 @@ def text_encoder(seed=1):
             "num_layers": 2,
         },
     }
-    clip = comfy.sd.CLIP(Target, model_options=options)
+    clip = comfy.sd.CLIP(target, model_options=options)
     randomize(clip.cond_stage_model, seed)
     return clip
 
@@ -165,7 +166,11 @@ def image_autoencoder(seed=2):
 def save_flux(folder):
     """Write the transformer as fp32, bf16, fp8 and fp8-scaled files; returns their paths."""
     folder = Path(folder)
-    state = {k: v.contiguous() for k, v in flux_model().diffusion_model.state_dict().items()}
+    # Files call the norm gains "scale"; newer versions hold them as "weight".
+    state = {
+        name.replace("_norm.weight", "_norm.scale"): value.contiguous()
+        for name, value in flux_model().diffusion_model.state_dict().items()
+    }
     wanted = {
         "tiny_flux_fp32": state,
         "tiny_flux_bf16": {k: v.to(torch.bfloat16) for k, v in state.items()},
