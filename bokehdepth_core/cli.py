@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -20,17 +19,24 @@ from .camera import (
     read_photo_lens,
 )
 from .checks import check_number, parse_strengths
+from .cli_options import (
+    OneLineParser,
+    add_depth_options,
+    add_render_options,
+    add_stack_options,
+)
 from .datatypes import BokehStack, DepthMap
 from .demo import run_demo
 from .depth import BUILT_IN, load_depth_estimator
-from .depth_files import DEPTH_SUFFIXES, read_depth, write_depth
-from .files import read_image, write_image
+from .depth_files import check_depth_name, read_depth, write_depth
+from .files import check_picture_name, read_image, write_image
 from .generator import load_bokeh_generator
 from .hooks import OnProgress
 from .optics import bokeh_strength_from_lens, focus_depth_at
 from .render import render_bokeh
 from .weights import PUBLISHED, local_path, other_files, weights_folder
 
+FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130  # as a shell reports a program ended by ctrl-C
 
@@ -44,13 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = " ".join(str(error).split())
         print(f"bokehdepth: {line}", file=sys.stderr)
         return BAD_INPUT
+    except torch.cuda.OutOfMemoryError:
+        print("bokehdepth: the device ran out of memory. Use --device cpu.", file=sys.stderr)
+        return FAILED
     except ModuleNotFoundError as error:
         print(
             f"bokehdepth: the package {error.name!r} is missing. "
             'Install with: python -m pip install -e ".[standalone]"',
             file=sys.stderr,
         )
-        return 1
+        return FAILED
     except KeyboardInterrupt:
         print("bokehdepth: interrupted, nothing half-written is left", file=sys.stderr)
         return INTERRUPTED
@@ -67,7 +76,8 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _depth(options: argparse.Namespace) -> None:
-    _check_target(options.output, DEPTH_SUFFIXES)
+    _check_folder(options.output)
+    check_depth_name(options.output)
     strengths = parse_strengths(options.strengths)
     image = read_image(options.image)
     stack = BokehStack(image, _read_frames(options.stack, image), strengths)
@@ -99,7 +109,8 @@ def _depth(options: argparse.Namespace) -> None:
 
 
 def _render(options: argparse.Namespace) -> None:
-    _check_target(options.output)
+    _check_folder(options.output)
+    check_picture_name(options.output, options.bits)
     image = read_image(options.image)[None]
     depth = read_depth(options.depth, options.depth_scale)
     _check_same_size(options.depth, depth.depth, image)
@@ -206,10 +217,8 @@ def _check_same_size(path: Path, depth: Tensor, image: Tensor) -> None:
         )
 
 
-def _check_target(path: Path, suffixes: Sequence[str] = ()) -> None:
+def _check_folder(path: Path) -> None:
     """Refuse an unusable output before the work, not after it."""
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise ValueError(f"{path.name}: unknown kind of depth file. Use {', '.join(suffixes)}.")
     if not path.parent.is_dir():
         raise ValueError(f"{path}: folder {path.parent} does not exist. Create it first.")
 
@@ -291,6 +300,7 @@ def _progress(label: str) -> Iterator[OnProgress]:
     # disable=None: no bar where the output is not a terminal.
     with tqdm(
         desc=label,
+        total=1,
         leave=False,
         disable=None,
         bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed}",
@@ -304,96 +314,29 @@ def _progress(label: str) -> Iterator[OnProgress]:
         yield on_progress
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: {message}. See {self.prog} --help.\n")
-
-
-def _point(text: str) -> tuple[float, float]:
-    parts = text.split(",")
-    try:
-        x, y = (float(part) for part in parts)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"cannot read {text!r} as a point; write shares such as 0.5,0.3"
-        ) from None
-    return x, y
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="bokehdepth", description=__doc__.partition(":")[0] if __doc__ else None)
+    parser = OneLineParser(
+        prog="bokehdepth",
+        description="From a photo and its aperture stack to depth, and from depth to lens bokeh.",
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
     demo = commands.add_parser(
         "demo", help="whole pipeline on a bundled scene; nothing to download"
     )
     demo.add_argument("--output", type=Path, default=Path("bokehdepth_demo"), metavar="DIR")
     demo.set_defaults(run=_demo)
-    _add_depth(commands.add_parser("depth", help="depth from a photo and its aperture stack"))
-    _add_render(commands.add_parser("render", help="blur a photo by its depth through a lens"))
-    _add_stack(commands.add_parser("stack", help="render an aperture stack from photo and depth"))
+    depth = commands.add_parser("depth", help="depth from a photo and its aperture stack")
+    add_depth_options(depth)
+    depth.set_defaults(run=_depth)
+    render = commands.add_parser("render", help="blur a photo by its depth through a lens")
+    add_render_options(render)
+    render.set_defaults(run=_render)
+    stack = commands.add_parser("stack", help="render an aperture stack from photo and depth")
+    add_stack_options(stack)
+    stack.set_defaults(run=_stack)
     weights = commands.add_parser("weights", help="published weight files")
     actions = weights.add_subparsers(required=True, metavar="action")
     listing = actions.add_parser("list", help="their names, terms, and which are here")
     listing.add_argument("--folder", type=Path, help="where weight files lie")
     listing.set_defaults(run=_weights_list)
     return parser
-
-
-def _add_depth(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("image", type=Path, help="the sharp photo")
-    add("--stack", type=Path, nargs="+", required=True, metavar="FRAME", help="blurred frames")
-    add("--strengths", required=True, help='bokeh strength of each frame, px·m, as "10, 20, 30"')
-    add("--focus", choices=("nearest", "farthest"), default="nearest", help="what is sharp in them")
-    add("--focus-distance", type=float, metavar="M", help="its distance, m; without it no metres")
-    add("--focal-length-px", type=float, metavar="PX", help="kept with the depth; else from EXIF")
-    add("--focal-length-35mm", type=float, metavar="MM", help="the same as 35 mm equivalent")
-    add("--calibration", action="store_true", help="also tell how well the frames fit a lens")
-    add("--model", default=BUILT_IN, help="depth estimator (built-in: the sweep, no weights)")
-    add("-o", "--output", type=Path, required=True, help=".exr, .png (16 bit), .npz or .ply")
-    _add_lens_shape(parser)
-    parser.set_defaults(run=_depth)
-
-
-def _add_render(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("image", type=Path, help="the photo")
-    add("depth", type=Path, help=".exr, .npz, or a picture: near is white")
-    strength = parser.add_mutually_exclusive_group()
-    strength.add_argument("--strength", type=float, metavar="K", help="bokeh strength, px·m")
-    strength.add_argument("--f-number", type=float, metavar="N", help="of a lens; else from EXIF")
-    add("--focal-length-mm", type=float, metavar="MM", help="of the lens; else from EXIF")
-    add("--focal-length-35mm", type=float, metavar="MM", help="35 mm equivalent; else from EXIF")
-    add("--highlight-boost", type=float, default=0.0, help="re-expand clipped highlights")
-    add("-o", "--output", type=Path, required=True, help="picture to write")
-    _add_focus(parser)
-    _add_lens_shape(parser)
-    parser.set_defaults(run=_render)
-
-
-def _add_stack(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("image", type=Path, help="the sharp photo")
-    add("--depth", type=Path, required=True, help=".exr, .npz, or a picture: near is white")
-    add("--strengths", required=True, help='bokeh strengths, px·m, as "10, 20, 30"')
-    add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    _add_focus(parser)
-    _add_lens_shape(parser)
-    parser.set_defaults(run=_stack)
-
-
-def _add_focus(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--focus-point", type=_point, metavar="X,Y", help="shares of width and height, 0…1")
-    add("--focus-distance", type=float, metavar="M", help="m; instead of a point")
-    add("--depth-scale", type=float, metavar="M", help="metres for one step of a 16-bit PNG depth")
-    add("--quality", default="default", help="of the renderer")
-    add("--bits", type=int, choices=(8, 16), default=8, help="for each channel of a PNG")
-
-
-def _add_lens_shape(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--blades", type=int, default=0, help="corners of the opening, 3…11; 0 is a disc")
-    add("--rotation", type=float, default=0.0, metavar="DEG", help="of the opening, degrees")
-    add("--anamorphic", type=float, default=1.0, help="spot width over height, 0.25…4")
-    add("--device", default="cpu", help="cpu, cuda or mps")

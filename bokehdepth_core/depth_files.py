@@ -45,17 +45,24 @@ def write_depth(path: str | Path, depth: DepthMap, image: Tensor | None = None) 
         raise ValueError(
             f"depth: expected one map, found {depth.depth.shape[0]}. Write them one by one."
         )
+    check_depth_name(target)
     if target.suffix.lower() == ".ply":
         content = _encode_ply(depth, image)
         with whole_file(target) as part:
             part.write_bytes(content)
         return
-    writer = _WRITERS.get(target.suffix.lower())
-    if writer is None:
-        raise ValueError(
-            f"{target.name}: unknown kind of depth file. Use {', '.join(DEPTH_SUFFIXES)}."
-        )
-    writer(target, depth)
+    _WRITERS[target.suffix.lower()](target, depth)
+
+
+def check_depth_name(path: Path) -> None:
+    """Check that the suffix of a name is one that depth can be written under.
+
+    Raises:
+        ValueError: another suffix.
+    """
+    if path.suffix.lower() not in DEPTH_SUFFIXES:
+        known = ", ".join(DEPTH_SUFFIXES)
+        raise ValueError(f"{path.name}: unknown kind of depth file. Use {known}.")
 
 
 def read_depth(path: str | Path, scale: float | None = None) -> DepthMap:

@@ -184,13 +184,7 @@ def write_image(path: str | Path, image: Tensor, bits: int = 8) -> None:
     target = Path(path)
     pixels = image[0] if image.ndim == 4 and image.shape[0] == 1 else image
     check_image(pixels, pattern="H W 3")
-    if bits not in (8, 16) or (bits == 16 and target.suffix.lower() != ".png"):
-        raise ValueError(
-            f"bits: expected 8, or 16 with .png, found {bits} with {target.suffix!r}. "
-            "Name the file .png for 16 bits."
-        )
-    if target.suffix.lower() not in Image.registered_extensions():
-        raise ValueError(f"{target.name}: unknown kind of picture. Name it .png or .jpg.")
+    check_picture_name(target, bits)
     levels = quantize(pixels, bits)
     with whole_file(target) as part:
         if bits == 16:
@@ -198,6 +192,24 @@ def write_image(path: str | Path, image: Tensor, bits: int = 8) -> None:
         else:
             options = {"quality": 95} if target.suffix.lower() in (".jpg", ".jpeg") else {}
             Image.fromarray(levels).save(part, **options)
+
+
+def check_picture_name(path: Path, bits: int = 8) -> None:
+    """Check that a picture of `bits` for each channel can be written under a name.
+
+    Raises:
+        ValueError: another number of bits, an unknown suffix, or 16 bits where the kind has none.
+    """
+    from PIL import Image
+
+    suffix = path.suffix.lower()
+    if bits not in (8, 16) or (bits == 16 and suffix != ".png"):
+        raise ValueError(
+            f"bits: expected 8, or 16 with .png, found {bits} with {path.suffix!r}. "
+            "Name the file .png for 16 bits."
+        )
+    if suffix not in Image.registered_extensions():
+        raise ValueError(f"{path.name}: unknown kind of picture. Name it .png or .jpg.")
 
 
 def quantize(values: Tensor, bits: int) -> np.ndarray:

@@ -1,0 +1,99 @@
+"""The options of the command line, and how their text becomes values."""
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+
+from .depth import BUILT_IN
+
+_BAD_INPUT = 2
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report a mistake in the arguments and exit."""
+        self.exit(_BAD_INPUT, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
+def _point(text: str) -> tuple[float, float]:
+    parts = text.split(",")
+    try:
+        x, y = (float(part) for part in parts)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"cannot read {text!r} as a point; write shares such as 0.5,0.3"
+        ) from None
+    return x, y
+
+
+def _device(text: str) -> torch.device:
+    try:
+        device = torch.device(text)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not usable here; try cpu") from None
+    return device
+
+
+def add_depth_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `depth` takes."""
+    add = parser.add_argument
+    add("image", type=Path, help="the sharp photo")
+    add("--stack", type=Path, nargs="+", required=True, metavar="FRAME", help="blurred frames")
+    add("--strengths", required=True, help='bokeh strength of each frame, px·m, as "10, 20, 30"')
+    add("--focus", choices=("nearest", "farthest"), default="nearest", help="what is sharp in them")
+    add("--focus-distance", type=float, metavar="M", help="its distance, m; without it no metres")
+    add("--focal-length-px", type=float, metavar="PX", help="kept with the depth; else from EXIF")
+    add("--focal-length-35mm", type=float, metavar="MM", help="the same as 35 mm equivalent")
+    add("--calibration", action="store_true", help="also tell how well the frames fit a lens")
+    add("--model", default=BUILT_IN, help="depth estimator (built-in: the sweep, no weights)")
+    add("-o", "--output", type=Path, required=True, help=".exr, .png (16 bit), .npz or .ply")
+    _add_lens_shape(parser)
+
+
+def add_render_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `render` takes."""
+    add = parser.add_argument
+    add("image", type=Path, help="the photo")
+    add("depth", type=Path, help=".exr, .npz, or a picture: near is white")
+    strength = parser.add_mutually_exclusive_group()
+    strength.add_argument("--strength", type=float, metavar="K", help="bokeh strength, px·m")
+    strength.add_argument("--f-number", type=float, metavar="N", help="of a lens; else from EXIF")
+    add("--focal-length-mm", type=float, metavar="MM", help="of the lens; else from EXIF")
+    add("--focal-length-35mm", type=float, metavar="MM", help="35 mm equivalent; else from EXIF")
+    add("--highlight-boost", type=float, default=0.0, help="re-expand clipped highlights")
+    add("-o", "--output", type=Path, required=True, help="picture to write")
+    _add_focus(parser)
+    _add_lens_shape(parser)
+
+
+def add_stack_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `stack` takes."""
+    add = parser.add_argument
+    add("image", type=Path, help="the sharp photo")
+    add("--depth", type=Path, required=True, help=".exr, .npz, or a picture: near is white")
+    add("--strengths", required=True, help='bokeh strengths, px·m, as "10, 20, 30"')
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    _add_focus(parser)
+    _add_lens_shape(parser)
+
+
+def _add_focus(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--focus-point", type=_point, metavar="X,Y", help="shares of width and height, 0…1")
+    add("--focus-distance", type=float, metavar="M", help="m; instead of a point")
+    add("--depth-scale", type=float, metavar="M", help="metres for one step of a 16-bit PNG depth")
+    add("--quality", default="default", help="of the renderer")
+    add("--bits", type=int, choices=(8, 16), default=8, help="for each channel of a PNG")
+
+
+def _add_lens_shape(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--blades", type=int, default=0, help="corners of the opening, 3…11; 0 is a disc")
+    add("--rotation", type=float, default=0.0, metavar="DEG", help="of the opening, degrees")
+    add("--anamorphic", type=float, default=1.0, help="spot width over height, 0.25…4")
+    add("--device", type=_device, default="cpu", help="cpu, cuda or mps")

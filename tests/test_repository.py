@@ -1,0 +1,51 @@
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def project():
+    if sys.version_info < (3, 11):
+        pytest.skip("tomllib came with Python 3.11")
+    import tomllib
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_both_lists_of_requirements_are_the_same():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    listed = [line for line in lines if not line.startswith("#")]
+    assert listed == project()["project"]["dependencies"]
+
+
+def test_an_install_into_comfyui_never_replaces_what_comfyui_chose():
+    names = {re.split(r"[<>=\[]", one)[0] for one in project()["project"]["dependencies"]}
+    assert names.isdisjoint({"torch", "numpy", "transformers"})
+
+
+def test_every_extra_that_the_readme_installs_exists():
+    extras = project()["project"]["optional-dependencies"]
+    named = re.findall(r'pip install -e "\.\[(\w+)\]"', README)
+    assert sorted(named) == sorted(extras)
+
+
+def test_every_file_that_the_readme_links_to_exists():
+    links = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_bundled_scene_is_small():
+    assets = ROOT / "bokehdepth_core" / "assets"
+    assert sum(file.stat().st_size for file in assets.iterdir()) <= 2_000_000
+
+
+def test_the_check_script_runs_the_command_that_the_readme_gives():
+    block = re.search(r"<!-- test command -->\n```bash\n(.+)\n```\n<!-- end -->", README)
+    assert block is not None
+    assert block[1].endswith("python -m pytest")
+    assert "README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
