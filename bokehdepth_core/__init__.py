@@ -4,6 +4,8 @@ from .aperture import Aperture
 from .calibration import StackCalibration, calibrate_stack
 from .checks import parse_strengths
 from .datatypes import BokehStack, DepthMap
+from .depth import load_depth_estimator
+from .generator import load_bokeh_generator
 from .optics import (
     bokeh_strength_from_lens,
     coc_radius,
@@ -11,9 +13,12 @@ from .optics import (
     f_number_from_bokeh_strength,
     focus_depth_at,
 )
+from .render import render_bokeh
 from .sweep import disparity_offset, sweep_depth
+from .weights import BUILT_IN
 
 __all__ = [
+    "BUILT_IN",
     "Aperture",
     "BokehStack",
     "DepthMap",
@@ -25,6 +30,9 @@ __all__ = [
     "disparity_offset",
     "f_number_from_bokeh_strength",
     "focus_depth_at",
+    "load_bokeh_generator",
+    "load_depth_estimator",
     "parse_strengths",
+    "render_bokeh",
     "sweep_depth",
 ]

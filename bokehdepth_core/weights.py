@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+BUILT_IN = "built-in"  # in place of a file name: needs no weights
 ADAPTER = "stage 1 adapter"
 BASE_MODEL = "stage 1 base model"
 DEPTH = "stage 2 depth"

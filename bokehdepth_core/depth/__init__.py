@@ -2,9 +2,8 @@
 
 import torch
 
+from ..weights import BUILT_IN
 from .builtin import SweepEstimator
-
-BUILT_IN = "built-in"
 
 
 def load_depth_estimator(

@@ -2,9 +2,8 @@
 
 import torch
 
+from ..weights import BUILT_IN
 from .builtin import RenderedStackGenerator
-
-BUILT_IN = "built-in"
 
 
 def load_bokeh_generator(
