@@ -1,27 +1,29 @@
-"""The nodes of BokehDepth: thin classes over `bokehdepth_core`. Only here is ComfyUI known."""
+"""The ComfyUI nodes: unpack the sockets, call the core, pack the results."""
 
 from comfy_api.latest import ComfyExtension
 
 from . import host
 from .depth import DefocusAwareDepth, SaveMetricDepth
+from .example import BokehDepthExample
 from .lens import LensBokehStrength, RenderBokeh
 from .loader import LoadBokehDepth
 from .stack import BokehStackFromImages, GenerateBokehStack
 
+NODES = [
+    LoadBokehDepth,
+    GenerateBokehStack,
+    BokehStackFromImages,
+    DefocusAwareDepth,
+    RenderBokeh,
+    LensBokehStrength,
+    SaveMetricDepth,
+    BokehDepthExample,
+]
+
 
 class BokehDepthExtension(ComfyExtension):
-    """Registers the model folder and the nodes, in the order of their work."""
-
-    async def on_load(self):
-        host.register_model_folder()
+    """The pack as ComfyUI sees it."""
 
     async def get_node_list(self):
-        return [
-            LoadBokehDepth,
-            GenerateBokehStack,
-            BokehStackFromImages,
-            DefocusAwareDepth,
-            SaveMetricDepth,
-            RenderBokeh,
-            LensBokehStrength,
-        ]
+        host.register_model_folder()  # here, since old versions do not call on_load
+        return list(NODES)

@@ -1,47 +1,53 @@
-"""Depth: estimated from a photo and its stack, and saved without losing metres."""
+"""Depth: read from a photo and its stack, and saved to disk."""
 
+import tempfile
 from pathlib import Path
 
 import folder_paths
-import torch
 from comfy_api.latest import io, ui
 
-from .. import bokehdepth_core as core
-from ..bokehdepth_core import checks
+from ..bokehdepth_core import DepthMap
 from ..bokehdepth_core.camera import intrinsics_from_focal_length
+from ..bokehdepth_core.checks import check_number
 from ..bokehdepth_core.depth_files import write_depth
-from . import host, sockets
+from . import host, pictures, sockets
+from .geometry import depth_picture
 
+FOCUS_PLANES = ["nearest", "farthest"]
 FORMATS = {"EXR": ".exr", "16-bit PNG": ".png", "NPZ": ".npz", "PLY point cloud": ".ply"}
 
 
 class DefocusAwareDepth(io.ComfyNode):
-    """A photo and its bokeh stack become depth."""
+    """DefocusAwareDepth: depth of each photo from its bokeh stack."""
 
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return host.fit(
+            io.Schema,
             node_id="DefocusAwareDepth",
             display_name="Defocus-Aware Depth",
-            category="BokehDepth",
-            description="Estimates depth from a photo and its bokeh stack.",
+            category=host.CATEGORY,
+            description="Read depth from a photo and how its bokeh stack blurs. The built-in "
+            "estimator needs a stack, and the distance of what is sharp to give metres.",
+            search_aliases=["depth estimation", "metric depth", "depth from defocus"],
             inputs=[
-                io.Image.Input("image", tooltip="Sharp photo, or several."),
-                sockets.DepthEstimator.Input("depth_model", tooltip="From Load BokehDepth."),
-                sockets.BokehStack.Input(
+                io.Image.Input("image", tooltip="The sharp photo, or a batch of them."),
+                sockets.Estimator.Input("depth_model", tooltip="From Load BokehDepth."),
+                sockets.Stack.Input(
                     "stack",
                     optional=True,
-                    tooltip="The stack of this photo. The built-in estimator needs it; networks "
-                    "work without, less well.",
+                    tooltip="Bokeh stack of the same photo. The built-in estimator needs it.",
                 ),
                 io.Float.Input(
                     "focal_length_px",
                     default=0.0,
                     min=0.0,
-                    max=1000000.0,
+                    max=1e6,
                     step=1.0,
+                    round=False,
                     optional=True,
-                    tooltip="Focal length in px of this picture's width; 0 where unknown.",
+                    tooltip="Focal length of the photo in px; 0 is unknown. A point cloud needs "
+                    "it. From a 35 mm equivalent: f35 / 43.27 x the picture's diagonal in px.",
                 ),
                 io.Int.Input(
                     "resolution",
@@ -49,35 +55,40 @@ class DefocusAwareDepth(io.ComfyNode):
                     min=-1,
                     max=9,
                     optional=True,
-                    tooltip="Working size of a network, 0 (fast) to 9 (fine); -1 is automatic. "
-                    "The built-in estimator always works on every pixel.",
+                    tooltip="Detail a network works at: 0 (fast) to 9 (fine), -1 is automatic. "
+                    "The built-in estimator always uses every pixel.",
                 ),
                 io.Combo.Input(
                     "focus_plane",
-                    options=["nearest", "farthest"],
+                    options=FOCUS_PLANES,
                     default="nearest",
                     optional=True,
-                    tooltip="Which end of the scene is sharp in the frames. Blur alone cannot "
-                    "tell front from back. Built-in estimator only.",
+                    tooltip="Which end of the scene is sharp in the frames. Blur alone does not "
+                    "tell in front from behind. For the built-in estimator.",
                 ),
                 io.Float.Input(
                     "focus_distance",
                     default=0.0,
                     min=0.0,
-                    max=100000.0,
+                    max=1e6,
                     step=0.01,
+                    round=False,
                     optional=True,
-                    tooltip="Distance of what is sharp in the frames, in m; 0 where unknown: "
-                    "depth is then relative, without metres. Built-in estimator only.",
+                    tooltip="Distance of what is sharp in the frames, m; 0 is unknown, and the "
+                    "depth is then relative, without metres. For the built-in estimator.",
                 ),
             ],
             outputs=[
-                sockets.MetricDepth.Output(display_name="depth", tooltip="Depth in m."),
+                sockets.MetricDepth.Output(
+                    display_name="depth", tooltip="Depth in metres, for the other nodes."
+                ),
                 io.Image.Output(
                     display_name="depth_image",
-                    tooltip="Depth as a picture, near is white, for depth ControlNets.",
+                    tooltip="Depth as a picture: near is white. One range for the whole batch.",
                 ),
-                io.Mask.Output(display_name="confidence", tooltip="1 is sure, 0 is a guess."),
+                io.Mask.Output(
+                    display_name="confidence", tooltip="1 where the depth was measured well."
+                ),
             ],
         )
 
@@ -92,105 +103,129 @@ class DefocusAwareDepth(io.ComfyNode):
         focus_plane="nearest",
         focus_distance=0.0,
     ):
-        image = sockets.as_image(image)
-        on_progress, check_cancelled = host.follow()
-        options = {"on_progress": on_progress, "check_cancelled": check_cancelled}
-        if depth_model.built_in():
-            distance = checks.check_number(focus_distance, "focus_distance", 0.0)
-            options |= {"focus": focus_plane, "focus_depth": distance or None}
-        depth = depth_model.open().estimate(
-            image.to(host.device()),
-            stack,
+        sockets.check_kind(depth_model, sockets.DepthEstimator, "depth_model")
+        image = pictures.as_rgb(image)
+        stacks = None if stack is None else sockets.as_stacks(stack)
+        if stacks is not None:
+            count = pictures.common_batch(image=len(image), stack=len(stacks))
+            image = image.expand(count, -1, -1, -1)
+        focus_m = check_number(focus_distance, "focus_distance", 0.0)
+        level = int(check_number(resolution, "resolution", -1, 9))
+        found = depth_model.estimate(
+            image,
+            stacks,
             _intrinsics(focal_length_px, image),
-            None if resolution < 0 else resolution,
-            **options,
+            None if level < 0 else level,
+            focus=focus_plane,
+            focus_depth=focus_m or None,
+            on_progress=host.progress(),
+            check_cancelled=host.check_cancelled,
         )
-        picture = host.to_host(sockets.depth_picture(depth))
+        depth = _as_result(found)
+        shown = host.result(depth_picture(depth))
         confidence = depth.confidence
         if confidence is None:
-            confidence = torch.ones_like(depth.depth)
-        return io.NodeOutput(
-            _on_host(depth),
-            picture,
-            host.to_host(confidence),
-            ui=ui.PreviewImage(picture, cls=cls),
-        )
+            confidence = depth.depth.new_ones(depth.depth.shape)
+        return io.NodeOutput(depth, shown, confidence, ui=ui.PreviewImage(shown, cls=cls))
 
 
-def _intrinsics(focal_length_px, image):
-    focal = checks.check_number(focal_length_px, "focal_length_px", 0.0)
-    if focal == 0:
+def _intrinsics(focal_length_px: float, image):
+    focal = check_number(focal_length_px, "focal_length_px", 0.0, hint="Use 0 for unknown.")
+    if not focal:
         return None
-    batch, height, width = image.shape[:3]
-    return intrinsics_from_focal_length(focal, width, height, batch)
+    return intrinsics_from_focal_length(focal, image.shape[2], image.shape[1], len(image))
 
 
-def _on_host(depth):
-    parts = (depth.depth, depth.confidence, depth.intrinsics)
-    return core.DepthMap(
-        *(None if part is None else host.to_host(part) for part in parts), metric=depth.metric
+def _as_result(depth: DepthMap) -> DepthMap:
+    confidence, intrinsics = depth.confidence, depth.intrinsics
+    return DepthMap(
+        host.result(depth.depth),
+        None if confidence is None else host.result(confidence),
+        None if intrinsics is None else host.result(intrinsics),
+        depth.metric,
     )
 
 
 class SaveMetricDepth(io.ComfyNode):
-    """Depth on disk, in a format that other programs read."""
+    """SaveMetricDepth: depth into ComfyUI's output folder, whole or not at all."""
 
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return host.fit(
+            io.Schema,
             node_id="SaveMetricDepth",
             display_name="Save Metric Depth",
-            category="BokehDepth",
-            description="Saves depth into the output folder, one file for each picture.",
+            category=host.CATEGORY,
+            description="Save depth without losing metres: EXR, 16-bit PNG with its scale, NPZ, "
+            "or a PLY point cloud. One file for each picture of the batch.",
+            search_aliases=["export depth", "exr", "point cloud", "ply"],
+            is_output_node=True,
             inputs=[
-                sockets.depth_input("depth", tooltip="What to save."),
+                sockets.depth_input(
+                    tooltip="Metric depth, a depth picture (near is white) or a geometry."
+                ),
                 io.String.Input(
                     "filename_prefix",
                     default="depth/BokehDepth",
-                    tooltip="Start of the file name; folders and ComfyUI's % fields are allowed.",
+                    tooltip="Start of the file name, with folders inside the output folder.",
                 ),
                 io.Combo.Input(
                     "format",
                     options=list(FORMATS),
-                    tooltip="EXR: metres as floats. 16-bit PNG: small, its scale in the file. "
-                    "NPZ: for NumPy, with confidence and camera. PLY: points for 3D programs.",
+                    default="EXR",
+                    tooltip="EXR: 32-bit metres. 16-bit PNG: scaled, the scale is in the file. "
+                    "NPZ: NumPy arrays. PLY: coloured points; needs metres and a focal length.",
                 ),
                 io.Image.Input(
-                    "image", optional=True, tooltip="Colours of the point cloud's points."
+                    "image", optional=True, tooltip="The photo: colours of the point cloud."
                 ),
             ],
             outputs=[],
-            is_output_node=True,
         )
 
     @classmethod
     def execute(cls, depth, filename_prefix, format, image=None):
-        depth = sockets.read_depth(depth)
+        depth = sockets.as_depth(depth)
+        if format not in FORMATS:
+            raise ValueError(f"format: unknown kind {format!r}. Use one of {', '.join(FORMATS)}.")
+        size = tuple(depth.depth.shape[1:])
+        count = len(depth.depth)
         if image is not None:
-            image = sockets.as_image(image)
-            depth = sockets.as_depth(depth, image)
-        batch, height, width = depth.depth.shape
-        folder, name, counter, _, _ = folder_paths.get_save_image_path(
-            filename_prefix, folder_paths.get_output_directory(), width, height
-        )
-        saved = []
-        for index in range(batch):
-            path = _free_name(Path(folder), name, counter + index, FORMATS[format])
-            write_depth(path, _single(depth, index), None if image is None else image[index])
-            saved.append(path.name)
-        return io.NodeOutput(ui=ui.PreviewText("Saved " + ", ".join(saved)))
+            image = pictures.fit_picture(pictures.as_rgb(image), size, "image")
+            pictures.common_batch(image=len(image), depth=count)
+            image = image.expand(count, -1, -1, -1) if len(image) < count else image
+        names = _save_all(depth, image, filename_prefix, FORMATS[format])
+        shown = ui.PreviewImage(host.result(depth_picture(depth)), cls=cls).as_dict()
+        return io.NodeOutput(ui={**shown, "text": names})
 
 
-def _free_name(folder, name, counter, suffix):
-    """Return a path that no file has yet; ComfyUI's own counter knows only its pictures."""
-    while (path := folder / f"{name}_{counter:05}_{suffix}").exists():
-        counter += 1
-    return path
+def _save_all(depth: DepthMap, image, prefix: str, suffix: str) -> list[str]:
+    """Write one file for each map and return their names; none is left where one fails."""
+    height, width = depth.depth.shape[1:]
+    folder, name, first, subfolder, _ = folder_paths.get_save_image_path(
+        prefix, folder_paths.get_output_directory(), width, height
+    )
+    names = [f"{name}_{first + index:05}_{suffix}" for index in range(len(depth.depth))]
+    report = host.progress()
+    with tempfile.TemporaryDirectory(prefix=".bokehdepth-", dir=folder) as unfinished:
+        for index, file in enumerate(names):
+            host.check_cancelled()
+            report(index, len(names))
+            picture = None if image is None else image[index]
+            write_depth(Path(unfinished) / file, _one(depth, index), picture)
+        for file in names:
+            (Path(unfinished) / file).replace(Path(folder) / file)
+    report(1, 1)
+    return [str(Path(subfolder) / file) for file in names]
 
 
-def _single(depth, index):
-    parts = (depth.depth, depth.confidence, depth.intrinsics)
-    return core.DepthMap(
-        *(None if part is None else part[index : index + 1] for part in parts),
-        metric=depth.metric,
+def _one(depth: DepthMap, index: int) -> DepthMap:
+    def part(planes):
+        return None if planes is None else planes[index : index + 1]
+
+    return DepthMap(
+        depth.depth[index : index + 1],
+        part(depth.confidence),
+        part(depth.intrinsics),
+        depth.metric,
     )

@@ -1,20 +1,32 @@
-"""What the sockets between loader and stages carry: the choice made, opened when first needed."""
+"""What LoadBokehDepth hands on: the choices made there. A model is loaded when first used.
 
-from dataclasses import dataclass
+These two classes are the seam between the nodes and the models: a node asks its handle to generate
+or to estimate and does not know what runs behind it.
+"""
 
-from .. import bokehdepth_core as core
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..bokehdepth_core import BokehStack, DepthMap
+from ..bokehdepth_core.depth import load_depth_estimator
+from ..bokehdepth_core.generator import load_bokeh_generator
 from . import host
 
+BUILT_IN = "built-in"
 
-@dataclass(frozen=True, eq=False)
-class GeneratorHandle:
-    """A stage 1 that has been chosen but not loaded.
+
+@dataclass(eq=False)
+class BokehGenerator:
+    """Stage 1 as chosen: makes a bokeh stack from one photo.
 
     Attributes:
-        adapter: "built-in", or a file of the model folder.
-        base_model: "built-in", or what the adapter goes on.
-        precision: "auto", "bf16", "fp16" or "fp32".
-        model: ComfyUI's MODEL, or None; with `clip` and `vae` the native FLUX.1-Kontext.
+        adapter: "built-in", or a name in the model folder.
+        base_model: "built-in", or a name in the model folder.
+        precision: one of host.PRECISIONS.
+        model: ComfyUI's MODEL (FLUX.1-Kontext), or None.
         clip: ComfyUI's CLIP, or None.
         vae: ComfyUI's VAE, or None.
     """
@@ -25,32 +37,112 @@ class GeneratorHandle:
     model: object = None
     clip: object = None
     vae: object = None
+    _loaded: object = field(default=None, init=False, repr=False)
 
-    def built_in(self):
-        """Return True where the frames are rendered from a depth map, without weights."""
-        return self.adapter == core.BUILT_IN
+    @property
+    def is_built_in(self) -> bool:
+        """True where frames are rendered from a depth map, without weights."""
+        return self.adapter == BUILT_IN
 
-    def open(self):
-        """Return the core's generator for this choice."""
-        return core.load_bokeh_generator(self.adapter, self.base_model, device=host.device())
+    def generate(
+        self,
+        image: Tensor,
+        strengths: Sequence[float],
+        *,
+        steps: int,
+        guidance: float,
+        seed: int,
+        match_color: bool,
+        depth: DepthMap | None,
+        on_progress,
+        check_cancelled,
+    ) -> BokehStack:
+        """Return the stack of one photo.
+
+        Args:
+            image: [H,W,3], sRGB, 0…1.
+            strengths: bokeh strengths K, px·m.
+            steps: sampling steps of the network; the built-in generator takes none.
+            guidance: of the network.
+            seed: of the network's noise.
+            match_color: give the frames the photo's colours; rendered frames have them already.
+            depth: [1,H,W] map of the photo, or None; only the built-in generator uses it.
+            on_progress: called as work proceeds.
+            check_cancelled: raises to stop.
+        """
+        return self._generator().generate(
+            image,
+            strengths,
+            depth=depth,
+            on_progress=on_progress,
+            check_cancelled=check_cancelled,
+        )
+
+    def _generator(self):
+        if self._loaded is None:
+            self._loaded = load_bokeh_generator(self.adapter, self.base_model, device=host.device())
+        return self._loaded
 
 
-@dataclass(frozen=True, eq=False)
-class EstimatorHandle:
-    """A stage 2 that has been chosen but not loaded.
+@dataclass(eq=False)
+class DepthEstimator:
+    """Stage 2 as chosen: depth from a photo, with or without its stack.
 
     Attributes:
-        checkpoint: "built-in", or a file of the model folder.
-        precision: "auto", "bf16", "fp16" or "fp32".
+        checkpoint: "built-in", or a name in the model folder.
+        precision: one of host.PRECISIONS.
     """
 
     checkpoint: str
     precision: str
+    _loaded: object = field(default=None, init=False, repr=False)
 
-    def built_in(self):
-        """Return True where depth is read off the stack, without weights."""
-        return self.checkpoint == core.BUILT_IN
+    @property
+    def is_built_in(self) -> bool:
+        """True for the sweep, which needs a stack and no weights."""
+        return self.checkpoint == BUILT_IN
 
-    def open(self):
-        """Return the core's estimator for this choice."""
-        return core.load_depth_estimator(self.checkpoint, device=host.device())
+    def estimate(
+        self,
+        image: Tensor,
+        stack: Sequence[BokehStack] | None,
+        intrinsics: Tensor | None,
+        resolution: int | None,
+        *,
+        focus: str,
+        focus_depth: float | None,
+        on_progress,
+        check_cancelled,
+    ) -> DepthMap:
+        """Return the depth of a batch of photos.
+
+        Args:
+            image: [B,H,W,3], sRGB, 0…1.
+            stack: one stack for each photo, one for all, or None.
+            intrinsics: [B,3,3], px, or None where unknown.
+            resolution: 0…9, or None for the network's own choice; the sweep takes none.
+            focus: end of the scene that is sharp in the frames; the sweep needs it.
+            focus_depth: depth of that end, m, or None where unknown; the sweep takes it.
+            on_progress: called as work proceeds.
+            check_cancelled: raises to stop.
+        """
+        return self._estimator().estimate(
+            image,
+            stack,
+            intrinsics,
+            resolution,
+            focus=focus,
+            focus_depth=focus_depth,
+            on_progress=on_progress,
+            check_cancelled=check_cancelled,
+        )
+
+    def _estimator(self):
+        if self._loaded is None:
+            source = self.checkpoint if self.is_built_in else host.model_path(self.checkpoint)
+            self._loaded = load_depth_estimator(
+                source,
+                device=host.device(),
+                dtype=torch.float32 if self.is_built_in else host.dtype(self.precision),
+            )
+        return self._loaded

@@ -1,57 +1,105 @@
-"""What the nodes use of ComfyUI: device, memory, progress, cancelling, and the model folder."""
+"""ComfyUI's services: devices, progress, cancelling, the model folder, and its older versions."""
 
+import inspect
 from pathlib import Path
 
 import comfy.model_management as mm
 import comfy.utils
 import folder_paths
+import torch
+from torch import Tensor
 
-MODEL_FOLDER = "bokehdepth"
-MODEL_SUFFIXES = {".safetensors", ".bin", ".pth"}
-
-
-def register_model_folder():
-    """Make models/bokehdepth known to ComfyUI; extra_model_paths.yaml may add more places."""
-    folder = Path(folder_paths.models_dir) / MODEL_FOLDER
-    folder_paths.add_model_folder_path(MODEL_FOLDER, str(folder))
-    folder_paths.folder_names_and_paths[MODEL_FOLDER][1].update(MODEL_SUFFIXES)
-
-
-def model_files():
-    """Return the names of the weight files that users put into the model folder, sorted."""
-    return sorted(folder_paths.get_filename_list(MODEL_FOLDER))
+FOLDER = "bokehdepth"
+WEIGHT_SUFFIXES = {".safetensors", ".bin", ".pth"}
+CATEGORY = "BokehDepth"
+_NEWER_OPTIONS = {"advanced", "search_aliases", "essentials_category"}
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+PRECISIONS = ["auto", *_DTYPES]
 
 
-def model_path(name):
-    """Return the path of a file listed by `model_files`; ComfyUI refuses names outside."""
-    return Path(folder_paths.get_full_path_or_raise(MODEL_FOLDER, name))
+def fit(make, *args, **options):
+    """Call `make` without the options that this ComfyUI does not know yet."""
+    known = inspect.signature(make).parameters
+    return make(
+        *args, **{k: v for k, v in options.items() if k in known or k not in _NEWER_OPTIONS}
+    )
 
 
-def download_folder():
-    """Return the folder that downloads go into: the first one registered."""
-    return Path(folder_paths.get_folder_paths(MODEL_FOLDER)[0])
+def register_model_folder() -> None:
+    """Make models/bokehdepth a model folder, beside what extra_model_paths.yaml names."""
+    folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
+    folder_paths.folder_names_and_paths[FOLDER][1].update(WEIGHT_SUFFIXES)
 
 
-def device():
+def model_files() -> list[str]:
+    """Return the weight files in the model folders, by their names in a combo."""
+    return folder_paths.get_filename_list(FOLDER)
+
+
+def model_path(name: str) -> str:
+    """Return where a weight file lies.
+
+    Raises:
+        FileNotFoundError: it was moved or deleted since the combo was made.
+    """
+    return folder_paths.get_full_path_or_raise(FOLDER, name)
+
+
+def file_state(name: str) -> tuple:
+    """Return what changes when a weight file does; the name alone for built-in entries."""
+    path = folder_paths.get_full_path(FOLDER, name)
+    if path is None:
+        return (name,)
+    facts = Path(path).stat()
+    return name, facts.st_size, facts.st_mtime_ns
+
+
+def device() -> torch.device:
     """Return the device that ComfyUI computes on."""
     return mm.get_torch_device()
 
 
-def make_room(size):
-    """Ask ComfyUI to unload models until `size` bytes are free on the device."""
-    mm.free_memory(size, device())
+def dtype(precision: str) -> torch.dtype:
+    """Return the number type of a network: the chosen one, or the best the device is fast at."""
+    if precision != "auto":
+        return _DTYPES[precision]
+    if mm.should_use_bf16(device()):
+        return torch.bfloat16
+    return torch.float16 if mm.should_use_fp16(device()) else torch.float32
 
 
-def follow():
-    """Return `on_progress` and `check_cancelled` that reach ComfyUI's bar and its stop button."""
-    bar = comfy.utils.ProgressBar(1)
-
-    def on_progress(done, total):
-        bar.update_absolute(done, total)
-
-    return on_progress, mm.throw_exception_if_processing_interrupted
+def make_room(needed_bytes: int) -> None:
+    """Let ComfyUI unload models until this much memory is free on the computing device."""
+    mm.free_memory(needed_bytes, device())
 
 
-def to_host(tensor):
-    """Return a tensor as ComfyUI passes it on: float32, on its intermediate device."""
-    return tensor.to(mm.intermediate_device()).float()
+def result(tensor: Tensor) -> Tensor:
+    """Return a tensor as ComfyUI wants results: float32, where intermediate results lie."""
+    return tensor.to(mm.intermediate_device(), torch.float32)
+
+
+def check_cancelled() -> None:
+    """Raise ComfyUI's own exception where the user pressed cancel."""
+    mm.throw_exception_if_processing_interrupted()
+
+
+def progress(item: int = 0, items: int = 1, bar=None):
+    """Return a callable `on_progress(done, total)` that moves the bar on the node.
+
+    Args:
+        item: number of the running item of a batch, from 0.
+        items: how many items share the bar.
+        bar: the bar of the earlier items; None starts one.
+    """
+    bar = bar or start_bar()
+
+    def on_progress(done: int, total: int) -> None:
+        share = (item + done / max(total, 1)) / items
+        bar.update_absolute(round(share * bar.total), bar.total)
+
+    return on_progress
+
+
+def start_bar():
+    """Return a progress bar of 1000 steps for the running node."""
+    return comfy.utils.ProgressBar(1000)

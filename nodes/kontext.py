@@ -18,9 +18,13 @@ import comfy.model_patcher
 import comfy.ops
 import torch
 from comfy.patcher_extension import WrappersMP
+from comfy_api.latest import io
 from torch import Tensor, nn
 
+from . import host
+
 KEY = "bokehdepth"
+MIN_STRENGTH, MAX_STRENGTH = 1.0, 30.0  # K that the adapter was trained with
 _KIND = WrappersMP.DIFFUSION_MODEL
 
 
@@ -195,3 +199,102 @@ def attach(model, updates, vectors: Tensor):
     patched.add_wrapper_with_key(_KIND, KEY, AdapterWrapper(updates.model, vectors))
     patched.set_additional_models(KEY, [updates])
     return patched
+
+
+def check_model(model, hidden: int, layers: int) -> None:
+    """Check that a MODEL is the FLUX.1 that an adapter was made for.
+
+    Args:
+        model: ComfyUI's MODEL.
+        hidden: width that the adapter was made for.
+        layers: attention layers that the adapter was made for.
+
+    Raises:
+        ValueError: another network, or a FLUX of another size; the message says what it is.
+    """
+    network = getattr(model.model, "diffusion_model", None)
+    found = f"{type(model.model).__name__} ({type(network).__name__})"
+    if not _is_flux(network):
+        raise ValueError(
+            f"model: expected FLUX.1-Kontext, found {found}. Load FLUX.1-Kontext with Load "
+            "Diffusion Model or a GGUF loader."
+        )
+    blocks = len(network.double_blocks) + len(network.single_blocks)
+    if (network.hidden_size, blocks) != (hidden, layers):
+        raise ValueError(
+            f"model: the bokeh adapter is made for {layers} attention layers of width {hidden}, "
+            f"found {found} with {blocks} of width {network.hidden_size}. Load FLUX.1-Kontext-dev."
+        )
+
+
+def _is_flux(network) -> bool:
+    """Tell FLUX.1 by its parts; Chroma and FLUX.2 have the same blocks but no `vector_in`."""
+    if getattr(network, "vector_in", None) is None:
+        return False
+    doubles = getattr(network, "double_blocks", None)
+    singles = getattr(network, "single_blocks", None)
+    if not doubles or not singles:
+        return False
+    attention = getattr(doubles[0], "img_attn", None)
+    return hasattr(attention, "qkv") and hasattr(singles[0], "linear1")
+
+
+class ApplyBokehDepthAdapter(io.ComfyNode):
+    """FLUX.1-Kontext with the background blur of one bokeh strength, for any graph."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ApplyBokehDepthAdapter",
+            display_name="Apply BokehDepth Adapter",
+            category="BokehDepth",
+            description="Gives FLUX.1-Kontext a calibrated blur control. The MODEL that comes in "
+            "stays as it is; a second adapter on the same MODEL replaces the first.",
+            inputs=[
+                io.Model.Input(
+                    "model",
+                    tooltip="FLUX.1-Kontext from Load Diffusion Model or a GGUF loader; LoRAs may "
+                    "come before or after.",
+                ),
+                io.Combo.Input(
+                    "bokeh_adapter",
+                    options=host.model_files(),
+                    tooltip="Adapter file in models/bokehdepth, published as bokeh_lora.bin.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=20.0,
+                    min=MIN_STRENGTH,
+                    max=MAX_STRENGTH,
+                    step=0.5,
+                    tooltip="Bokeh strength K, px·m: 10 is gentle, 30 strong. The adapter was "
+                    "trained from 1 to 30, and other values act as the nearer end.",
+                ),
+                io.Float.Input(
+                    "lora_scale",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Scales the change of queries and keys; 1 as trained.",
+                ),
+                io.Float.Input(
+                    "bokeh_scale",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Scales the strength signal; 1 as trained, 0 removes it.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="Samples with the adapter.")],
+        )
+
+    @classmethod
+    def execute(cls, model, bokeh_adapter, strength, lora_scale=1.0, bokeh_scale=1.0):
+        adapter = load_adapter(host.model_path(bokeh_adapter))
+        updates = query_key_updates(model, adapter, lora_scale)
+        vectors = bokeh_scale * strength_vectors(adapter, [strength])
+        return io.NodeOutput(attach(model, updates, vectors))

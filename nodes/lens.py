@@ -1,38 +1,44 @@
-"""The lens: bokeh rendered from depth, and the strength that a real lens has."""
+"""The lens: blur a photo by its depth, and the bokeh strength of a real lens."""
 
-from comfy_api.latest import io, ui
+import torch
+from comfy_api.latest import io
+from torch import Tensor
 
 from .. import bokehdepth_core as core
-from ..bokehdepth_core import checks
-from . import host, sockets
+from ..bokehdepth_core.checks import check_number
+from . import host, pictures, sockets
+
+BYTES_PER_PIXEL = 400  # of device memory that the renderer needs at once, roughly
 
 
 class RenderBokeh(io.ComfyNode):
-    """A photo and its depth become the picture that a fast lens takes."""
+    """RenderBokeh: the photo as a lens takes it, focused where the user says."""
 
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return host.fit(
+            io.Schema,
             node_id="RenderBokeh",
             display_name="Render Bokeh",
-            category="BokehDepth",
-            description="Blurs a photo as a lens does, from its depth: sharp at the focus plane, "
-            "with discs of light in front of it and behind.",
+            category=host.CATEGORY,
+            description="Blur a photo by its depth as a real lens does, focused at a point, a "
+            "mask or a distance.",
+            search_aliases=["depth of field", "lens blur", "bokeh", "refocus", "defocus"],
             inputs=[
-                io.Image.Input("image", tooltip="Sharp photo or video frames."),
+                io.Image.Input("image", tooltip="The sharp photo, or a batch of them."),
                 sockets.depth_input(
-                    "depth",
-                    tooltip="Metric depth, ComfyUI's own geometry, or a depth picture (near is "
-                    "white).",
+                    tooltip="Metric depth, a depth picture (near is white) or a geometry. Another "
+                    "size is resampled."
                 ),
                 io.Float.Input(
                     "strength",
-                    default=20.0,
+                    default=30.0,
                     min=0.0,
                     max=10000.0,
                     step=0.5,
-                    tooltip="Bokeh strength K: blur radius in px for a disparity offset of 1/m. "
-                    "With a depth picture: the radius between its white and its black.",
+                    round=False,
+                    tooltip="Bokeh strength K in px·m: blur radius = K·|1/depth − 1/focus|. With a "
+                    "depth picture: radius in px between black and white.",
                 ),
                 io.Float.Input(
                     "focus_x",
@@ -40,7 +46,8 @@ class RenderBokeh(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.001,
-                    tooltip="Point that is to be sharp: 0 is the left edge, 1 the right.",
+                    round=False,
+                    tooltip="Point that is to be sharp: 0 is the left edge, 1 the right edge.",
                 ),
                 io.Float.Input(
                     "focus_y",
@@ -48,21 +55,23 @@ class RenderBokeh(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.001,
-                    tooltip="Point that is to be sharp: 0 is the top edge, 1 the bottom.",
+                    round=False,
+                    tooltip="Point that is to be sharp: 0 is the top edge, 1 the bottom edge.",
                 ),
                 io.Float.Input(
                     "focus_distance",
                     default=0.0,
                     min=0.0,
-                    max=100000.0,
+                    max=1e6,
                     step=0.01,
-                    tooltip="Distance of the focus plane in m. 0 takes it at the point. Needs "
-                    "metric depth.",
+                    round=False,
+                    tooltip="Distance that is to be sharp, m; 0 takes it at the point or mask. "
+                    "Needs depth in metres.",
                 ),
                 io.Mask.Input(
                     "focus_mask",
                     optional=True,
-                    tooltip="What is painted here is to be sharp; used instead of the point.",
+                    tooltip="What is to be sharp; used in place of the point.",
                 ),
                 io.Int.Input(
                     "aperture_blades",
@@ -70,7 +79,7 @@ class RenderBokeh(io.ComfyNode):
                     min=0,
                     max=11,
                     optional=True,
-                    tooltip="0 for round bokeh, 3 to 11 for a polygon.",
+                    tooltip="Corners of the lens opening, 3 to 11; 0 is round.",
                 ),
                 io.Float.Input(
                     "aperture_rotation",
@@ -78,35 +87,38 @@ class RenderBokeh(io.ComfyNode):
                     min=-360.0,
                     max=360.0,
                     step=1.0,
+                    round=False,
                     optional=True,
-                    tooltip="Turns the polygon, in degrees.",
+                    tooltip="Turns the lens opening, degrees clockwise.",
                 ),
                 io.Float.Input(
                     "anamorphic",
                     default=1.0,
                     min=0.25,
                     max=4.0,
-                    step=0.01,
+                    step=0.05,
+                    round=False,
                     optional=True,
-                    tooltip="Width of the bokeh over its height: below 1 gives the upright ovals "
-                    "of cine lenses.",
+                    tooltip="Width of the blur spot over its height: 1 is round, 0.5 the upright "
+                    "oval of a cine lens.",
                 ),
                 io.Float.Input(
                     "highlight_boost",
                     default=0.0,
                     min=0.0,
                     max=10.0,
-                    step=0.05,
+                    step=0.1,
+                    round=False,
                     optional=True,
-                    tooltip="Gives clipped highlights their light back, so that they become "
-                    "bright discs. 0 changes nothing.",
+                    tooltip="Gives clipped highlights back the light that the camera cut, so that "
+                    "lamps become bright discs. 0 is off.",
                 ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The photo through the lens."),
                 io.Mask.Output(
                     display_name="defocus",
-                    tooltip="Blur radius at every pixel; 1 is the largest of the batch.",
+                    tooltip="Blur radius, 1 is the largest in the batch.",
                 ),
             ],
         )
@@ -126,84 +138,135 @@ class RenderBokeh(io.ComfyNode):
         anamorphic=1.0,
         highlight_boost=0.0,
     ):
-        image, depth = sockets.match_batches(sockets.as_image(image), depth)
-        plane = _focus_depth(depth, image, focus_x, focus_y, focus_distance, focus_mask)
+        image = pictures.as_rgb(image)
+        size = tuple(image.shape[1:3])
+        depth_map = sockets.as_depth(depth, size)
+        sizes = {"image": len(image), "depth": len(depth_map.depth)}
+        if focus_mask is not None:
+            focus_mask = pictures.fit_mask(focus_mask, size, "focus_mask")
+            sizes["focus_mask"] = len(focus_mask)
+        count = pictures.common_batch(**sizes)
+        depths = depth_map.depth.expand(count, -1, -1)
+        planes = _focus_depths(depth_map, depths, focus_x, focus_y, focus_distance, focus_mask)
+        radius = core.coc_radius(depths.float(), strength, planes)
         aperture = core.Aperture(aperture_blades, aperture_rotation, anamorphic)
-        on_progress, check_cancelled = host.follow()
-        out = core.render_bokeh(
-            image.to(host.device()),
-            depth.depth.to(host.device()),
+        rendered = _render_each(
+            image.expand(count, -1, -1, -1),
+            depths,
             strength,
-            plane,
+            planes,
             aperture=aperture,
             highlight_boost=highlight_boost,
-            on_progress=on_progress,
-            check_cancelled=check_cancelled,
         )
-        radius = core.coc_radius(depth.depth, strength, plane)
-        defocus = radius / radius.max().clamp(min=1e-9)
-        out = host.to_host(out)
-        return io.NodeOutput(out, host.to_host(defocus), ui=ui.PreviewImage(out, cls=cls))
+        return io.NodeOutput(rendered, host.result(_as_share(radius)))
 
 
-def _focus_depth(depth, image, focus_x, focus_y, focus_distance, focus_mask):
-    """Return the depth of the focus plane, [B] or a number, from what the user gave."""
-    distance = checks.check_number(focus_distance, "focus_distance", 0.0)
-    if distance > 0:
-        if not depth.metric:
-            raise ValueError(
-                f"focus_distance: {distance:g} m was given, but this depth is a picture without "
-                "metres. Set it to 0 and use the focus point, or connect METRIC_DEPTH."
-            )
-        return distance
-    if focus_mask is not None:
-        focus_mask = sockets.as_mask(focus_mask, image, "focus_mask").to(depth.depth.device)
-    return core.focus_depth_at(depth.depth, focus_x, focus_y, focus_mask)
+def _focus_depths(depth_map, depths: Tensor, x, y, focus_distance, mask) -> Tensor:
+    """Return the depth of the focus plane of each picture, [B]."""
+    distance = check_number(
+        focus_distance, "focus_distance", 0.0, hint="Use 0 to take it at the point."
+    )
+    if not distance:
+        planes = core.focus_depth_at(depths, x, y, mask)
+        return planes.float()
+    if not depth_map.metric:
+        raise ValueError(
+            f"focus_distance: {distance:g} m given, but this depth has no metres. Use 0 and choose "
+            "a focus point or mask, or connect a METRIC_DEPTH."
+        )
+    return depths.new_full((len(depths),), distance)
+
+
+def _render_each(image: Tensor, depths: Tensor, strength, planes: Tensor, **lens) -> Tensor:
+    """Return the rendered pictures; one at a time on the device, so memory does not grow."""
+    count, height, width, _ = image.shape
+    host.make_room(BYTES_PER_PIXEL * height * width)
+    bar, done = host.start_bar(), []
+    for index in range(count):
+        host.check_cancelled()
+        picture = core.render_bokeh(
+            image[index : index + 1].to(host.device()),
+            depths[index : index + 1].to(host.device(), torch.float32),
+            strength,
+            planes[index : index + 1].to(host.device()),
+            on_progress=host.progress(index, count, bar),
+            check_cancelled=host.check_cancelled,
+            **lens,
+        )
+        done.append(host.result(picture))
+    return torch.cat(done)
+
+
+def _as_share(radius: Tensor) -> Tensor:
+    """Return radii [B,H,W] as shares of the largest finite one; zero where all are sharp."""
+    largest = float(radius.max())
+    return radius / largest if largest > 0 else torch.zeros_like(radius)
 
 
 class LensBokehStrength(io.ComfyNode):
-    """The bokeh strength of a real lens."""
+    """LensBokehStrength: what a real lens and aperture are as bokeh strength K."""
 
     @classmethod
     def define_schema(cls):
-        def number(name, default, low, high, step, tooltip):
-            return io.Float.Input(
-                name, default=default, min=low, max=high, step=step, tooltip=tooltip
-            )
-
-        return io.Schema(
+        return host.fit(
+            io.Schema,
             node_id="LensBokehStrength",
             display_name="Bokeh Strength from Lens",
-            category="BokehDepth",
-            description="Gives the strength that makes Render Bokeh blur as a real lens does.",
+            category=host.CATEGORY,
+            description="The bokeh strength of a real lens: K = f² s / (2 N (s − f)) in px·m.",
+            search_aliases=["f-number", "aperture", "f-stop", "depth of field"],
             inputs=[
-                io.Image.Input("image", tooltip="The photo; only its size matters."),
-                number(
-                    "focal_length_mm", 50.0, 0.1, 5000.0, 0.1, "Focal length of the lens, in mm."
+                io.Image.Input("image", tooltip="The photo; its size turns the blur into px."),
+                io.Float.Input(
+                    "focal_length_mm",
+                    default=50.0,
+                    min=0.1,
+                    max=5000.0,
+                    step=0.1,
+                    round=False,
+                    tooltip="Real focal length of the lens, mm.",
                 ),
-                number(
+                io.Float.Input(
                     "focal_length_35mm",
-                    50.0,
-                    0.1,
-                    5000.0,
-                    0.1,
-                    "Focal length that gives the same view on a full-frame camera, in mm. Equal "
-                    "to focal_length_mm on full frame; EXIF calls it FocalLengthIn35mmFilm.",
+                    default=50.0,
+                    min=0.1,
+                    max=5000.0,
+                    step=0.1,
+                    round=False,
+                    tooltip="35 mm-equivalent focal length, mm; the same as the real one on a "
+                    "full-frame camera.",
                 ),
-                number("f_number", 1.8, 0.1, 128.0, 0.1, "Aperture: 1.4 blurs much, 16 little."),
-                number(
-                    "focus_distance", 2.0, 0.01, 100000.0, 0.01, "Distance of the subject, in m."
+                io.Float.Input(
+                    "f_number",
+                    default=1.8,
+                    min=0.1,
+                    max=256.0,
+                    step=0.1,
+                    round=False,
+                    tooltip="Aperture number: 1.8 blurs more than 8.",
+                ),
+                io.Float.Input(
+                    "focus_distance",
+                    default=2.0,
+                    min=0.001,
+                    max=1e6,
+                    step=0.01,
+                    round=False,
+                    tooltip="Distance of the focus plane, m; beyond the focal length.",
                 ),
             ],
             outputs=[
-                io.Float.Output(display_name="strength", tooltip="Bokeh strength K, in px·m.")
+                io.Float.Output(
+                    display_name="strength", tooltip="Bokeh strength K, px·m, for Render Bokeh."
+                )
             ],
         )
 
     @classmethod
     def execute(cls, image, focal_length_mm, focal_length_35mm, f_number, focus_distance):
-        height, width = image.shape[1:3]
-        strength = core.bokeh_strength_from_lens(
-            f_number, focal_length_mm, focal_length_35mm, focus_distance, width, height
+        height, width = pictures.as_rgb(image).shape[1:3]
+        return io.NodeOutput(
+            core.bokeh_strength_from_lens(
+                f_number, focal_length_mm, focal_length_35mm, focus_distance, width, height
+            )
         )
-        return io.NodeOutput(strength, ui=ui.PreviewText(f"K = {strength:.2f} px·m"))

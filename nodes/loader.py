@@ -1,69 +1,79 @@
-"""Load BokehDepth: chooses what stage 1 and stage 2 run on, and loads nothing yet."""
+"""Choose the models of both stages; nothing is loaded before a node uses one."""
 
 from comfy_api.latest import io
 
-from .. import bokehdepth_core as core
 from . import host, sockets
-from .handles import EstimatorHandle, GeneratorHandle
-
-PRECISIONS = ["auto", "bf16", "fp16", "fp32"]
+from .handles import BUILT_IN
 
 
 class LoadBokehDepth(io.ComfyNode):
-    """The choice of adapter, base model and depth checkpoint."""
+    """LoadBokehDepth: the choice of adapter, base model, depth checkpoint and precision."""
 
     @classmethod
     def define_schema(cls):
-        files = [core.BUILT_IN, *host.model_files()]
-        return io.Schema(
+        models = [BUILT_IN, *host.model_files()]
+        return host.fit(
+            io.Schema,
             node_id="LoadBokehDepth",
             display_name="Load BokehDepth",
-            category="BokehDepth",
-            description="Chooses how bokeh stacks are made and how depth is estimated. Nothing is "
-            "loaded until a connected node needs it.",
+            category=host.CATEGORY,
+            description="Choose what makes bokeh stacks and what reads depth. Nothing is loaded "
+            "before a node first uses it; built-in needs no files at all.",
+            search_aliases=["bokeh", "depth of field", "defocus", "depth model"],
             inputs=[
                 io.Combo.Input(
                     "bokeh_adapter",
-                    options=files,
-                    tooltip="Stage 1. built-in renders the frames from a depth map and needs no "
-                    "file. Others: adapter files in models/bokehdepth.",
+                    options=models,
+                    default=BUILT_IN,
+                    tooltip="What makes the blurred frames. built-in renders them from a depth "
+                    "map; other entries are files in models/bokehdepth.",
                 ),
                 io.Combo.Input(
                     "base_model",
-                    options=[core.BUILT_IN],
-                    tooltip="The FLUX.1-Kontext that the adapter goes on. Not used by the "
-                    "built-in adapter, nor where model, clip and vae are connected.",
+                    options=models,
+                    default=BUILT_IN,
+                    tooltip="The FLUX.1-Kontext that the adapter works on. Not used with the "
+                    "built-in adapter, or when model, clip and vae are connected.",
                 ),
                 io.Combo.Input(
                     "depth_checkpoint",
-                    options=files,
-                    tooltip="Stage 2. built-in reads depth off a bokeh stack and needs no file. "
-                    "Others: depth checkpoints in models/bokehdepth.",
+                    options=models,
+                    default=BUILT_IN,
+                    tooltip="What reads depth. built-in compares the frames of a bokeh stack; "
+                    "other entries are files in models/bokehdepth.",
                 ),
                 io.Combo.Input(
                     "precision",
-                    options=PRECISIONS,
-                    tooltip="Number format of the networks. auto takes the best that the device "
-                    "is fast at; the built-in parts always use fp32.",
+                    options=host.PRECISIONS,
+                    default="auto",
+                    tooltip="Number format of the networks. auto takes the best your device is "
+                    "fast at. built-in always works in fp32.",
                 ),
                 io.Model.Input(
                     "model",
                     optional=True,
-                    tooltip="FLUX.1-Kontext from any of ComfyUI's loaders. With clip and vae "
-                    "connected too, stage 1 runs on it.",
+                    tooltip="FLUX.1-Kontext as loaded by ComfyUI; used with clip and vae in "
+                    "place of base_model.",
                 ),
-                io.Clip.Input("clip", optional=True, tooltip="Text encoders of FLUX.1-Kontext."),
-                io.Vae.Input("vae", optional=True, tooltip="VAE of FLUX.1-Kontext."),
+                io.Clip.Input(
+                    "clip", optional=True, tooltip="Text encoders of FLUX (CLIP-L and T5)."
+                ),
+                io.Vae.Input("vae", optional=True, tooltip="VAE of FLUX."),
             ],
             outputs=[
-                sockets.BokehGenerator.Output(
+                sockets.Generator.Output(
                     display_name="generator", tooltip="For Generate Bokeh Stack."
                 ),
-                sockets.DepthEstimator.Output(
+                sockets.Estimator.Output(
                     display_name="depth_model", tooltip="For Defocus-Aware Depth."
                 ),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, bokeh_adapter, base_model, depth_checkpoint, precision, **_):
+        names = (bokeh_adapter, base_model, depth_checkpoint)
+        return str([precision, *(host.file_state(name) for name in names)])
 
     @classmethod
     def execute(
@@ -76,12 +86,7 @@ class LoadBokehDepth(io.ComfyNode):
         clip=None,
         vae=None,
     ):
-        connected = {"model": model, "clip": clip, "vae": vae}
-        missing = [name for name, value in connected.items() if value is None]
-        if 0 < len(missing) < 3:
-            raise ValueError(
-                f"{', '.join(missing)}: not connected. Connect model, clip and vae together, "
-                "or none of them."
-            )
-        generator = GeneratorHandle(bokeh_adapter, base_model, precision, **connected)
-        return io.NodeOutput(generator, EstimatorHandle(depth_checkpoint, precision))
+        return io.NodeOutput(
+            sockets.BokehGenerator(bokeh_adapter, base_model, precision, model, clip, vae),
+            sockets.DepthEstimator(depth_checkpoint, precision),
+        )

@@ -1,55 +1,52 @@
-"""Bokeh stacks: generated from one photo, or collected from pictures that exist."""
+"""Bokeh stacks: generated from one photo, or taken with a camera."""
 
 import torch
 from comfy_api.latest import io, ui
+from torch import Tensor
 
-from .. import bokehdepth_core as core
-from . import host, sockets
+from ..bokehdepth_core import BokehStack, DepthMap, parse_strengths
+from . import host, pictures, sockets
 
-STRENGTHS_TIP = (
-    "Bokeh strengths K, one for each frame, separated by commas. K is the blur radius in px for "
-    "a disparity offset of 1/m: 10 is gentle, 30 strong."
+_STRENGTHS_TIP = (
+    "Bokeh strengths K in px·m, separated by commas: a point at disparity d is blurred to a spot "
+    "of radius K·|d − d_focus| px. "
 )
 
 
-def check_strengths_text(strengths):
-    """Return True, or what is wrong with a text of strengths, for `validate_inputs`."""
-    try:
-        core.parse_strengths(strengths)
-    except ValueError as error:
-        return str(error)
-    return True
-
-
 class GenerateBokehStack(io.ComfyNode):
-    """One sharp photo becomes frames of growing bokeh."""
+    """GenerateBokehStack: the photo at growing bokeh strengths."""
 
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return host.fit(
+            io.Schema,
             node_id="GenerateBokehStack",
             display_name="Generate Bokeh Stack",
-            category="BokehDepth",
-            description="Turns a sharp photo into a stack of the same view at growing bokeh "
-            "strength.",
+            category=host.CATEGORY,
+            description="Make blurred versions of a photo, each as a wider lens would take it.",
+            search_aliases=["bokeh stack", "aperture bracket", "defocus stack"],
             inputs=[
-                io.Image.Input("image", tooltip="Sharp photo, or several."),
-                sockets.BokehGenerator.Input("generator", tooltip="From Load BokehDepth."),
-                io.String.Input("strengths", default="10, 20, 30", tooltip=STRENGTHS_TIP),
+                io.Image.Input("image", tooltip="The sharp photo, or a batch of them."),
+                sockets.Generator.Input("generator", tooltip="From Load BokehDepth."),
+                io.String.Input(
+                    "strengths",
+                    default="10, 20, 30",
+                    tooltip=_STRENGTHS_TIP + "One frame is made for each.",
+                ),
                 io.Int.Input(
                     "steps",
-                    default=50,
+                    default=28,
                     min=1,
-                    max=1000,
-                    tooltip="Sampling steps; 20 is a quick preset. Not used by built-in.",
+                    max=200,
+                    tooltip="Sampling steps of FLUX. Not used by the built-in generator.",
                 ),
                 io.Float.Input(
                     "guidance",
-                    default=7.0,
+                    default=2.5,
                     min=0.0,
-                    max=100.0,
+                    max=30.0,
                     step=0.1,
-                    tooltip="FLUX guidance; 1 goes with the quick preset. Not used by built-in.",
+                    tooltip="Guidance of FLUX. Not used by the built-in generator.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -57,115 +54,129 @@ class GenerateBokehStack(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Noise that every frame starts from. Not used by built-in.",
+                    tooltip="Noise of FLUX, the same for every strength. Not used by the "
+                    "built-in generator.",
                 ),
                 io.Boolean.Input(
                     "match_color",
                     default=True,
-                    tooltip="Give every frame the colour statistics of the photo. Not used by "
-                    "built-in, whose frames keep the photo's light.",
+                    tooltip="Give the frames the colours of the photo. Frames of the built-in "
+                    "generator have them already.",
                 ),
                 sockets.depth_input(
-                    "depth",
                     optional=True,
-                    tooltip="Depth that the built-in generator renders the frames from. FLUX "
-                    "needs none.",
+                    tooltip="Depth of the photo: metric depth, a depth picture (near is white) or "
+                    "a geometry. The built-in generator needs it.",
                 ),
             ],
             outputs=[
-                sockets.BokehStack.Output(
-                    display_name="stack", tooltip="One stack for each photo."
-                ),
+                sockets.Stack.Output(display_name="stack", tooltip="For Defocus-Aware Depth."),
                 io.Image.Output(
                     display_name="frames",
-                    tooltip="The frames of all stacks, in order: strengths of the first photo, "
-                    "then of the next.",
+                    tooltip="The blurred frames; with several photos, all frames of the first, "
+                    "then of the second.",
                 ),
             ],
         )
-
-    @classmethod
-    def validate_inputs(cls, strengths):
-        return check_strengths_text(strengths)
 
     @classmethod
     def execute(cls, image, generator, strengths, steps, guidance, seed, match_color, depth=None):
-        image = sockets.as_image(image)
-        values = core.parse_strengths(strengths)
-        stacks = _rendered(image, generator, values, depth)
-        frames = host.to_host(torch.cat([stack.frames for stack in stacks]))
-        return io.NodeOutput(tuple(stacks), frames, ui=ui.PreviewImage(frames, cls=cls))
-
-
-def _rendered(image, generator, strengths, depth):
-    """Return a stack for each photo, rendered by the built-in generator."""
-    on_progress, check_cancelled = host.follow()
-    opened = generator.open()
-    if depth is not None:
-        image, depth = sockets.match_batches(image, depth)
-    stacks = []
-    for index, photo in enumerate(image):
-
-        def photo_progress(done, total, first=index):
-            on_progress(first * total + done, len(image) * total)
-
-        one = None if depth is None else core.DepthMap(depth.depth[index : index + 1])
-        stacks.append(
-            opened.generate(
-                photo,
-                strengths,
-                depth=one,
-                on_progress=photo_progress,
-                check_cancelled=check_cancelled,
+        sockets.check_kind(generator, sockets.BokehGenerator, "generator")
+        values = parse_strengths(strengths)
+        image = pictures.as_rgb(image)
+        if depth is not None:
+            depth = sockets.as_depth(depth, tuple(image.shape[1:3]))
+        count = len(image)
+        if depth is not None:
+            count = pictures.common_batch(image=count, depth=len(depth.depth))
+        bar = host.start_bar()
+        stacks = tuple(
+            generator.generate(
+                pictures.item(image, index)[0],
+                values,
+                steps=steps,
+                guidance=guidance,
+                seed=seed,
+                match_color=match_color,
+                depth=_one_depth(depth, index),
+                on_progress=host.progress(index, count, bar),
+                check_cancelled=host.check_cancelled,
             )
+            for index in range(count)
         )
-    return stacks
+        stacks = tuple(_as_result(stack) for stack in stacks)
+        frames = torch.cat([stack.frames for stack in stacks])
+        return io.NodeOutput(stacks, frames, ui=_preview(stacks, cls))
 
 
 class BokehStackFromImages(io.ComfyNode):
-    """Pictures taken or made at known strengths become a stack."""
+    """BokehStackFromImages: real photos of one view at several apertures, as a stack."""
 
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return host.fit(
+            io.Schema,
             node_id="BokehStackFromImages",
             display_name="Bokeh Stack from Images",
-            category="BokehDepth",
-            description="Collects a sharp picture and blurred pictures of the same view, such as "
-            "an aperture bracket from a tripod, into a stack.",
+            category=host.CATEGORY,
+            description="Join photos of one view at several apertures (same focus, from a "
+            "tripod) into a bokeh stack.",
+            search_aliases=["aperture bracket", "bokeh stack", "depth from defocus"],
             inputs=[
-                io.Image.Input("reference", tooltip="The sharp picture: smallest aperture."),
+                io.Image.Input(
+                    "reference", tooltip="The sharp photo (small aperture), or a batch of them."
+                ),
                 io.Image.Input(
                     "frames",
-                    tooltip="The same view at growing bokeh strength, as a batch in the order of "
-                    "strengths. For several references: all frames of the first, then the next.",
+                    tooltip="The blurred photos, as a batch, same size and view; with several "
+                    "references, all frames of the first, then of the second.",
                 ),
-                io.String.Input("strengths", default="10, 20, 30", tooltip=STRENGTHS_TIP),
+                io.String.Input(
+                    "strengths",
+                    default="10, 20, 30",
+                    tooltip=_STRENGTHS_TIP + "One for each frame, in the same order. Bokeh "
+                    "Strength from Lens tells the number for a real lens.",
+                ),
             ],
             outputs=[
-                sockets.BokehStack.Output(
-                    display_name="stack", tooltip="One stack for each reference."
-                )
+                sockets.Stack.Output(display_name="stack", tooltip="For Defocus-Aware Depth.")
             ],
         )
 
     @classmethod
-    def validate_inputs(cls, strengths):
-        return check_strengths_text(strengths)
-
-    @classmethod
     def execute(cls, reference, frames, strengths):
-        reference = sockets.as_image(reference, "reference")
-        frames = sockets.as_image(frames, "frames")
-        values = core.parse_strengths(strengths)
-        wanted = len(reference) * len(values)
+        values = parse_strengths(strengths)
+        reference = pictures.as_rgb(reference, "reference")
+        frames = pictures.as_rgb(frames, "frames")
+        count, wanted = len(reference), len(reference) * len(values)
         if len(frames) != wanted:
+            pictures_each = f" for each of {count} references" if count > 1 else ""
             raise ValueError(
-                f"frames: {len(frames)} pictures for {len(reference)} references with "
-                f"{len(values)} strengths each. Give {wanted}."
+                f"strengths: {len(values)} given{pictures_each}, but {len(frames)} frames where "
+                f"{wanted} were expected. Give one strength for each frame, in the same order."
             )
-        stacks = [
-            core.BokehStack(one, shots, values, {"generator": "images"})
-            for one, shots in zip(reference, frames.split(len(values)), strict=True)
-        ]
-        return io.NodeOutput(tuple(stacks), ui=ui.PreviewImage(frames, cls=cls))
+        groups = frames.split(len(values))
+        stacks = tuple(
+            BokehStack(one, group, values) for one, group in zip(reference, groups, strict=True)
+        )
+        return io.NodeOutput(stacks, ui=_preview(stacks, cls))
+
+
+def _one_depth(depth: DepthMap | None, index: int) -> DepthMap | None:
+    if depth is None:
+        return None
+    return DepthMap(pictures.item(depth.depth, index), metric=depth.metric)
+
+
+def _as_result(stack: BokehStack) -> BokehStack:
+    return BokehStack(
+        host.result(stack.reference), host.result(stack.frames), stack.strengths, stack.settings
+    )
+
+
+def _preview(stacks: tuple[BokehStack, ...], cls) -> ui.PreviewImage:
+    """Return the pictures shown on the node: each photo, then its frames."""
+    shown: list[Tensor] = []
+    for stack in stacks:
+        shown += [stack.reference[None], stack.frames]
+    return ui.PreviewImage(torch.cat(shown).clamp(0, 1), cls=cls)
