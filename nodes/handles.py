@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..bokehdepth_core import BokehStack, DepthMap
-from ..bokehdepth_core.depth import load_depth_estimator
-from ..bokehdepth_core.generator import load_bokeh_generator
+from ..bokehdepth_core import (
+    BUILT_IN,
+    BokehStack,
+    DepthMap,
+    load_bokeh_generator,
+    load_depth_estimator,
+)
 from . import host
-
-BUILT_IN = "built-in"
 
 
 @dataclass(eq=False)

@@ -36,6 +36,11 @@ def model_files() -> list[str]:
     return folder_paths.get_filename_list(FOLDER)
 
 
+def download_folder() -> Path:
+    """Return the folder that downloads go into: the first one registered."""
+    return Path(folder_paths.get_folder_paths(FOLDER)[0])
+
+
 def model_path(name: str) -> str:
     """Return where a weight file lies.
 

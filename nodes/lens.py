@@ -37,7 +37,7 @@ class RenderBokeh(io.ComfyNode):
                     max=10000.0,
                     step=0.5,
                     round=False,
-                    tooltip="Bokeh strength K in px·m: blur radius = K·|1/depth − 1/focus|. With a "
+                    tooltip="Bokeh strength K in px·m: blur radius = K·|1/depth - 1/focus|. With a "
                     "depth picture: radius in px between black and white.",
                 ),
                 io.Float.Input(
@@ -213,7 +213,7 @@ class LensBokehStrength(io.ComfyNode):
             node_id="LensBokehStrength",
             display_name="Bokeh Strength from Lens",
             category=host.CATEGORY,
-            description="The bokeh strength of a real lens: K = f² s / (2 N (s − f)) in px·m.",
+            description="The bokeh strength of a real lens: K = f² s / (2 N (s - f)) in px·m.",
             search_aliases=["f-number", "aperture", "f-stop", "depth of field"],
             inputs=[
                 io.Image.Input("image", tooltip="The photo; its size turns the blur into px."),

@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io
 
+from ..bokehdepth_core import BUILT_IN
 from . import host, sockets
-from .handles import BUILT_IN
 
 
 class LoadBokehDepth(io.ComfyNode):
@@ -86,7 +86,14 @@ class LoadBokehDepth(io.ComfyNode):
         clip=None,
         vae=None,
     ):
+        connected = {"model": model, "clip": clip, "vae": vae}
+        missing = [name for name, value in connected.items() if value is None]
+        if 0 < len(missing) < len(connected):
+            raise ValueError(
+                f"{', '.join(missing)}: not connected. Connect model, clip and vae together, or "
+                "none of them."
+            )
         return io.NodeOutput(
-            sockets.BokehGenerator(bokeh_adapter, base_model, precision, model, clip, vae),
+            sockets.BokehGenerator(bokeh_adapter, base_model, precision, **connected),
             sockets.DepthEstimator(depth_checkpoint, precision),
         )

@@ -9,7 +9,7 @@ from . import host, pictures, sockets
 
 _STRENGTHS_TIP = (
     "Bokeh strengths K in px·m, separated by commas: a point at disparity d is blurred to a spot "
-    "of radius K·|d − d_focus| px. "
+    "of radius K·|d - d_focus| px. "
 )
 
 

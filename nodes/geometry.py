@@ -1,0 +1,132 @@
+"""Depth from other nodes as `DepthMap`, at the size of the picture, and as a grey picture."""
+
+import logging
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..bokehdepth_core import DepthMap
+from .pictures import as_rgb
+
+EDGE = 0.05  # relative step of disparity between neighbours that counts as a depth edge
+PICTURE_RANGE = (0.001, 0.999)  # percentiles of disparity drawn black and white
+_LOG = logging.getLogger(__name__)
+
+
+def depth_from_picture(image: Tensor) -> DepthMap:
+    """Return a depth picture, near is white, as normalised disparity without metres."""
+    grey = as_rgb(image, "depth").mean(dim=-1)
+    return DepthMap.from_normalized_disparity(grey.clamp(0, 1))
+
+
+def depth_from_moge(geometry: dict) -> DepthMap:
+    """Return MoGe's geometry in metres; pixels outside its mask are infinitely far.
+
+    Args:
+        geometry: `depth` [B,H,W], m, inf where invalid; `mask` [B,H,W] bool and `intrinsics`
+            [B,3,3] in shares of width and height, where known.
+    """
+    depth = _depth_plane(geometry, "MOGE_GEOMETRY")
+    mask = geometry.get("mask")
+    if mask is not None:
+        depth = torch.where(mask.to(depth.device, torch.bool), depth, torch.inf)
+    intrinsics = geometry.get("intrinsics")
+    if intrinsics is not None:
+        height, width = depth.shape[1:]
+        scale = torch.tensor([width, height, 1.0], device=intrinsics.device)
+        intrinsics = (intrinsics.float() * scale[:, None]).expand(len(depth), -1, -1)
+    return DepthMap(_surfaces(depth), None, intrinsics)
+
+
+def depth_from_da3(geometry: dict) -> DepthMap:
+    """Return Depth Anything 3's geometry as normalised disparity; its sky is infinitely far.
+
+    The dictionary does not say which of its models is in metres, and none of them is without the
+    camera's focal length, so the depth counts as relative: one range for all pictures or views.
+
+    Args:
+        geometry: `depth` [B,H,W]; `sky` [B,H,W], 0…1, and `intrinsics` [1,S,3,3], px, where
+            known; S views are a batch of S.
+    """
+    depth = _depth_plane(geometry, "DA3_GEOMETRY")
+    sky = geometry.get("sky")
+    if sky is not None:
+        depth = torch.where(sky.to(depth.device).reshape(depth.shape) >= 0.5, torch.inf, depth)
+    disparity = torch.reciprocal(_surfaces(depth))
+    share = disparity / disparity.max().clamp(min=torch.finfo(disparity.dtype).tiny)
+    normalized = DepthMap.from_normalized_disparity(share)
+    intrinsics = geometry.get("intrinsics")
+    if intrinsics is not None:
+        intrinsics = intrinsics.float().reshape(-1, 3, 3).expand(len(depth), -1, -1)
+    return DepthMap(normalized.depth, None, intrinsics, metric=False)
+
+
+def _depth_plane(geometry: dict, socket: str) -> Tensor:
+    depth = geometry.get("depth")
+    if depth is None:
+        found = ", ".join(sorted(map(str, geometry))) or "nothing"
+        raise ValueError(
+            f"depth: this {socket} holds no depth, only {found}. "
+            "Choose a model that estimates depth."
+        )
+    return depth.float()
+
+
+def _surfaces(depth: Tensor) -> Tensor:
+    """Return depth with infinity wherever the value is no distance (NaN, zero, negative)."""
+    return torch.where(depth > 0, depth, torch.inf)
+
+
+def fit_depth(depth: DepthMap, size: tuple[int, int]) -> DepthMap:
+    """Return a depth map resampled to (height, width) px where it differs.
+
+    Disparity is interpolated (a plane stays a plane), except next to a depth edge, where the
+    nearest pixel is taken: between a person and a wall there is nothing half-way.
+    """
+    if tuple(depth.depth.shape[1:]) == size:
+        return depth
+    old = tuple(depth.depth.shape[1:])
+    _LOG.info("depth: %dx%d made %dx%d like the image.", *old, *size)
+    confidence = depth.confidence
+    if confidence is not None:
+        confidence = _resize(confidence, size, "bilinear").clamp(0, 1)
+    intrinsics = depth.intrinsics
+    if intrinsics is not None:
+        scale = torch.tensor([size[1] / old[1], size[0] / old[0], 1.0]).to(intrinsics)
+        intrinsics = intrinsics * scale[:, None]
+    disparity = _resize_disparity(depth.disparity.float(), size)
+    return DepthMap(torch.reciprocal(disparity), confidence, intrinsics, depth.metric)
+
+
+def _resize_disparity(disparity: Tensor, size: tuple[int, int]) -> Tensor:
+    high = functional.max_pool2d(disparity[:, None], 3, 1, 1)[:, 0]
+    low = -functional.max_pool2d(-disparity[:, None], 3, 1, 1)[:, 0]
+    edge = _resize(((high - low) > EDGE * high).float(), size, "nearest-exact") > 0.5
+    smooth = _resize(disparity, size, "bilinear")
+    return torch.where(edge, _resize(disparity, size, "nearest-exact"), smooth)
+
+
+def _resize(planes: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    options = {"align_corners": False} if mode == "bilinear" else {}
+    return functional.interpolate(planes[:, None].float(), size, mode=mode, **options)[:, 0]
+
+
+def depth_picture(depth: DepthMap) -> Tensor:
+    """Return depth as a grey picture, [B,H,W,3], 0…1: near is white, infinity is black.
+
+    One range for the whole batch, so that a video does not flicker: the 0.1 and 99.9 percentiles
+    of disparity over all surfaces.
+    """
+    disparity = depth.disparity.float()
+    low, high = _range(disparity[torch.isfinite(depth.depth)])
+    share = (disparity - low) / (high - low) if high > low else (disparity > 0).float()
+    return share.clamp(0, 1)[..., None].expand(-1, -1, -1, 3).contiguous()
+
+
+def _range(surfaces: Tensor) -> tuple[float, float]:
+    if not surfaces.numel():
+        return 0.0, 0.0
+    ranks = [max(1, round(share * surfaces.numel())) for share in PICTURE_RANGE]
+    low, high = (float(surfaces.kthvalue(rank).values) for rank in ranks)
+    return low, high
