@@ -260,9 +260,8 @@ def _lens_strength(
         )
     lens = read_photo_lens(options.image)
     values = {
-        "f_number": options.f_number or lens.f_number,
-        "focal_length_mm": options.focal_length_mm or lens.focal_length_mm,
-        "focal_length_35mm": options.focal_length_35mm or lens.focal_length_35mm,
+        name: getattr(options, name) or getattr(lens, name)
+        for name in ("f_number", "focal_length_mm", "focal_length_35mm")
     }
     missing = [name for name, value in values.items() if value is None]
     if missing:

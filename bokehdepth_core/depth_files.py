@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,6 +123,8 @@ def _read_exr(source: Path) -> DepthMap:
             channels = {name: np.array(c.pixels) for name, c in file.channels().items()}
     except (RuntimeError, ValueError) as error:  # what OpenEXR raises for damaged files
         raise ValueError(f"{source.name}: damaged EXR file ({error}). Save it again.") from error
+    if not channels:  # OpenEXR drops channels that it cannot decode
+        raise ValueError(f"{source.name}: damaged EXR file (no readable pixels). Save it again.")
     name = next((one for one in ("Z", "depth.Z", "Y", "R") if one in channels), None)
     if name is None:
         raise ValueError(
@@ -132,8 +135,8 @@ def _read_exr(source: Path) -> DepthMap:
         source,
         channels[name],
         channels.get("confidence"),
-        json.loads(camera) if camera else None,
-        json.loads(header.get("bokehdepth.metric", "true")),
+        json.loads(camera) if isinstance(camera, str) else None,
+        header.get("bokehdepth.metric") != "false",
     )
 
 
@@ -147,14 +150,14 @@ def _write_npz(target: Path, depth: DepthMap) -> None:
     if depth.intrinsics is not None:
         arrays["intrinsics"] = _plane(depth.intrinsics)
     with whole_file(target) as part:
-        np.savez_compressed(part, **arrays)
+        np.savez_compressed(part, allow_pickle=False, **arrays)
 
 
 def _read_numpy(source: Path) -> DepthMap:
     try:
         found = np.load(source, allow_pickle=False)  # a pickle could run code
         arrays = {"depth": found} if isinstance(found, np.ndarray) else dict(found)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{source.name}: damaged NumPy file ({error}). Save it again.") from error
     if "depth" not in arrays:
         raise ValueError(

@@ -91,6 +91,7 @@ def read_image(path: str | Path, background: float = 1.0) -> Tensor:
         ValueError: not a picture, cut off, or too large.
     """
     with open_image(path) as image:
+        image.load()  # TIFF and HEIC are turned upright here already, and then say so
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
         if image.format == "PNG" and _is_deep_png(Path(path)):
             pixels = _decode_deep_png(Path(path))  # Pillow keeps 8 bits of 16-bit colour
@@ -190,8 +191,7 @@ def write_image(path: str | Path, image: Tensor, bits: int = 8) -> None:
         if bits == 16:
             part.write_bytes(_encode_deep_png(levels))
         else:
-            options = {"quality": 95} if target.suffix.lower() in (".jpg", ".jpeg") else {}
-            Image.fromarray(levels).save(part, **options)
+            Image.fromarray(levels).save(part, quality=95)  # heeded by lossy kinds only
 
 
 def check_picture_name(path: Path, bits: int = 8) -> None:

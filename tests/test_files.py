@@ -74,12 +74,13 @@ def test_transparency_is_laid_over_the_background(tmp_path):
     torch.testing.assert_close(read_image(tmp_path / "a.png", background=0.0), black)
 
 
+@pytest.mark.parametrize("kind", ["png", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_photos_stand_upright(tmp_path, orientation):
+def test_photos_stand_upright(tmp_path, orientation, kind):
     levels = random_levels((3, 4, 3), 255).astype(np.uint8)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(levels).save(tmp_path / "a.png", exif=exif)
+    Image.fromarray(levels).save(tmp_path / f"a.{kind}", exif=exif)
     turn = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -91,7 +92,7 @@ def test_photos_stand_upright(tmp_path, orientation):
     }
     stored = Image.fromarray(levels)
     upright = stored.transpose(turn[orientation]) if orientation in turn else stored
-    found = (read_image(tmp_path / "a.png") * 255).round().numpy().astype(np.uint8)
+    found = (read_image(tmp_path / f"a.{kind}") * 255).round().numpy().astype(np.uint8)
     np.testing.assert_array_equal(found, np.asarray(upright))
 
 
@@ -315,6 +316,15 @@ def test_damaged_depth_files_are_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_depth(tmp_path / name)
+
+
+def test_a_cut_off_depth_file_is_refused(tmp_path):
+    for name in ("a.exr", "a.npz", "a.png"):
+        write_depth(tmp_path / name, DepthMap(torch.rand(1, 60, 70) + 1))
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) * 9 // 10])
+        with pytest.raises(ValueError, match=rf"{name}: damaged"):
+            read_depth(tmp_path / name)
 
 
 def test_values_that_are_no_depth_are_refused_with_the_file_name(tmp_path):
