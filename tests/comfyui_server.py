@@ -1,0 +1,118 @@
+"""A real ComfyUI server for the tests: started in a folder of its own, asked over HTTP."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACK = "ComfyUI-BokehDepth"
+
+
+class ComfyServer:
+    """ComfyUI at COMFYUI_PATH, run by COMFYUI_PYTHON (or this Python), with this pack alone."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for name in ("custom_nodes", "input", "output", "models"):
+            (folder / name).mkdir()
+        (folder / "custom_nodes" / PACK).symlink_to(ROOT, target_is_directory=True)
+        self.port = _free_port()
+        self.log = folder / "server.log"
+        command = [
+            os.environ.get("COMFYUI_PYTHON", sys.executable),
+            *("main.py", "--cpu", "--base-directory", str(folder), "--port", str(self.port)),
+            *("--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK),
+            *("--database-url", f"sqlite:///{folder / 'test.db'}"),
+        ]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=os.environ["COMFYUI_PATH"], stdout=log, stderr=subprocess.STDOUT
+            )
+        self._wait_until_up()
+
+    def _wait_until_up(self, seconds: float = 120):
+        for _ in range(int(seconds * 2)):
+            if self.process.poll() is not None:
+                raise RuntimeError(f"ComfyUI ended at start:\n{self.log.read_text()}")
+            try:
+                return self.get("/system_stats")
+            except OSError:
+                time.sleep(0.5)
+        raise RuntimeError(f"ComfyUI did not start:\n{self.log.read_text()}")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+
+    def get_bytes(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
+            return answer.read()
+
+    def get(self, path: str):
+        return json.loads(self.get_bytes(path))
+
+    def post(self, path: str, content: dict) -> tuple[int, dict]:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}",
+            json.dumps(content).encode(),
+            {"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                text = answer.read()
+                return answer.status, json.loads(text) if text else {}
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"{}")
+
+    def start(self, prompt: dict) -> str:
+        """Queue a graph in API format and return its id."""
+        status, answer = self.post("/prompt", {"prompt": prompt})
+        if status != 200:
+            raise ValueError(json.dumps(answer))
+        return answer["prompt_id"]
+
+    def wait(self, prompt_id: str, seconds: float = 240) -> "Run":
+        """Return the run of a queued graph when it ended."""
+        for _ in range(int(seconds * 10)):
+            history = self.get(f"/history/{prompt_id}")
+            if prompt_id in history:
+                return Run(history[prompt_id])
+            time.sleep(0.1)
+        raise TimeoutError(f"the graph did not end:\n{self.log.read_text()[-3000:]}")
+
+    def run(self, prompt: dict) -> "Run":
+        return self.wait(self.start(prompt))
+
+
+class Run:
+    """What the history tells of one run."""
+
+    def __init__(self, history: dict):
+        self.outputs = history["outputs"]
+        self.messages = dict(reversed(history["status"]["messages"]))
+        self.status = history["status"]["status_str"]
+
+    @property
+    def cached(self) -> list[str]:
+        return self.messages.get("execution_cached", {}).get("nodes", [])
+
+    @property
+    def error(self) -> str:
+        """The message that a user sees, empty where the run went well."""
+        return self.messages.get("execution_error", {}).get("exception_message", "").strip()
+
+    @property
+    def interrupted(self) -> bool:
+        return "execution_interrupted" in self.messages
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
