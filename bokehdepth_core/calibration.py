@@ -9,9 +9,9 @@ from .aperture import DISC, Aperture
 from .checks import check_number, check_shape
 from .datatypes import BokehStack, DepthMap
 from .hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
-from .sweep import disparity_offset, frame_offsets
+from .sweep import frame_offsets
 
-CONFIDENT = 0.5
+CONFIDENT = 0.8
 SMALLEST_RADIUS = 1.0  # px in the strongest frame: smaller blur says nothing about scale
 
 
@@ -21,8 +21,10 @@ class StackCalibration:
 
     Attributes:
         r_squared: share of the variance of radius, over frames within each pixel, that one number
-            per pixel times K explains; 1 is a perfect stack, 0 or below is no stack at all.
-        frame_scales: measured over stated bokeh strength of each frame, 1 where exact.
+            per pixel times K explains; 1 is a perfect stack, 0 or below is no stack at all;
+            0 too where no pixel is confident.
+        frame_scales: measured over stated bokeh strength of each frame, 1 where exact; NaN
+            where no pixel is confident.
         confident_pixels: number of pixels that decided.
         metric_scale: K in px·m over stated K, from a depth map; None without one.
     """
@@ -35,10 +37,12 @@ class StackCalibration:
     @property
     def summary(self) -> str:
         """One line for a person."""
+        if self.confident_pixels == 0:
+            return "no pixel is both blurred and textured enough: the calibration is not known"
         scales = ", ".join(f"{scale:.2f}" for scale in self.frame_scales)
         text = (
             f"R² {self.r_squared:.3f} of blur radius against strength over "
-            f"{self.confident_pixels} confident pixels; strength of frames × {scales}"
+            f"{self.confident_pixels} confident pixels; strength of frames x {scales}"
         )
         if self.metric_scale is not None:
             text += f"; one unit of strength is {self.metric_scale:.3g} px·m"
@@ -82,7 +86,7 @@ def calibrate_stack(
     strengths = torch.tensor(stack.strengths).to(offsets)
     radii = offsets * strengths[:, None, None]
     slope = (radii * strengths[:, None, None]).sum(0) / strengths.square().sum()
-    chosen = (confidence > CONFIDENT) & (slope * strengths.max() > SMALLEST_RADIUS)
+    chosen = (confidence.amin(0) > CONFIDENT) & (slope * strengths.max() > SMALLEST_RADIUS)
     return StackCalibration(
         _r_squared(radii[:, chosen], slope[chosen], strengths),
         _frame_scales(radii[:, chosen], slope[chosen], strengths),
@@ -111,7 +115,13 @@ def _true_offset(
             "focus_depth: needed with a depth map. Give the distance of the plane that is sharp."
         )
     plane = check_number(focus_depth, "focus_depth", above=0)
-    return (depth.disparity[0] - 1.0 / plane).abs()
+    # The measurement stands at every second pixel.
+    offset = (depth.disparity[0] - 1.0 / plane).abs()
+    index = [
+        torch.arange(0, side + 1, 2, device=offset.device).clamp(max=side - 1)
+        for side in offset.shape
+    ]
+    return offset[index[0]][:, index[1]]
 
 
 def _r_squared(radii: Tensor, slope: Tensor, strengths: Tensor) -> float:

@@ -1,9 +1,10 @@
-"""Blur by the spot of a lens: convolution with a disc or polygon of any, also fractional, radius."""
+"""Blur by the spot of a lens: convolution with a disc or polygon of any fractional radius."""
 
 import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .aperture import Aperture
 
@@ -38,13 +39,10 @@ class SpotBlur:
     def transform(self, planes: Tensor) -> Tensor:
         """Return the spectrum of [C,H,W] pictures with their borders reflected, for `blur`."""
         top, left = self._margin
-        bottom = self._padded[0] - self._size[0] - top
-        right = self._padded[1] - self._size[1] - left
-        padded = torch.nn.functional.pad(
-            planes[None],
-            (left, min(right, self._size[1] - 1), top, min(bottom, self._size[0] - 1)),
-            mode="reflect",
-        )
+        padded = functional.pad(planes[None], (left, left, top, top), mode="reflect")
+        bottom = self._padded[0] - padded.shape[2]
+        right = self._padded[1] - padded.shape[3]
+        padded = functional.pad(padded, (0, right, 0, bottom), mode="replicate")
         return torch.fft.rfft2(padded[0], s=self._padded)
 
     def blur(self, spectrum: Tensor, radius: float) -> Tensor:

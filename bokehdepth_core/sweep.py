@@ -1,7 +1,8 @@
 """Depth from a bokeh stack without weights: the blur sweep.
 
 For each pixel the radius per bokeh strength is sought that turns the sharp reference into every
-frame: frame_k = reference blurred by r = K_k · |d − d_f|.
+frame, frame_k = reference blurred by r = K_k · |d − d_f|, in three steps: costs of all candidates,
+a vote of confident neighbours of like colour, and the cheapest candidate of both together.
 """
 
 from dataclasses import dataclass
@@ -10,17 +11,37 @@ import torch
 from torch import Tensor
 
 from .aperture import DISC, Aperture
+from .candidates import candidate_offsets
 from .checks import check_number
-from .color import srgb_to_linear
 from .datatypes import BokehStack, DepthMap
 from .hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
-from .propagate import propagate
-from .spot import SpotBlur
+from .matching import Costs, Matcher, to_full
+from .minimum import RunningMinimum
+from .propagate import propagate, vote
 
 FOCUS_SIDES = ("nearest", "farthest")
-LARGEST_RADIUS = 1 / 6  # of the picture's shorter side: wider spots leave too little to compare
-FINE_STEP = 0.7  # px of radius between candidates in the strongest frame …
-COARSE_STEP = 0.05  # … or this share of the radius, whichever is larger
+COST_FLOOR = 1e-6  # rounding of 8-bit pictures, squared, in square-root-encoded light
+SAME = 0.1  # relative difference of two estimates that agree …
+SAME_OFFSET = 0.75  # … or px of radius in the strongest frame
+VOTE_WEIGHT = 1.5  # of the neighbours' log-vote against the pixel's own log-cost
+VOTE_FLOOR = 0.05  # votes that a label has without any neighbour
+ENOUGH_VOTES = 0.2  # confident like neighbours that settle a pixel
+STRIP_VALUES = 2_000_000  # numbers held at once in the second step
+
+
+@dataclass(frozen=True, eq=False)
+class _Measurement:
+    """Each candidate's log-cost and the best one, at every second pixel.
+
+    Attributes:
+        log_costs: [C,h,w].
+        offset: [h,w], 1/m.
+        confidence: [h,w], 0…1.
+    """
+
+    log_costs: Tensor
+    offset: Tensor
+    confidence: Tensor
 
 
 def sweep_depth(
@@ -65,13 +86,12 @@ def sweep_depth(
         on_progress=on_progress,
         check_cancelled=check_cancelled,
     )
-    confidence = confidence[None]
     if plane is not None:
         disparity = (plane + side * offset).clamp(min=0)[None]
-        return DepthMap(torch.reciprocal(disparity), confidence)
+        return DepthMap(torch.reciprocal(disparity), confidence[None])
     share = offset / offset.max().clamp(min=torch.finfo(offset.dtype).tiny)
-    disparity = (share if side > 0 else 1 - share)[None]
-    return DepthMap(DepthMap.from_normalized_disparity(disparity).depth, confidence, metric=False)
+    normalized = DepthMap.from_normalized_disparity((share if side > 0 else 1 - share)[None])
+    return DepthMap(normalized.depth, confidence[None], metric=False)
 
 
 def disparity_offset(
@@ -84,8 +104,7 @@ def disparity_offset(
 ) -> tuple[Tensor, Tensor]:
     """Return |d − d_f| at every pixel, [H,W], 1/m, and its confidence, [H,W], 0…1.
 
-    Confidence is that of the measurement; where it is low, the offset was filled in from confident
-    pixels of the same surface.
+    Where confidence is low, the offset is that of confident pixels nearby and of like colour.
 
     Args:
         stack: sharp reference and its frames.
@@ -95,11 +114,21 @@ def disparity_offset(
         on_progress: called as work proceeds.
         check_cancelled: raises to stop.
     """
-    pictures = _Pictures.from_stack(stack, -1.0 if behind else 1.0, aperture)
-    candidates = candidate_offsets(stack)
-    best = _sweep(pictures, candidates, on_progress, check_cancelled)
-    offset, confidence = best.result()
-    filled = propagate(offset, confidence, stack.reference.to(offset))
+    offsets = candidate_offsets(stack, check_cancelled)
+    strips = _strips(stack, len(offsets))
+    total = len(offsets) + len(strips)
+    largest = max(stack.strengths) * offsets[-1]
+    matcher = Matcher(stack, largest, aperture, -1.0 if behind else 1.0)
+    measured = _measure(matcher, offsets, lambda done, _: on_progress(done, total), check_cancelled)
+    guide = stack.reference.to(torch.float32).permute(2, 0, 1)
+    found = []
+    for index, rows in enumerate(strips):
+        check_cancelled()
+        on_progress(len(offsets) + index, total)
+        found.append(_decide(measured, offsets, guide, rows))
+    offset, confidence, support = (torch.cat(parts) for parts in zip(*found, strict=True))
+    filled = propagate(offset, support, guide)
+    on_progress(total, total)
     return filled, confidence
 
 
@@ -110,25 +139,30 @@ def frame_offsets(
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> tuple[Tensor, Tensor]:
-    """Return |d − d_f| as each frame alone shows it, [N,H,W], 1/m, and the confidence, [H,W].
+    """Return |d − d_f| as each frame alone shows it, [N,h,w], 1/m, and its confidence, 0…1.
 
-    Confidence is that of the least certain frame. Arguments are those of `disparity_offset`.
+    At every second pixel of every second row. Arguments are those of `disparity_offset`.
     """
-    found = []
-    for index, strength in enumerate(stack.strengths):
-        one = BokehStack(stack.reference, stack.frames[index : index + 1], (strength,))
-        pictures = _Pictures.from_stack(one, -1.0, aperture)
-        best = _sweep(
-            pictures,
-            candidate_offsets(stack),
-            lambda done, total, first=index: on_progress(
-                first * total + done, total * len(stack.strengths)
-            ),
-            check_cancelled,
-        )
-        found.append(best.result())
-    offsets, confidences = zip(*found, strict=True)
-    return torch.stack(offsets), torch.stack(confidences).amin(0)
+    offsets = candidate_offsets(stack, check_cancelled)
+    matcher = Matcher(stack, max(stack.strengths) * offsets[-1], aperture, -1.0)
+    best = [RunningMinimum() for _ in stack.strengths]
+    volumes: list[list[Tensor]] = [[] for _ in stack.strengths]
+    for index, offset in enumerate(offsets):
+        check_cancelled()
+        on_progress(index, len(offsets))
+        for frame, cost in enumerate(matcher.costs(offset).plain):
+            best[frame].update(offset, cost)
+            volumes[frame].append((cost + COST_FLOOR).log())
+    on_progress(len(offsets), len(offsets))
+    found = torch.stack([one.vertex() for one in best])
+    tolerance = SAME_OFFSET / torch.tensor(stack.strengths)
+    confidence = torch.stack(
+        [
+            _distinctness(torch.stack(volume), offsets, one, float(gap))
+            for volume, one, gap in zip(volumes, found, tolerance, strict=True)
+        ]
+    )
+    return found, confidence
 
 
 def _check_focus(focus: str) -> int:
@@ -150,118 +184,101 @@ def _focus_disparity(focus_depth: float | None) -> float | None:
     return 1.0 / check_number(focus_depth, "focus_depth", above=0, hint=hint)
 
 
-def candidate_offsets(stack: BokehStack) -> Tensor:
-    """Return the offsets |d − d_f| that a sweep tries, 1/m, ascending from 0."""
-    strongest = max(stack.strengths)
-    largest = LARGEST_RADIUS * min(stack.reference.shape[:2])
-    radii = [0.0]
-    while radii[-1] < largest:
-        radii.append(radii[-1] + max(FINE_STEP, COARSE_STEP * radii[-1]))
-    return torch.tensor(radii) / strongest
+def _strips(stack: BokehStack, candidates: int) -> list[tuple[int, int]]:
+    """Return ranges of rows, each beginning at an even one, that fit in memory together."""
+    height, width = stack.reference.shape[:2]
+    rows = max(2, STRIP_VALUES // (candidates * width) // 2 * 2)
+    return [(first, min(first + rows, height)) for first in range(0, height, rows)]
 
 
-@dataclass(frozen=True)
-class _Pictures:
-    """What a sweep compares: the reference's spectrum and the frames, ready for use."""
-
-    blur: SpotBlur
-    spectrum: Tensor
-    frames: Tensor
-    strengths: tuple[float, ...]
-    side: float
-
-    @classmethod
-    def from_stack(cls, stack: BokehStack, side: float, aperture: Aperture) -> "_Pictures":
-        reference = srgb_to_linear(stack.reference.to(torch.float32)).permute(2, 0, 1)
-        frames = srgb_to_linear(stack.frames.to(torch.float32)).permute(0, 3, 1, 2)
-        height, width = reference.shape[1:]
-        margin = int(LARGEST_RADIUS * min(height, width)) + 2
-        blur = SpotBlur((height, width), margin, aperture, reference.device)
-        return cls(
-            blur, blur.transform(reference), frames.clamp(min=0).sqrt(), stack.strengths, side
-        )
-
-    def cost(self, offset: float) -> Tensor:
-        """Return how badly each pixel fits an offset, [H,W]."""
-        total: Tensor | float = 0.0
-        for frame, strength in zip(self.frames, self.strengths, strict=True):
-            blurred = self.blur.blur(self.spectrum, self.side * strength * offset)
-            difference = (blurred.clamp(min=0).sqrt() - frame).square().sum(0).clamp(max=0.04)
-            total = total + gaussian(difference, 2.0) / strength
-        return total
-
-
-def _sweep(
-    pictures: _Pictures, offsets: Tensor, on_progress: OnProgress, check_cancelled: CheckCancelled
-) -> "RunningMinimum":
-    best = RunningMinimum()
-    for index, offset in enumerate(offsets.tolist()):
+def _measure(
+    matcher: Matcher, offsets: list[float], on_progress: OnProgress, check_cancelled: CheckCancelled
+) -> _Measurement:
+    """Return costs and the best candidate, each pixel by itself."""
+    # Three views with different weak points: under a veil, and far from the focus plane.
+    plain, veiled, weakest, both = (RunningMinimum() for _ in range(4))
+    weights = _frame_weights(matcher, matcher.device)
+    first = min(range(len(matcher.strengths)), key=matcher.strengths.__getitem__)
+    volume = []
+    for index, offset in enumerate(offsets):
         check_cancelled()
         on_progress(index, len(offsets))
-        best.update(offset, pictures.cost(offset))
-    on_progress(len(offsets), len(offsets))
-    return best
+        costs = matcher.costs(offset)
+        mixed = _mixed_cost(costs, weights)
+        plain.update(offset, (costs.plain * weights.sqrt()).sum(0))
+        veiled.update(offset, (costs.veiled * weights.sqrt()).sum(0))
+        weakest.update(offset, costs.plain[first])
+        both.update(offset, mixed)
+        volume.append((mixed + COST_FLOOR).log())
+    log_costs = torch.stack(volume)
+    best = both.vertex()
+    tolerance = SAME_OFFSET / max(matcher.strengths)
+    agree = _agree(plain.vertex(), veiled.vertex(), tolerance) & _agree(
+        plain.vertex(), weakest.vertex(), tolerance
+    )
+    return _Measurement(log_costs, best, agree * _distinctness(log_costs, offsets, best, tolerance))
 
 
-class RunningMinimum:
-    """Keeps the cheapest candidate of each pixel with its two neighbours, not all candidates."""
-
-    def __init__(self) -> None:
-        self._last: list[tuple[float, Tensor]] = []
-
-    def update(self, offset: float, cost: Tensor) -> None:
-        """Take in the costs [H,W] of the next candidate; offsets ascend from 0."""
-        if not self._last:
-            self._cost = cost
-            self._offsets = torch.stack([torch.full_like(cost, offset)] * 3)
-            self._around = torch.stack([cost, cost])
-            self._mean = cost.clone()
-            self._count = 1
-            self._fresh = torch.ones_like(cost, dtype=torch.bool)
-            self._last = [(offset, cost)]
-            return
-        before, cost_before = self._last[-1]
-        # The candidate after a new minimum completes its neighbourhood.
-        if len(self._last) == 1 and before == 0:
-            # Blur is the same for −r and r: the minimum at 0 has a mirrored neighbour.
-            self._offsets[0] = -offset
-            self._around[0] = cost
-        self._offsets[2] = torch.where(self._fresh, offset, self._offsets[2])
-        self._around[1] = torch.where(self._fresh, cost, self._around[1])
-        better = cost < self._cost
-        self._cost = torch.where(better, cost, self._cost)
-        self._offsets[0] = torch.where(better, before, self._offsets[0])
-        self._offsets[1] = torch.where(better, offset, self._offsets[1])
-        self._offsets[2] = torch.where(better, offset, self._offsets[2])
-        self._around[0] = torch.where(better, cost_before, self._around[0])
-        self._around[1] = torch.where(better, cost, self._around[1])
-        self._fresh = better
-        self._mean = self._mean + cost
-        self._count += 1
-        self._last = [self._last[-1], (offset, cost)]
-
-    def result(self) -> tuple[Tensor, Tensor]:
-        """Return the offset at the vertex of a parabola through the three, and confidence 0…1."""
-        low, mid, high = self._offsets
-        left, right = mid - low, high - mid
-        rise_left = (self._around[0] - self._cost).clamp(min=0)
-        rise_right = (self._around[1] - self._cost).clamp(min=0)
-        # Vertex of the parabola through three unevenly spaced points.
-        above = rise_left * right.square() - rise_right * left.square()
-        below = rise_left * right + rise_right * left
-        vertex = mid + torch.where(below > 0, 0.5 * above / below.clamp(min=1e-20), 0.0)
-        vertex = torch.minimum(torch.maximum(vertex, (mid + low) / 2), (mid + high) / 2)
-        contrast = (self._mean / self._count - self._cost).clamp(min=0)
-        confidence = contrast / (contrast + 3 * self._cost + 3e-5)
-        return vertex.clamp(min=0), confidence
+def _frame_weights(matcher: Matcher, device: torch.device) -> Tensor:
+    """Return [N,1,1] weights: a weak blur reaches less far over depth edges, so it is cleaner."""
+    strengths = torch.tensor(matcher.strengths, device=device)[:, None, None]
+    return (strengths.min() / strengths).square()
 
 
-def gaussian(plane: Tensor, sigma: float) -> Tensor:
-    """Return a plane [H,W] averaged over a Gaussian window of `sigma` px, inside the picture."""
-    reach = min(int(3 * sigma + 0.5), min(plane.shape) - 1)
-    taps = torch.arange(-reach, reach + 1, dtype=plane.dtype, device=plane.device)
-    kernel = torch.exp(-0.5 * (taps / sigma).square())
-    kernel = kernel / kernel.sum()
-    padded = torch.nn.functional.pad(plane[None, None], (reach,) * 4, mode="reflect")
-    rows = torch.nn.functional.conv2d(padded, kernel[None, None, :, None])
-    return torch.nn.functional.conv2d(rows, kernel[None, None, None, :])[0, 0]
+def _mixed_cost(costs: Costs, weights: Tensor) -> Tensor:
+    return (0.5 * weights * (costs.plain + costs.veiled)).sum(0)
+
+
+def _agree(one: Tensor, other: Tensor, tolerance: float) -> Tensor:
+    return (one - other).abs() < (SAME * torch.maximum(one, other)).clamp(min=tolerance)
+
+
+def _distinctness(
+    log_costs: Tensor, offsets: list[float], best: Tensor, tolerance: float
+) -> Tensor:
+    """Return 0…1: how much cheaper the best candidate is than any that is clearly another."""
+    gap = (SAME * best).clamp(min=tolerance) * 2
+    rival = torch.zeros_like(best)  # log-cost of a mismatch beyond every cap
+    for offset, cost in zip(offsets, log_costs, strict=True):
+        rival = torch.where((best - offset).abs() > gap, torch.minimum(rival, cost), rival)
+    return 1 - torch.exp(log_costs.amin(0) - rival)
+
+
+def _decide(
+    measured: _Measurement, offsets: list[float], guide: Tensor, rows: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return offset, confidence and support by neighbours, [rows,W] each, of a strip of rows."""
+    height, width = guide.shape[1:]
+    first, last = rows
+    labels = _nearest(_labels(measured.offset, offsets), height, width)
+    sure = _nearest(measured.confidence, height, width)
+    votes = vote(labels, sure, guide, len(offsets), rows)
+    support = votes.sum(0)
+    shared = votes.clone()
+    shared[1:] += 0.5 * votes[:-1]
+    shared[:-1] += 0.5 * votes[1:]
+    half = measured.log_costs[:, first // 2 : (last + 1) // 2 + 1]
+    own = to_full(half, (last - first, width))
+    total = own - VOTE_WEIGHT * torch.log((shared + VOTE_FLOOR) / (support + 5 * VOTE_FLOOR))
+    best = RunningMinimum()
+    for offset, cost in zip(offsets, total, strict=True):
+        best.update(offset, cost)
+    offset = best.vertex()
+    chosen = _labels(offset, offsets).round().long()[None]
+    agreement = torch.exp(own.amin(0) - own.gather(0, chosen)[0])
+    confidence = sure[first:last] * agreement
+    return offset, confidence, torch.maximum((support / ENOUGH_VOTES).clamp(max=1), confidence)
+
+
+def _labels(offset: Tensor, offsets: list[float]) -> Tensor:
+    """Return offsets as positions among the candidates, 0…C−1, with fractions."""
+    ladder = torch.tensor(offsets, dtype=offset.dtype, device=offset.device)
+    above = torch.bucketize(offset, ladder).clamp(1, len(offsets) - 1)
+    low, high = ladder[above - 1], ladder[above]
+    return above - 1 + ((offset - low) / (high - low)).clamp(0, 1)
+
+
+def _nearest(plane: Tensor, height: int, width: int) -> Tensor:
+    """Return a plane of every second pixel, [h,w], repeated to [height,width]; nothing is mixed."""
+    repeated = plane.repeat_interleave(2, 0).repeat_interleave(2, 1)
+    return repeated[:height, :width]
