@@ -135,11 +135,12 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _stack(options: argparse.Namespace) -> None:
+    if options.output.exists() and not options.output.is_dir():
+        raise ValueError(f"output: {options.output} is a file. Give a folder.")
     strengths = parse_strengths(options.strengths)
     image = read_image(options.image)
     depth = read_depth(options.depth, options.depth_scale)
     _check_same_size(options.depth, depth.depth, image[None])
-    point = options.focus_point
     if options.focus_distance is not None:
         _need_metres(depth)
     generator = load_bokeh_generator(BUILT_IN, device=options.device)
@@ -149,7 +150,7 @@ def _stack(options: argparse.Namespace) -> None:
             strengths,
             depth=depth,
             focus_depth=options.focus_distance,
-            focus_point=point,
+            focus_point=options.focus_point,
             aperture=_aperture(options),
             quality=options.quality,
             on_progress=on_progress,

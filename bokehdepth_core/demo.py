@@ -113,9 +113,13 @@ def run_demo(
         output: folder, made where it is missing.
         on_progress: called as work proceeds.
         check_cancelled: raises to stop.
+
+    Raises:
+        ValueError: `output` is a file.
     """
     folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"output: {folder} is a file. Give a folder.")
     scene = load_scene()
     depth = load_depth_estimator(BUILT_IN).estimate(
         scene.stack.reference[None],
@@ -134,6 +138,7 @@ def run_demo(
         "Bottom: new pictures rendered from that depth.",
         _rows(scene, depth, pictures, error, quality),
     )
+    folder.mkdir(parents=True, exist_ok=True)
     write_image(folder / SHEET_NAME, sheet)
     on_progress(100, 100)
     return [
