@@ -9,7 +9,7 @@ from .aperture import DISC, Aperture
 from .checks import check_number, check_shape
 from .datatypes import BokehStack, DepthMap
 from .hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
-from .sweep import frame_offsets
+from .sweep import frame_radii
 
 CONFIDENT = 0.8
 SMALLEST_RADIUS = 1.0  # px in the strongest frame: smaller blur says nothing about scale
@@ -80,11 +80,10 @@ def calibrate_stack(
             "Give frames of at least two bokeh strengths."
         )
     truth = _true_offset(stack, depth, focus_depth)
-    offsets, confidence = frame_offsets(
+    radii, confidence = frame_radii(
         stack, aperture=aperture, on_progress=on_progress, check_cancelled=check_cancelled
     )
-    strengths = torch.tensor(stack.strengths).to(offsets)
-    radii = offsets * strengths[:, None, None]
+    strengths = torch.tensor(stack.strengths).to(radii)
     slope = (radii * strengths[:, None, None]).sum(0) / strengths.square().sum()
     chosen = (confidence.amin(0) > CONFIDENT) & (slope * strengths.max() > SMALLEST_RADIUS)
     return StackCalibration(

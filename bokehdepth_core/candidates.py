@@ -1,5 +1,7 @@
 """Which offsets |d − d_f| a sweep tries: found from a quick look at the stack."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -20,11 +22,18 @@ QUICK_SIDE = 128  # px, shorter side of the pictures of the quick look
 
 def candidate_offsets(stack: BokehStack, check_cancelled: CheckCancelled) -> list[float]:
     """Return the offsets to try, 1/m, ascending from 0, with room above the largest one present."""
+    strongest = max(range(len(stack.strengths)), key=stack.strengths.__getitem__)
+    radii = candidate_radii(stack, [strongest], check_cancelled)
+    return [radius / stack.strengths[strongest] for radius in radii]
+
+
+def candidate_radii(
+    stack: BokehStack, frames: Sequence[int], check_cancelled: CheckCancelled
+) -> list[float]:
+    """Return the radii to try, px, ascending from 0, with room above the largest in the frames."""
     side = min(stack.reference.shape[:2])
-    strongest = max(stack.strengths)
-    seen = _largest_radius_seen(stack, check_cancelled)
-    largest = min(max(1.2 * seen + 2.0, USUAL_RADIUS * side), max(LARGEST_RADIUS * side, 2.0))
-    return [radius / strongest for radius in _ladder(largest)]
+    seen = max(_largest_radius_seen(stack, frame, check_cancelled) for frame in frames)
+    return _ladder(min(max(1.2 * seen + 2.0, USUAL_RADIUS * side), max(LARGEST_RADIUS * side, 2.0)))
 
 
 def _ladder(largest: float) -> list[float]:
@@ -35,14 +44,13 @@ def _ladder(largest: float) -> list[float]:
     return radii
 
 
-def _largest_radius_seen(stack: BokehStack, check_cancelled: CheckCancelled) -> float:
-    """Return the largest radius in the strongest frame, px, from a sweep over small pictures."""
+def _largest_radius_seen(stack: BokehStack, frame: int, check_cancelled: CheckCancelled) -> float:
+    """Return the largest radius in one frame, px, from a sweep over small pictures."""
     height, width = stack.reference.shape[:2]
     shrink = max(1, min(height, width) // QUICK_SIDE)
-    strongest = max(range(len(stack.strengths)), key=stack.strengths.__getitem__)
     small = BokehStack(
         _shrunk(stack.reference[None], shrink)[0],
-        _shrunk(stack.frames[strongest : strongest + 1], shrink),
+        _shrunk(stack.frames[frame : frame + 1], shrink),
         (1.0,),
     )
     largest = LARGEST_RADIUS * min(height, width) / shrink

@@ -5,13 +5,13 @@ frame, frame_k = reference blurred by r = K_k · |d − d_f|, in three steps: co
 a vote of confident neighbours of like colour, and the cheapest candidate of both together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .aperture import DISC, Aperture
-from .candidates import candidate_offsets
+from .candidates import candidate_offsets, candidate_radii
 from .checks import check_number
 from .datatypes import BokehStack, DepthMap
 from .hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
@@ -22,7 +22,7 @@ from .propagate import propagate, vote
 FOCUS_SIDES = ("nearest", "farthest")
 COST_FLOOR = 1e-6  # rounding of 8-bit pictures, squared, in square-root-encoded light
 SAME = 0.1  # relative difference of two estimates that agree …
-SAME_OFFSET = 0.75  # … or px of radius in the strongest frame
+SAME_RADIUS = 0.75  # … or px of radius in the strongest frame
 VOTE_WEIGHT = 1.5  # of the neighbours' log-vote against the pixel's own log-cost
 VOTE_FLOOR = 0.05  # votes that a label has without any neighbour
 ENOUGH_VOTES = 0.2  # confident like neighbours that settle a pixel
@@ -132,37 +132,33 @@ def disparity_offset(
     return filled, confidence
 
 
-def frame_offsets(
+def frame_radii(
     stack: BokehStack,
     *,
     aperture: Aperture = DISC,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> tuple[Tensor, Tensor]:
-    """Return |d − d_f| as each frame alone shows it, [N,h,w], 1/m, and its confidence, 0…1.
+    """Return the blur radius that each frame alone shows, [N,h,w], px, and its confidence, 0…1.
 
-    At every second pixel of every second row. Arguments are those of `disparity_offset`.
+    At every second pixel of every second row. The stated strengths play no part; the other
+    arguments are those of `disparity_offset`.
     """
-    offsets = candidate_offsets(stack, check_cancelled)
-    matcher = Matcher(stack, max(stack.strengths) * offsets[-1], aperture, -1.0)
-    best = [RunningMinimum() for _ in stack.strengths]
-    volumes: list[list[Tensor]] = [[] for _ in stack.strengths]
-    for index, offset in enumerate(offsets):
+    count = len(stack.strengths)
+    radii = candidate_radii(stack, range(count), check_cancelled)
+    matcher = Matcher(replace(stack, strengths=(1.0,) * count), radii[-1], aperture, -1.0)
+    best = [RunningMinimum() for _ in range(count)]
+    volume = []
+    for index, radius in enumerate(radii):
         check_cancelled()
-        on_progress(index, len(offsets))
-        for frame, cost in enumerate(matcher.costs(offset).plain):
-            best[frame].update(offset, cost)
-            volumes[frame].append((cost + COST_FLOOR).log())
-    on_progress(len(offsets), len(offsets))
+        on_progress(index, len(radii))
+        costs = matcher.costs(radius).plain
+        for one, cost in zip(best, costs, strict=True):
+            one.update(radius, cost)
+        volume.append((costs + COST_FLOOR).log())
+    on_progress(len(radii), len(radii))
     found = torch.stack([one.vertex() for one in best])
-    tolerance = SAME_OFFSET / torch.tensor(stack.strengths)
-    confidence = torch.stack(
-        [
-            _distinctness(torch.stack(volume), offsets, one, float(gap))
-            for volume, one, gap in zip(volumes, found, tolerance, strict=True)
-        ]
-    )
-    return found, confidence
+    return found, _distinctness(torch.stack(volume), radii, found, SAME_RADIUS)
 
 
 def _check_focus(focus: str) -> int:
@@ -212,7 +208,7 @@ def _measure(
         volume.append((mixed + COST_FLOOR).log())
     log_costs = torch.stack(volume)
     best = both.vertex()
-    tolerance = SAME_OFFSET / max(matcher.strengths)
+    tolerance = SAME_RADIUS / max(matcher.strengths)
     agree = _agree(plain.vertex(), veiled.vertex(), tolerance) & _agree(
         plain.vertex(), weakest.vertex(), tolerance
     )
@@ -261,8 +257,8 @@ def _decide(
     own = to_full(half, (last - first, width))
     total = own - VOTE_WEIGHT * torch.log((shared + VOTE_FLOOR) / (support + 5 * VOTE_FLOOR))
     best = RunningMinimum()
-    for offset, cost in zip(offsets, total, strict=True):
-        best.update(offset, cost)
+    for candidate, cost in zip(offsets, total, strict=True):
+        best.update(candidate, cost)
     offset = best.vertex()
     chosen = _labels(offset, offsets).round().long()[None]
     agreement = torch.exp(own.amin(0) - own.gather(0, chosen)[0])
