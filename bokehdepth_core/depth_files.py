@@ -17,7 +17,7 @@ from .datatypes import DepthMap
 from .files import open_image, quantize, read_image
 
 PNG_TOP = 65535  # largest value of 16 bits
-PNG_WORST_ERROR = 0.01  # share of the nearest depth that half a step of a 16-bit PNG may be
+PNG_WORST_ERROR = 0.01  # share of the nearest depths that half a step of a 16-bit PNG may be
 
 DEPTH_SUFFIXES = (".exr", ".png", ".npz", ".ply")
 
@@ -27,7 +27,8 @@ def write_depth(path: str | Path, depth: DepthMap, image: Tensor | None = None) 
 
     * ``.exr``: channel Z in float32, metres; infinity stays infinity; confidence beside it.
     * ``.png``: 16 bits. Metres divided by the scale written in the file's text; 0 is "no
-      surface" (infinity). Without metres: normalised disparity, 65535 is the nearest.
+      surface" (infinity). Half a step is at most 1 % of the nearest depths, so what is over 1300
+      times as far counts as infinite. Without metres: normalised disparity, 65535 is the nearest.
     * ``.npz``: arrays depth, metric and, where known, confidence and intrinsics.
     * ``.ply``: points in metres, x right, y down, z forward, with the colours of `image`.
 
@@ -37,8 +38,7 @@ def write_depth(path: str | Path, depth: DepthMap, image: Tensor | None = None) 
         image: [H,W,3] or [1,H,W,3], sRGB, 0…1; colours of the points, .ply only.
 
     Raises:
-        ValueError: several maps, an unknown suffix, depths that 16 bits cannot hold, or a point
-            cloud without metres or intrinsics.
+        ValueError: several maps, an unknown suffix, or a point cloud without metres or intrinsics.
         FileNotFoundError: the folder does not exist.
     """
     target = Path(path)
@@ -199,14 +199,12 @@ def _metre_steps(depth: Tensor) -> tuple[np.ndarray, float]:
     finite = torch.isfinite(depth)
     if not finite.any():
         return np.zeros(tuple(depth.shape), np.uint16), 1.0
-    nearest, farthest = float(depth[finite].min()), float(depth[finite].max())
-    scale = farthest / PNG_TOP
-    if scale / 2 > PNG_WORST_ERROR * nearest:
-        raise ValueError(
-            f"depth: reaches from {nearest:g} to {farthest:g} m, and a 16-bit PNG would round to "
-            f"{scale:.2g} m. Save it as EXR or NPZ."
-        )
-    steps = torch.where(finite, depth / scale, 0.0).round()
+    seen = depth[finite]
+    near = float(seen.kthvalue(max(1, round(0.001 * seen.numel()))).values)  # no stray pixel
+    reach = min(float(seen.max()), 2 * PNG_WORST_ERROR * near * PNG_TOP)
+    scale = reach / PNG_TOP
+    steps = (depth / scale).round().clamp(min=1)
+    steps = torch.where(steps <= PNG_TOP, steps, 0.0)  # infinity, too, is beyond the reach
     return steps.cpu().numpy().astype(np.uint16), scale
 
 

@@ -242,11 +242,17 @@ def test_an_all_sky_png_stays_sky(tmp_path):
     assert torch.isinf(read_depth(tmp_path / "a.png").depth).all()
 
 
-def test_depth_that_16_bits_cannot_hold_is_refused(tmp_path):
-    depth = DepthMap(torch.tensor([[[0.5, 10_000.0]]]))
-    with pytest.raises(ValueError, match=r"would round to 0\.15 m\. Save it as EXR or NPZ\."):
-        write_depth(tmp_path / "a.png", depth)
-    assert not list(tmp_path.iterdir())
+def test_a_png_keeps_the_near_to_a_percent_and_calls_the_very_far_infinite(tmp_path):
+    depth = torch.full((1, 50, 60), 1.5)
+    depth[0, :, 20:] = torch.linspace(2.0, 90.0, 40)
+    depth[0, 0, 0] = 7000.0
+    depth[0, 0, 1] = 0.001  # one stray pixel must not cost the others their range
+    write_depth(tmp_path / "a.png", DepthMap(depth))
+    found = read_depth(tmp_path / "a.png").depth
+    assert found[0, 0, 0] == math.inf
+    relative = ((found - depth) / depth).abs()
+    relative[0, 0, :2] = 0
+    assert relative.max() <= 0.01
 
 
 def test_a_depth_picture_from_elsewhere_is_disparity_or_scaled_metres(tmp_path):
