@@ -1,5 +1,6 @@
 """How well the blurred reference matches a stack's frames, for each candidate of the sweep."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ SMALLEST_SHIFT = 0.01  # brightness change of a whole frame that is not the scen
 
 @dataclass(frozen=True, eq=False)
 class Costs:
-    """Mismatch of one candidate, on every second pixel of every second row.
+    """Mismatch of one candidate, on blocks of 2 x 2 pixels.
 
     Attributes:
         plain: [N,h,w], mean squared difference of each frame.
@@ -113,21 +114,29 @@ def _brightness(reference: Tensor, frames: Tensor) -> Tensor:
 
 
 def half_window(planes: Tensor) -> Tensor:
-    """Return Gaussian window means of [C,H,W] at even rows and columns, [C,H//2+1,W//2+1]."""
-    reach = int(3 * WINDOW_SIGMA + 0.5)
+    """Return Gaussian window means of [C,H,W] around each 2 x 2 block, [C,ceil(H/2),ceil(W/2)]."""
+    blocks = functional.avg_pool2d(planes[None], 2, ceil_mode=True)[0]
+    # Averaging a block has variance 1/4 px²; the rest is the Gaussian's, on blocks 2 px apart.
+    sigma = math.sqrt((WINDOW_SIGMA**2 - 0.25) / 4)
+    reach = int(3 * sigma + 0.5)
     taps = torch.arange(-reach, reach + 1, dtype=planes.dtype, device=planes.device)
-    kernel = torch.exp(-0.5 * (taps / WINDOW_SIGMA).square())
+    kernel = torch.exp(-0.5 * (taps / sigma).square())
     kernel = kernel / kernel.sum()
-    height, width = planes.shape[1:]
-    # One row or column more where the size is even, so that the last pixel has a window after it.
-    pad = (reach, reach + 1 - width % 2, reach, reach + 1 - height % 2)
-    padded = functional.pad(planes[:, None], pad, mode="replicate")
-    rows = functional.conv2d(padded, kernel[None, None, :, None], stride=(2, 1))
-    return functional.conv2d(rows, kernel[None, None, None, :], stride=(1, 2))[:, 0]
+    padded = functional.pad(blocks[:, None], (reach,) * 4, mode="replicate")
+    rows = functional.conv2d(padded, kernel[None, None, :, None])
+    return functional.conv2d(rows, kernel[None, None, None, :])[:, 0]
 
 
-def to_full(planes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return [C,h,w] planes of `half_window` interpolated to [C,*size]."""
-    full = (2 * planes.shape[1] - 1, 2 * planes.shape[2] - 1)
-    grown = functional.interpolate(planes[None], full, mode="bilinear", align_corners=True)
-    return grown[0, :, : size[0], : size[1]]
+def to_full(planes: Tensor, width: int, rows: tuple[int, int]) -> Tensor:
+    """Return [C,h,w] planes of blocks interpolated to pixels, [C,rows,width].
+
+    Args:
+        planes: [C,h,w], from `half_window`.
+        width: of the picture, px.
+        rows: first, even, and one past the last row wanted.
+    """
+    first, last = rows
+    # A row of blocks more on either side, to interpolate with.
+    low, high = max(0, first // 2 - 1), (last + 1) // 2 + 1
+    grown = functional.interpolate(planes[None, :, low:high], scale_factor=2, mode="bilinear")[0]
+    return grown[:, first - 2 * low : last - 2 * low, :width]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 COLOR_SIGMA = 0.08  # sRGB distance at which two pixels stop being one surface
-SAMPLES = 96  # neighbours that vote for each pixel
+SAMPLES = 64  # neighbours that vote for each pixel
 REACH = 0.08  # of the picture's shorter side: how far voters are
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 EDGE = 0.06  # sRGB difference between neighbours that counts as an edge

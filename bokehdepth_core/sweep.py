@@ -31,7 +31,7 @@ STRIP_VALUES = 2_000_000  # numbers held at once in the second step
 
 @dataclass(frozen=True, eq=False)
 class _Measurement:
-    """Each candidate's log-cost and the best one, at every second pixel.
+    """Each candidate's log-cost and the best one, on blocks of 2 x 2 pixels.
 
     Attributes:
         log_costs: [C,h,w].
@@ -141,7 +141,7 @@ def frame_radii(
 ) -> tuple[Tensor, Tensor]:
     """Return the blur radius that each frame alone shows, [N,h,w], px, and its confidence, 0…1.
 
-    At every second pixel of every second row. The stated strengths play no part; the other
+    On blocks of 2 x 2 pixels. The stated strengths play no part; the other
     arguments are those of `disparity_offset`.
     """
     count = len(stack.strengths)
@@ -253,8 +253,7 @@ def _decide(
     shared = votes.clone()
     shared[1:] += 0.5 * votes[:-1]
     shared[:-1] += 0.5 * votes[1:]
-    half = measured.log_costs[:, first // 2 : (last + 1) // 2 + 1]
-    own = to_full(half, (last - first, width))
+    own = to_full(measured.log_costs, width, rows)
     total = own - VOTE_WEIGHT * torch.log((shared + VOTE_FLOOR) / (support + 5 * VOTE_FLOOR))
     best = RunningMinimum()
     for candidate, cost in zip(offsets, total, strict=True):
@@ -275,6 +274,6 @@ def _labels(offset: Tensor, offsets: list[float]) -> Tensor:
 
 
 def _nearest(plane: Tensor, height: int, width: int) -> Tensor:
-    """Return a plane of every second pixel, [h,w], repeated to [height,width]; nothing is mixed."""
+    """Return a plane of 2 x 2 blocks, [h,w], repeated to [height,width]; nothing is mixed."""
     repeated = plane.repeat_interleave(2, 0).repeat_interleave(2, 1)
     return repeated[:height, :width]
