@@ -103,7 +103,8 @@ def test_the_pack_loads_without_a_warning(server):
 def test_every_input_has_a_tooltip(server):
     info = server.get("/object_info")
     for name in NODES:
-        for group in info[name]["input"].values():
+        inputs = info[name]["input"]
+        for group in (inputs.get("required", {}), inputs.get("optional", {})):
             for key, (_, *options) in group.items():
                 assert (options or [{}])[0].get("tooltip"), f"{name}.{key}"
 
