@@ -1,0 +1,185 @@
+"""From a picture to a network's input and back, the way back exact.
+
+A plan says how a picture is padded and resized. Depth and confidence return through `restore`,
+intrinsics through `to_network` and `to_picture`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..checks import check_number
+
+PATCH = 14
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+DEPTH_ANYTHING_SIDE = 518  # shorter side in training, px
+UNIDEPTH_RATIOS = (0.5, 2.5)  # width over height
+UNIDEPTH_PIXELS = (200_000, 600_000)
+LEVELS = 10
+MAX_SIDE_RATIO = 8  # a longer strip would need gigabytes of tokens for a shorter side of 518 px
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a picture becomes a network's input.
+
+    Attributes:
+        size: (height, width) of the picture, px.
+        padding: (left, right, top, bottom), px of the picture.
+        network: (height, width) of the network's input, px, multiples of 14.
+        nominal_scale: the factor before sides were rounded up to whole patches.
+        bicubic: resize bicubically and return with aligned corners; else bilinear, not aligned.
+    """
+
+    size: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    network: tuple[int, int]
+    nominal_scale: float
+    bicubic: bool
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """(height, width) after padding, px."""
+        left, right, top, bottom = self.padding
+        return self.size[0] + top + bottom, self.size[1] + left + right
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """(vertical, horizontal) factor from padded picture to network input."""
+        height, width = self.padded
+        return self.network[0] / height, self.network[1] / width
+
+    def to_network(self, pictures: Tensor) -> Tensor:
+        """Return [N,3,h,w], normalised, from pictures [N,H,W,3], sRGB, 0…1; padding is grey."""
+        mean, std = (pictures.new_tensor(values) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        pixels = ((pictures - mean) / std).movedim(-1, 1)
+        if any(self.padding):
+            pixels = F.pad(pixels, self.padding)  # zero is the mean colour
+        if self.network == self.padded:
+            return pixels
+        mode = "bicubic" if self.bicubic else "bilinear"
+        return F.interpolate(pixels, self.network, mode=mode, align_corners=False)
+
+    def restore(self, maps: Tensor) -> Tensor:
+        """Return maps [B,H,W] of the picture from maps [B,h,w] of the network."""
+        if self.padded != self.network:
+            maps = F.interpolate(
+                maps[:, None], self.padded, mode="bilinear", align_corners=self.bicubic
+            )[:, 0]
+        left, _, top, _ = self.padding
+        return maps[:, top : top + self.size[0], left : left + self.size[1]]
+
+    def camera_to_network(self, intrinsics: Tensor, *, nominal: bool = False) -> Tensor:
+        """Return intrinsics [B,3,3] in px of the network's input.
+
+        Args:
+            intrinsics: [B,3,3], px of the picture.
+            nominal: use one factor for both axes, as the reference does, and not the true ones.
+        """
+        return self._rows(nominal).to(intrinsics) @ self._shift(1).to(intrinsics) @ intrinsics
+
+    def camera_to_picture(self, intrinsics: Tensor, *, nominal: bool = False) -> Tensor:
+        """Return intrinsics [B,3,3] in px of the picture; undoes `camera_to_network`."""
+        rows = self._rows(nominal).to(intrinsics)
+        return self._shift(-1).to(intrinsics) @ (intrinsics / rows.diagonal()[:, None])
+
+    def _rows(self, nominal: bool) -> Tensor:
+        vertical, horizontal = (self.nominal_scale,) * 2 if nominal else self.scale
+        return torch.diag(torch.tensor([horizontal, vertical, 1.0], dtype=torch.float64))
+
+    def _shift(self, sign: int) -> Tensor:
+        left, _, top, _ = self.padding
+        shift = torch.eye(3, dtype=torch.float64)
+        shift[0, 2], shift[1, 2] = sign * left, sign * top
+        return shift
+
+
+def depth_anything_side(resolution: int | None) -> int:
+    """Return the shorter side of Depth Anything's input, px.
+
+    Args:
+        resolution: 0…9 for 238 to 868 px, 4 is 518; None for the 518 px of training.
+
+    Raises:
+        ValueError: another level.
+    """
+    level = _level(resolution)
+    return DEPTH_ANYTHING_SIDE if level is None else PATCH * (17 + 5 * level)
+
+
+def plan_depth_anything(height: int, width: int, side: int = DEPTH_ANYTHING_SIDE) -> Plan:
+    """Return how Depth Anything takes a picture: the shorter side to `side`, whole patches.
+
+    Raises:
+        ValueError: a picture more than eight times as long as wide.
+    """
+    if max(height, width) > MAX_SIDE_RATIO * min(height, width):
+        raise ValueError(
+            f"image: {height}x{width} is more than {MAX_SIDE_RATIO} times longer than wide. "
+            "Crop it, or choose a UniDepth checkpoint."
+        )
+    scale = max(side / height, side / width)
+
+    def patches(length: int) -> int:
+        rounded = round(scale * length / PATCH) * PATCH
+        return rounded if rounded >= side else math.ceil(scale * length / PATCH) * PATCH
+
+    network = (patches(height), patches(width))
+    return Plan((height, width), (0, 0, 0, 0), network, scale, bicubic=True)
+
+
+def unidepth_pixels(resolution: int | None) -> tuple[float, float]:
+    """Return the fewest and most pixels of UniDepth's input.
+
+    Args:
+        resolution: 0…9 picks a tenth of the trained range; None leaves all of it.
+
+    Raises:
+        ValueError: another level.
+    """
+    low, high = UNIDEPTH_PIXELS
+    level = _level(resolution)
+    if level is None:
+        return low, high
+    step = (high - low) / LEVELS
+    return low + level * step, low + (level + 1) * step
+
+
+def plan_unidepth(height: int, width: int, pixels: tuple[float, float] = UNIDEPTH_PIXELS) -> Plan:
+    """Return how UniDepth takes a picture: padded to a usual aspect ratio, then resized.
+
+    Args:
+        height: of the picture, px.
+        width: of the picture, px.
+        pixels: fewest and most pixels of the input before rounding up to whole patches.
+    """
+    low, high = UNIDEPTH_RATIOS
+    padded_height, padded_width = height, width
+    if width / height < low:
+        padded_width = max(width, int(height * low))
+    elif width / height > high:
+        padded_height = max(height, int(width / high))
+    left, top = (padded_width - width) // 2, (padded_height - height) // 2
+    padding = (left, padded_width - width - left, top, padded_height - height - top)
+    count = padded_height * padded_width
+    factor = 1.0
+    if count > pixels[1]:
+        factor = math.sqrt(pixels[1] / count)
+    elif count < pixels[0]:
+        factor = math.sqrt(pixels[0] / count)
+    network = tuple(
+        max(PATCH, math.ceil(int(side * factor) / PATCH) * PATCH)
+        for side in (padded_height, padded_width)
+    )
+    return Plan((height, width), padding, (network[0], network[1]), factor, bicubic=False)
+
+
+def _level(resolution: int | None) -> int | None:
+    if resolution is None or resolution == -1:
+        return None
+    hint = "Use 0 (fast) to 9 (fine), or -1 for automatic."
+    return int(check_number(resolution, "resolution", 0, LEVELS - 1, hint=hint))
