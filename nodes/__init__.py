@@ -5,6 +5,7 @@ from comfy_api.latest import ComfyExtension
 from . import host
 from .depth import DefocusAwareDepth, SaveMetricDepth
 from .example import BokehDepthExample
+from .kontext import ApplyBokehDepthAdapter
 from .lens import LensBokehStrength, RenderBokeh
 from .loader import LoadBokehDepth
 from .stack import BokehStackFromImages, GenerateBokehStack
@@ -16,6 +17,7 @@ NODES = [
     DefocusAwareDepth,
     RenderBokeh,
     LensBokehStrength,
+    ApplyBokehDepthAdapter,
     SaveMetricDepth,
     BokehDepthExample,
 ]

@@ -17,7 +17,9 @@ from ..bokehdepth_core import (
     load_bokeh_generator,
     load_depth_estimator,
 )
+from ..bokehdepth_core.generator.adapter import load_adapter
 from . import host
+from .native import NativeGenerator
 
 
 @dataclass(eq=False)
@@ -72,15 +74,27 @@ class BokehGenerator:
             on_progress: called as work proceeds.
             check_cancelled: raises to stop.
         """
+        options = {"depth": depth}
+        if not self.is_built_in:
+            options = {
+                "steps": steps,
+                "guidance": guidance,
+                "seed": seed,
+                "match_color": match_color,
+            }
         return self._generator().generate(
             image,
             strengths,
-            depth=depth,
+            **options,
             on_progress=on_progress,
             check_cancelled=check_cancelled,
         )
 
     def _generator(self):
+        if self._loaded is None and self.model is not None:
+            self._loaded = NativeGenerator(
+                self.model, self.clip, self.vae, load_adapter(host.model_path(self.adapter))
+            )
         if self._loaded is None:
             self._loaded = load_bokeh_generator(self.adapter, self.base_model, device=host.device())
         return self._loaded

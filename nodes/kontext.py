@@ -21,10 +21,15 @@ from comfy.patcher_extension import WrappersMP
 from comfy_api.latest import io
 from torch import Tensor, nn
 
+from ..bokehdepth_core.generator.adapter import (
+    MAX_STRENGTH,
+    MIN_STRENGTH,
+    BokehAdapter,
+    load_adapter,
+)
 from . import host
 
 KEY = "bokehdepth"
-MIN_STRENGTH, MAX_STRENGTH = 1.0, 30.0  # K that the adapter was trained with
 _KIND = WrappersMP.DIFFUSION_MODEL
 
 
@@ -127,7 +132,7 @@ class AdapterWrapper:
         """Run the wrapped call; the hooks are gone when it returns or raises."""
         flux = executor.class_obj
         handles, fired = [], set()
-        wanted = projections(flux)
+        wanted = [one for one in projections(flux) if str(one.layer) in self.updates.layers]
         vectors = self._vectors_for(x)
         try:
             for projection in wanted:
@@ -174,7 +179,8 @@ def _check_all_fired(wanted: list[Projection], fired: set[str]) -> None:
     if silent:
         raise RuntimeError(
             f"model: the bokeh adapter had no effect on {len(silent)} of {len(wanted)} layers, "
-            f"first {silent[0]}. Another node replaced these blocks; take it out of the graph."
+            f"first {silent[0]}. Another node replaced these blocks, or torch.compile compiled "
+            "them without the adapter. Take that node out."
         )
 
 
@@ -184,6 +190,32 @@ def model_patcher(module: nn.Module):
     return patcher(
         module, load_device=mm.get_torch_device(), offload_device=mm.unet_offload_device()
     )
+
+
+def query_key_updates(model, adapter: BokehAdapter, lora_scale: float = 1.0):
+    """Return an adapter's low-rank updates, ready for ComfyUI's memory management.
+
+    Args:
+        model: the MODEL they are for; they are held in the number format that it computes in.
+        adapter: the bokeh adapter.
+        lora_scale: scales the updates, 1 as trained.
+
+    Raises:
+        ValueError: a MODEL that the adapter does not fit.
+    """
+    check_model(model, adapter.hidden_size, adapter.layer_count)
+    dtype = _compute_dtype(model.model)
+    pairs = adapter.query_key_pairs(lora_scale)
+    return model_patcher(
+        QueryKeyUpdates(
+            {i: QueryKeyUpdate(down.to(dtype), up.to(dtype)) for i, (down, up) in pairs.items()}
+        )
+    )
+
+
+def _compute_dtype(network) -> torch.dtype:
+    stored = network.manual_cast_dtype or network.get_dtype()
+    return stored if stored.itemsize > 1 else torch.bfloat16
 
 
 def attach(model, updates, vectors: Tensor):
@@ -244,12 +276,14 @@ class ApplyBokehDepthAdapter(io.ComfyNode):
 
     @classmethod
     def define_schema(cls):
-        return io.Schema(
+        return host.fit(
+            io.Schema,
             node_id="ApplyBokehDepthAdapter",
             display_name="Apply BokehDepth Adapter",
-            category="BokehDepth",
+            category=host.CATEGORY,
             description="Gives FLUX.1-Kontext a calibrated blur control. The MODEL that comes in "
             "stays as it is; a second adapter on the same MODEL replaces the first.",
+            search_aliases=["bokeh lora", "kontext bokeh", "depth of field control"],
             inputs=[
                 io.Model.Input(
                     "model",
@@ -293,8 +327,12 @@ class ApplyBokehDepthAdapter(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, bokeh_adapter, **_):
+        return str(host.file_state(bokeh_adapter))
+
+    @classmethod
     def execute(cls, model, bokeh_adapter, strength, lora_scale=1.0, bokeh_scale=1.0):
         adapter = load_adapter(host.model_path(bokeh_adapter))
         updates = query_key_updates(model, adapter, lora_scale)
-        vectors = bokeh_scale * strength_vectors(adapter, [strength])
+        vectors = adapter.strength_vectors([strength], bokeh_scale)
         return io.NodeOutput(attach(model, updates, vectors))

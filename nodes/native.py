@@ -6,6 +6,7 @@ own prompt and its own strength vector, and all of them share one batch where me
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import comfy.model_management as mm
@@ -15,13 +16,26 @@ import comfy.utils
 import latent_preview
 import node_helpers
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from ..bokehdepth_core import BokehStack
+from ..bokehdepth_core.checks import check_image, check_strengths
+from ..bokehdepth_core.color import color_transfer_lab
+from ..bokehdepth_core.generator.adapter import BokehAdapter
+from ..bokehdepth_core.generator.prompts import bokeh_prompt
+from ..bokehdepth_core.hooks import (
+    CheckCancelled,
+    OnProgress,
+    ignore_progress,
+    never_cancelled,
+)
 from . import kontext
 
 BASE_SHIFT, MAX_SHIFT = 0.5, 1.15  # FLUX.1's schedule: shift at 256 and at 4096 image tokens
 BASE_TOKENS, MAX_TOKENS = 256, 4096
 PROMPT_TOKENS = 512  # the published pipeline pads the T5 prompt to this; ComfyUI's default is 256
+SIDE = 16  # px: one token of FLUX is 2x2 latents of 8x8 px
 _LOG = logging.getLogger(__name__)
 
 
@@ -153,3 +167,103 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     if isinstance(error, torch.cuda.OutOfMemoryError) or (is_oom and is_oom(error)):
         return True
     return "out of memory" in str(error)
+
+
+@dataclass(frozen=True, eq=False)
+class NativeGenerator:
+    """Stage 1 through ComfyUI: its MODEL, CLIP and VAE, with the bokeh adapter.
+
+    Attributes:
+        model: ComfyUI's MODEL, FLUX.1-Kontext; LoRAs on it stay in force.
+        clip: ComfyUI's CLIP, FLUX's text encoders.
+        vae: ComfyUI's VAE, FLUX's.
+        adapter: the bokeh adapter.
+    """
+
+    model: object
+    clip: object
+    vae: object
+    adapter: BokehAdapter
+
+    def generate(
+        self,
+        image: Tensor,
+        strengths: Sequence[float],
+        *,
+        steps: int,
+        guidance: float,
+        seed: int,
+        match_color: bool = True,
+        on_progress: OnProgress = ignore_progress,
+        check_cancelled: CheckCancelled = never_cancelled,
+    ) -> BokehStack:
+        """Return the photo with one generated frame for each strength.
+
+        Args:
+            image: [H,W,3], sRGB, 0…1.
+            strengths: bokeh strengths K, px·m; the adapter knows 1 to 30.
+            steps: number of sampling steps.
+            guidance: FLUX's embedded guidance.
+            seed: of the noise, the same for every strength.
+            match_color: give the frames the photo's mean and spread in LAB.
+            on_progress: called at the end; the steps before show on ComfyUI's own bar, with its
+                previews.
+            check_cancelled: raises to stop while the frames are decoded.
+
+        Raises:
+            ValueError: a picture that is too small, unusable strengths, or a MODEL of another kind.
+        """
+        size = check_image(image, pattern="H W 3")
+        values = check_strengths(strengths)
+        reference = self.vae.encode(fit_to_tokens(image[None]))
+        prompts = [bokeh_prompt(strength) for strength in values]
+        updates = kontext.query_key_updates(self.model, self.adapter)
+        run = SampleRun(self.model, updates, reference, steps, seed)
+        latents = run.sample(
+            self.adapter.strength_vectors(values),
+            [encode_prompt(self.clip, prompt, guidance, reference) for prompt in prompts],
+        )
+        frames = resized(self._decode(latents, check_cancelled), size["H"], size["W"]).to(image)
+        if match_color:
+            frames = color_transfer_lab(frames, image)
+        on_progress(1, 1)
+        settings = {
+            "generator": "FLUX.1-Kontext in ComfyUI",
+            "prompts": prompts,
+            "steps": steps,
+            "guidance": guidance,
+            "seed": seed,
+            "match_color": match_color,
+        }
+        return BokehStack(image, frames, values, settings)
+
+    def _decode(self, latents: Tensor, check_cancelled: CheckCancelled) -> Tensor:
+        frames = []
+        for latent in latents.split(1):
+            check_cancelled()
+            frames.append(self.vae.decode(latent))
+        return torch.cat(frames)
+
+
+def fit_to_tokens(image: Tensor) -> Tensor:
+    """Return [B,H,W,3] at the next smaller size that FLUX's tokens fill; nothing is cropped.
+
+    Raises:
+        ValueError: a side shorter than one token.
+    """
+    height, width = (side // SIDE * SIDE for side in image.shape[1:3])
+    if not height or not width:
+        found = f"{image.shape[1]}x{image.shape[2]}"
+        raise ValueError(f"image: {found} px is too small. Both sides need at least {SIDE} px.")
+    if (height, width) == tuple(image.shape[1:3]):
+        return image
+    planes = image.movedim(-1, 1)
+    return comfy.utils.common_upscale(planes, width, height, "lanczos", "disabled").movedim(1, -1)
+
+
+def resized(frames: Tensor, height: int, width: int) -> Tensor:
+    """Return [B,H,W,3] frames at the size of the photo, 0…1."""
+    planes = frames.movedim(-1, 1)
+    if planes.shape[2:] != (height, width):
+        planes = F.interpolate(planes, (height, width), mode="bicubic", antialias=True)
+    return planes.clamp(0, 1).movedim(1, -1)

@@ -373,3 +373,82 @@ def test_another_failure_is_not_taken_for_a_lack_of_memory():
     run, vectors, conditionings = _run(model)
     with pytest.raises(RuntimeError, match="injected"):
         run.sample(vectors, conditionings)
+
+
+class _Adapter:
+    """A bokeh adapter of random numbers, with the strength as a factor of one vector."""
+
+    hidden_size, layer_count = tiny.HIDDEN, LAYERS
+
+    def query_key_pairs(self, lora_scale=1.0):
+        down, up, _ = _random_adapter()
+        return {i: (down[i], lora_scale * up[i]) for i in range(LAYERS)}
+
+    def strength_vectors(self, strengths):
+        vector = _random_adapter()[2][:1]
+        return torch.cat([vector * strength / 30 for strength in strengths])
+
+
+@pytest.fixture(scope="module")
+def parts():
+    with torch.inference_mode():
+        return tiny.text_encoder(), tiny.image_autoencoder()
+
+
+def test_a_stack_has_the_size_of_the_photo_and_says_how_it_was_made(parts):
+    clip, vae = parts
+    photo = torch.rand(37, 50, 3, generator=torch.Generator().manual_seed(0))
+    kept = photo.clone()
+    generator = native.NativeGenerator(tiny.flux_patcher(), clip, vae, _Adapter())
+    settings = {"steps": 2, "guidance": 7.0, "seed": 3, "match_color": False}
+    stack = generator.generate(photo, [10, 20], **settings)
+    assert stack.frames.shape == (2, 37, 50, 3)
+    assert stack.strengths == (10, 20)
+    assert settings.items() <= stack.settings.items()
+    assert torch.equal(photo, kept)
+    assert torch.equal(stack.reference, photo)
+    assert (stack.frames[0] - stack.frames[1]).abs().mean() > 1e-3
+    again = generator.generate(photo, [20], **settings)
+    # 8-bit-free path: a strength alone gives its frame of the batch within float32 rounding.
+    torch.testing.assert_close(again.frames[0], stack.frames[1], rtol=0, atol=1e-4)
+
+
+def test_a_picture_without_room_for_a_token_is_refused():
+    message = "image: 40x12 px is too small. Both sides need at least 16 px."
+    with pytest.raises(ValueError, match=message):
+        native.fit_to_tokens(torch.rand(1, 40, 12, 3))
+
+
+def test_a_model_that_is_not_flux_is_named():
+    import comfy.model_base
+    import comfy.supported_models
+
+    config = {
+        "image_size": 32,
+        "in_channels": 4,
+        "out_channels": 4,
+        "model_channels": 32,
+        "num_res_blocks": [1, 1],
+        "channel_mult": (1, 2),
+        "num_heads": 2,
+        "transformer_depth": [0, 0],
+        "transformer_depth_middle": 0,
+        "transformer_depth_output": [0, 0, 0, 0],
+        "context_dim": 16,
+        "use_spatial_transformer": True,
+        "adm_in_channels": None,
+    }
+    model = comfy.model_base.BaseModel(comfy.supported_models.SD15(config))
+    message = r"model: expected FLUX.1-Kontext, found BaseModel \(UNetModel\)\. Load"
+    with pytest.raises(ValueError, match=message):
+        kontext.query_key_updates(kontext.model_patcher(model), _Adapter())
+
+
+def test_a_flux_of_another_size_is_named():
+    model = tiny.flux_patcher(depth=1)
+    message = (
+        r"model: the bokeh adapter is made for 5 attention layers of width 256, "
+        r"found Flux \(Flux\) with 4 of width 256"
+    )
+    with pytest.raises(ValueError, match=message):
+        kontext.query_key_updates(model, _Adapter())
