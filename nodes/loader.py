@@ -93,24 +93,12 @@ class LoadBokehDepth(io.ComfyNode):
                 f"{', '.join(missing)}: not connected. Connect model, clip and vae together, or "
                 "none of them."
             )
+        if not missing and bokeh_adapter == BUILT_IN:
+            raise ValueError(
+                "bokeh_adapter: built-in makes no use of the connected model. Choose an adapter "
+                "file, or disconnect model, clip and vae."
+            )
         return io.NodeOutput(
             sockets.BokehGenerator(bokeh_adapter, base_model, precision, **connected),
             sockets.DepthEstimator(depth_checkpoint, precision),
-        )
-
-
-def _check_connected(bokeh_adapter: str, **sockets_of_flux) -> None:
-    """Check that FLUX is connected whole or not at all, and that something uses it."""
-    missing = [name for name, value in sockets_of_flux.items() if value is None]
-    if len(missing) == len(sockets_of_flux):
-        return
-    if missing:
-        raise ValueError(
-            f"{', '.join(missing)}: nothing is connected. Connect model, clip and vae together, "
-            "or none of them."
-        )
-    if bokeh_adapter == BUILT_IN:
-        raise ValueError(
-            "bokeh_adapter: built-in makes no use of the connected model. Choose an adapter file, "
-            "or disconnect model, clip and vae."
         )
