@@ -11,6 +11,7 @@ from torch.nn import functional
 from .aperture import Aperture
 from .color import srgb_to_linear
 from .datatypes import BokehStack
+from .hooks import CheckCancelled, never_cancelled
 from .spot import SpotBlur
 
 WINDOW_SIGMA = 2.0  # px, of the Gaussian window in which pictures are compared
@@ -61,15 +62,18 @@ class Matcher:
         squares = self._frames.square().sum(1, keepdim=True)
         self._windows = [half_window(both) for both in torch.cat([self._frames, squares], 1)]
 
-    def costs(self, offset: float) -> Costs:
+    def costs(self, offset: float, check_cancelled: CheckCancelled = never_cancelled) -> Costs:
         """Return the mismatch if |d − d_f| were `offset`, 1/m, at every pixel."""
-        plain, veiled = zip(*self._each_frame(offset), strict=True)
+        plain, veiled = zip(*self._each_frame(offset, check_cancelled), strict=True)
         return Costs(torch.stack(plain), torch.stack(veiled))
 
-    def _each_frame(self, offset: float) -> Iterator[tuple[Tensor, Tensor]]:
+    def _each_frame(
+        self, offset: float, check_cancelled: CheckCancelled
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         for frame, window, strength in zip(
             self._frames, self._windows, self.strengths, strict=True
         ):
+            check_cancelled()
             radius = self._side * strength * offset
             blurred = self._blur.blur(self._spectrum, radius).clamp(min=0).sqrt()
             capped = (blurred - frame).square().sum(0).clamp(max=COST_CAP)

@@ -152,7 +152,7 @@ def frame_radii(
     for index, radius in enumerate(radii):
         check_cancelled()
         on_progress(index, len(radii))
-        costs = matcher.costs(radius).plain
+        costs = matcher.costs(radius, check_cancelled).plain
         for one, cost in zip(best, costs, strict=True):
             one.update(radius, cost)
         volume.append((costs + COST_FLOOR).log())
@@ -199,7 +199,7 @@ def _measure(
     for index, offset in enumerate(offsets):
         check_cancelled()
         on_progress(index, len(offsets))
-        costs = matcher.costs(offset)
+        costs = matcher.costs(offset, check_cancelled)
         mixed = _mixed_cost(costs, weights)
         plain.update(offset, (costs.plain * weights.sqrt()).sum(0))
         veiled.update(offset, (costs.veiled * weights.sqrt()).sum(0))
