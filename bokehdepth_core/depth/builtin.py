@@ -53,7 +53,12 @@ class SweepEstimator:
             ValueError: no stack, another number of stacks than pictures, or mismatched sizes.
         """
         size = check_image(image)
-        stacks = _stacks_for(stack, size)
+        if stack is None:
+            raise ValueError(
+                "stack: the built-in estimator reads depth off a bokeh stack and none was given. "
+                "Connect a stack, or choose a depth checkpoint."
+            )
+        stacks = stacks_for(stack, size)
         results = [
             sweep_depth(
                 _on_device(one, self.device),
@@ -78,14 +83,14 @@ class SweepEstimator:
         )
 
 
-def _stacks_for(
-    stack: BokehStack | Sequence[BokehStack] | None, size: dict[str, int]
+def stacks_for(
+    stack: BokehStack | Sequence[BokehStack], size: dict[str, int]
 ) -> Sequence[BokehStack]:
-    if stack is None:
-        raise ValueError(
-            "stack: the built-in estimator reads depth off a bokeh stack and none was given. "
-            "Connect a stack, or choose a depth checkpoint."
-        )
+    """Return the stacks as a sequence after checking them against pictures of `size` (B, H, W).
+
+    Raises:
+        ValueError: another number of stacks than pictures, or mismatched sizes.
+    """
     stacks = [stack] if isinstance(stack, BokehStack) else list(stack)
     if len(stacks) not in (1, size["B"]):
         raise ValueError(

@@ -17,7 +17,6 @@ from .encoder import (
     encode,
     encoder_config,
     encoder_shape,
-    match_names,
     original_encoder_rules,
     split_qkv,
 )
@@ -235,8 +234,3 @@ class DepthAnything(nn.Module):
             return photo
         patches = self.fusion[str(stage)](tokens[:, :, 1:], strengths)
         return torch.cat([photo[:, :1], patches], dim=1)
-
-
-def adapted(state: StateDict, network: nn.Module) -> StateDict:
-    """Return the tensors under the names of the installed transformers."""
-    return match_names(state, network)

@@ -20,7 +20,6 @@ DEPTH_ANYTHING_SIDE = 518  # shorter side in training, px
 UNIDEPTH_RATIOS = (0.5, 2.5)  # width over height
 UNIDEPTH_PIXELS = (200_000, 600_000)
 LEVELS = 10
-MAX_SIDE_RATIO = 8  # a longer strip would need gigabytes of tokens for a shorter side of 518 px
 
 
 @dataclass(frozen=True)
@@ -112,16 +111,7 @@ def depth_anything_side(resolution: int | None) -> int:
 
 
 def plan_depth_anything(height: int, width: int, side: int = DEPTH_ANYTHING_SIDE) -> Plan:
-    """Return how Depth Anything takes a picture: the shorter side to `side`, whole patches.
-
-    Raises:
-        ValueError: a picture more than eight times as long as wide.
-    """
-    if max(height, width) > MAX_SIDE_RATIO * min(height, width):
-        raise ValueError(
-            f"image: {height}x{width} is more than {MAX_SIDE_RATIO} times longer than wide. "
-            "Crop it, or choose a UniDepth checkpoint."
-        )
+    """Return how Depth Anything takes a picture: shorter side to `side`, px, whole patches."""
     scale = max(side / height, side / width)
 
     def patches(length: int) -> int:

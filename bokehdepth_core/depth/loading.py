@@ -1,0 +1,121 @@
+"""From a checkpoint file to a depth network: recognised by keys, sized by shapes, strict."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ..checkpoints import (
+    CheckpointError,
+    StateDict,
+    build_on_meta,
+    load_strictly,
+    read_config,
+    read_metadata,
+    read_state_dict,
+    weight_file,
+)
+from . import depth_anything, unidepth
+from .depth_anything import ATTENTION_SCALES, DepthAnything
+from .encoder import match_names
+from .unidepth import UniDepth
+
+MAX_DEPTH_KEY = "max_depth_m"  # in the metadata of converted files
+KIND_KEY = "network"
+# Published metric Depth Anything V2 files say their range in their names only, m.
+PUBLISHED_RANGES = {"metric_hypersim": 20.0, "metric_vkitti": 80.0}
+_HALF_KEYS = ("backbone.", "fusion.")  # heads stay in float32: they end in exp() and sigmoid()
+
+
+def load_network(
+    path: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    attention_scale: str = "trained",
+    max_depth: float | None = None,
+) -> DepthAnything | UniDepth:
+    """Return the network of a checkpoint; see `load_depth_estimator`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: an unknown option.
+        CheckpointError: a file that is no depth network, or a damaged one.
+    """
+    if attention_scale not in ATTENTION_SCALES:
+        known = ", ".join(ATTENTION_SCALES)
+        raise ValueError(f"attention_scale: expected {known}, found '{attention_scale}'.")
+    name = Path(path).name
+    state = read_state_dict(path)
+    if max_depth is None:
+        max_depth = known_max_depth(path)
+    return network_from(state, name, device, dtype, attention_scale, max_depth)
+
+
+def network_from(
+    state: StateDict,
+    name: str,
+    device: str | torch.device,
+    dtype: torch.dtype,
+    attention_scale: str = "trained",
+    max_depth: float | None = None,
+) -> DepthAnything | UniDepth:
+    """Return the network that tensors of any published layout hold.
+
+    Args:
+        state: as from `read_state_dict`.
+        name: the file's, for messages.
+        device: where the weights go; "meta" only checks them.
+        dtype: of encoder and DSFA; neck and heads are float32.
+        attention_scale: see `DepthAnything`.
+        max_depth: of a metric Depth Anything, m; None for a relative one.
+
+    Raises:
+        CheckpointError: tensors of no known network, missing or unexpected ones.
+    """
+    network: DepthAnything | UniDepth
+    if unidepth.is_unidepth(state):
+        own = unidepth.to_own_names(state, name)
+        sizes = unidepth.read_shape(own, name)
+        network = build_on_meta(lambda: UniDepth(sizes))
+    elif depth_anything.is_depth_anything(state):
+        own = depth_anything.to_own_names(state, name)
+        shape = depth_anything.read_shape(own, name, max_depth)
+        network = build_on_meta(lambda: DepthAnything(shape, attention_scale))
+    else:
+        raise CheckpointError(
+            f"{name}: no known depth checkpoint; {len(state)} keys, first '{next(iter(state))}'. "
+            "See: bokehdepth weights list."
+        )
+    own = match_names(own, network)
+    load_strictly(network, own, name, device=device, dtype=_precision(dtype))
+    return network
+
+
+def known_max_depth(path: str | Path) -> float | None:
+    """Return the range of a metric Depth Anything file, m, where something tells it.
+
+    Raises:
+        CheckpointError: unreadable metadata or config.json.
+    """
+    written = read_metadata(path).get(MAX_DEPTH_KEY)
+    if written is not None:
+        try:
+            return float(written)
+        except ValueError:
+            raise CheckpointError(
+                f"{Path(path).name}: {MAX_DEPTH_KEY} is '{written}'. Convert the file again."
+            ) from None
+    config = read_config(path) if Path(path).is_dir() else {}
+    if config.get("depth_estimation_type") == "metric":
+        return float(str(config.get("max_depth") or 1))
+    names = f"{Path(path).name} {weight_file(path).name}".lower().replace("-", "_")
+    return next((reach for part, reach in PUBLISHED_RANGES.items() if re.search(part, names)), None)
+
+
+def _precision(dtype: torch.dtype) -> Callable[[str], torch.dtype]:
+    def of(key: str) -> torch.dtype:
+        return dtype if key.startswith(_HALF_KEYS) else torch.float32
+
+    return of
