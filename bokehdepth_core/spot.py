@@ -33,8 +33,10 @@ class SpotBlur:
         )
         self._aperture = aperture
         height, width = self._padded
-        self._fy = 2 * math.pi * torch.fft.fftfreq(height, dtype=torch.float64, device=device)
-        self._fx = 2 * math.pi * torch.fft.rfftfreq(width, dtype=torch.float64, device=device)
+        # The closed forms cancel at small radii: float64, except where Apple's devices lack it.
+        exact = torch.float32 if device.type == "mps" else torch.float64
+        self._fy = 2 * math.pi * torch.fft.fftfreq(height, dtype=exact, device=device)
+        self._fx = 2 * math.pi * torch.fft.rfftfreq(width, dtype=exact, device=device)
 
     def transform(self, planes: Tensor) -> Tensor:
         """Return the spectrum of [C,H,W] pictures with their borders reflected, for `blur`."""

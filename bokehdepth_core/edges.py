@@ -1,0 +1,211 @@
+"""Depth edges of a photo: what is hidden behind them, and pixels that hold both sides mixed."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+EDGE_STEP = 1.0  # px of defocus between neighbours that makes a depth edge
+BESIDE = 1.5  # px from a depth edge at which a pixel holds one side only
+SMALLEST_CONTRAST = 0.003  # squared distance of two colours in linear light that can be unmixed
+LARGEST_MISFIT = 0.1  # share of that distance by which a mixed colour may miss their line
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Part of the scene, pixel by pixel.
+
+    Attributes:
+        light: [3,H,W], linear light.
+        defocus: [H,W], px, signed, front positive.
+        cover: [H,W], 0…1, share of the pixel that it covers.
+    """
+
+    light: Tensor
+    defocus: Tensor
+    cover: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Behind:
+    """For every pixel the nearest place where a surface behind it comes into view.
+
+    Attributes:
+        row, column: [H,W], px; the pixel itself where there is none.
+        distance: [H,W], px; infinity where there is none.
+    """
+
+    row: Tensor
+    column: Tensor
+    distance: Tensor
+
+
+def separate_surfaces(light: Tensor, signed: Tensor) -> list[Surface]:
+    """Return the visible surface with its edges unmixed, and the hidden one as far as it may show.
+
+    The hidden surface takes the nearest colour in view of the surface behind. Where it is the
+    blurrier side it is left out: there the mean of what is in view is the better guess, and the
+    renderer's division by coverage gives just that.
+
+    Args:
+        light: [3,H,W], linear light.
+        signed: [H,W], px, defocus, front positive.
+    """
+    edge = _next_to_nearer(signed)
+    if not edge.any():
+        return [Surface(light, signed, torch.ones_like(signed))]
+    behind = _nearest_behind(signed, edge, 1.5 * float(signed.abs().max()) + 3)
+    hidden_light, hidden_defocus = _sample_behind(light, signed, behind)
+    there = torch.isfinite(behind.distance)
+    front_light, front_cover = _unmix_near_side(light, signed, behind, hidden_light)
+    visible, spill = _unmix_far_side(light, signed)
+    visible = torch.where(front_cover < 1, front_light, visible)
+    sharper = there & (hidden_defocus.abs() < signed.abs())
+    cover = torch.where(sharper, 1.0, 1 - front_cover)
+    return [
+        Surface(visible, signed, front_cover),
+        Surface(hidden_light, hidden_defocus, cover),
+        spill,
+    ]
+
+
+def _next_to_nearer(signed: Tensor) -> Tensor:
+    nearest = F.max_pool2d(signed[None, None], 3, 1, 1)[0, 0]
+    return nearest > signed + EDGE_STEP
+
+
+def _grid(like: Tensor) -> tuple[Tensor, Tensor]:
+    height, width = like.shape
+    rows = torch.arange(height, dtype=torch.float32, device=like.device)
+    columns = torch.arange(width, dtype=torch.float32, device=like.device)
+    return rows[:, None].expand(height, width), columns[None, :].expand(height, width)
+
+
+def _nearest_behind(signed: Tensor, edge: Tensor, reach: float) -> _Behind:
+    """Find for every pixel, up to `reach` px away, the nearest pixel of `edge` that is behind it.
+
+    Jump flooding (Rong and Tan 2006): candidates travel in halving steps, and a pixel keeps the
+    nearest one that lies behind its own surface.
+    """
+    rows, columns = _grid(signed)
+    nowhere = torch.full_like(signed, torch.inf)
+    seeds = torch.stack([rows, columns, signed]).masked_fill(~edge, torch.inf)
+    best, nearest = torch.full_like(seeds, torch.inf), nowhere
+    step = 1 << max(0, int(reach).bit_length() - 1)
+    steps = [step >> k for k in range(step.bit_length())] + [1]
+    for step in steps:
+        for dy, dx in _around(step):
+            for source in (best, seeds):
+                found = _shifted(source, dy, dx)
+                distance = (rows - found[0]).square() + (columns - found[1]).square()
+                better = (found[2] < signed - EDGE_STEP) & (distance < nearest)
+                best = torch.where(better, found, best)
+                nearest = torch.where(better, distance, nearest)
+    distance = nearest.sqrt()
+    there = distance <= reach
+    return _Behind(
+        torch.where(there, best[0], rows),
+        torch.where(there, best[1], columns),
+        distance.masked_fill(~there, torch.inf),
+    )
+
+
+def _around(step: int) -> list[tuple[int, int]]:
+    return [(dy, dx) for dy in (-step, 0, step) for dx in (-step, 0, step) if dy or dx]
+
+
+def _shifted(planes: Tensor, dy: int, dx: int) -> Tensor:
+    """Return planes moved by (dy, dx), infinity where nothing comes in."""
+    height, width = planes.shape[-2:]
+    moved = torch.full_like(planes, torch.inf)
+    if abs(dy) < height and abs(dx) < width:
+        moved[..., max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] = planes[
+            ..., max(-dy, 0) : height - max(dy, 0), max(-dx, 0) : width - max(dx, 0)
+        ]
+    return moved
+
+
+def _clip(rows: Tensor, columns: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    height, width = like.shape
+    return rows.round().clamp(0, height - 1).long(), columns.round().clamp(0, width - 1).long()
+
+
+def _sample_behind(light: Tensor, signed: Tensor, behind: _Behind) -> tuple[Tensor, Tensor]:
+    """Return colour and defocus of the surface behind, taken a little off its mixed edge."""
+    rows, columns = _grid(signed)
+    length = behind.distance.clamp(min=1)
+    first = _clip(behind.row, behind.column, signed)
+    off = _clip(
+        behind.row + BESIDE * (behind.row - rows) / length,
+        behind.column + BESIDE * (behind.column - columns) / length,
+        signed,
+    )
+    same = (signed[off] - signed[first]).abs() <= EDGE_STEP
+    row, column = (torch.where(same, a, b) for a, b in zip(off, first, strict=True))
+    return light[:, row, column], signed[row, column]
+
+
+def _unmix_near_side(
+    light: Tensor, signed: Tensor, behind: _Behind, hidden_light: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return colour and coverage of the near side, where its edge pixels hold some of the far."""
+    rows, columns = _grid(signed)
+    length = behind.distance.clamp(min=1)
+    inward = _clip(
+        rows + BESIDE * (rows - behind.row) / length,
+        columns + BESIDE * (columns - behind.column) / length,
+        signed,
+    )
+    pure = light[:, inward[0], inward[1]]
+    usable = (
+        (behind.distance < BESIDE)
+        & (behind.distance[inward] > BESIDE)
+        & ((signed[inward] - signed).abs() < EDGE_STEP)
+    )
+    share, mixed = _unmix(light, pure, hidden_light)
+    mixed &= usable
+    return torch.where(mixed, pure, light), torch.where(mixed, share, 1.0)
+
+
+def _unmix_far_side(light: Tensor, signed: Tensor) -> tuple[Tensor, Surface]:
+    """Return the far side's own colour at its edge, and the near side's spill over those pixels."""
+    rows, columns = _grid(signed)
+    dy, dx, found = _towards_nearer(signed)
+    near = _clip(rows + 2 * dy, columns + 2 * dx, signed)
+    away = _clip(rows - dy, columns - dx, signed)
+    usable = (
+        found & (signed[near] > signed + EDGE_STEP) & ((signed[away] - signed).abs() < EDGE_STEP)
+    )
+    near_light, far_light = light[:, near[0], near[1]], light[:, away[0], away[1]]
+    share, mixed = _unmix(light, near_light, far_light)
+    mixed &= usable
+    spill = Surface(near_light, signed[near], torch.where(mixed, share, 0.0))
+    return torch.where(mixed, far_light, light), spill
+
+
+def _towards_nearer(signed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the step (dy, dx) to the closest neighbour across a depth edge, and where one is."""
+    dy, dx = torch.zeros_like(signed), torch.zeros_like(signed)
+    found = torch.zeros_like(signed, dtype=torch.bool)
+    for step_y, step_x in sorted(_around(1), key=lambda step: abs(step[0]) + abs(step[1])):
+        beside = _shifted(signed[None], -step_y, -step_x)[0]
+        new = torch.isfinite(beside) & (beside > signed + EDGE_STEP) & ~found
+        dy, dx = dy.masked_fill(new, step_y), dx.masked_fill(new, step_x)
+        found |= new
+    return dy, dx, found
+
+
+def _unmix(light: Tensor, front: Tensor, back: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the share of `front` in a colour on the line to `back`, and where that is sound."""
+    line = front - back
+    contrast = line.square().sum(0)
+    share = ((light - back) * line).sum(0) / contrast.clamp(min=1e-9)
+    misfit = (light - back - share * line).square().sum(0)
+    sound = (
+        (contrast > SMALLEST_CONTRAST)
+        & (misfit < LARGEST_MISFIT * contrast)
+        & (share > 0)
+        & (share < 1)
+    )
+    return share.clamp(0, 1), sound
