@@ -1,4 +1,4 @@
-"""Colour: the sRGB transfer curve."""
+"""Colour: the sRGB transfer curve, CIE LAB, and colour transfer between pictures."""
 
 import torch
 from torch import Tensor
@@ -24,3 +24,71 @@ def linear_to_srgb(light: Tensor) -> Tensor:
     """
     curve = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(light <= 0.0031308, light * 12.92, curve)
+
+
+_RGB_TO_XYZ = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)  # ITU-R BT.709 primaries, white D65
+_WHITE = (0.950456, 1.0, 1.088754)  # D65: the sums of the rows above
+_LAB_JOIN = (6 / 29) ** 3
+_FLAT = 12**-0.5  # LAB units: a spread that rounding to whole codes makes; below it is no colour
+
+
+def srgb_to_lab(image: Tensor) -> Tensor:
+    """Return CIE L*a*b* of sRGB: L* 0…100, a* and b* about −128…128.
+
+    Args:
+        image: [...,3], sRGB, 0…1.
+
+    Reference:
+        CIE 15:2004, white point D65.
+    """
+    matrix, white = image.new_tensor(_RGB_TO_XYZ), image.new_tensor(_WHITE)
+    ratio = srgb_to_linear(image) @ matrix.T / white
+    root = ratio.clamp(min=_LAB_JOIN) ** (1 / 3)
+    f = torch.where(ratio > _LAB_JOIN, root, ratio * (29 / 6) ** 2 / 3 + 4 / 29)
+    x, y, z = f.unbind(-1)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-1)
+
+
+def lab_to_srgb(lab: Tensor) -> Tensor:
+    """Return sRGB of CIE L*a*b*, clipped to 0…1; the inverse of `srgb_to_lab`.
+
+    Args:
+        lab: [...,3], as from `srgb_to_lab`.
+    """
+    lightness, a, b = lab.unbind(-1)
+    y = (lightness + 16) / 116
+    f = torch.stack([y + a / 500, y, y - b / 200], dim=-1)
+    ratio = torch.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
+    matrix, white = lab.new_tensor(_RGB_TO_XYZ), lab.new_tensor(_WHITE)
+    light = (ratio * white) @ torch.linalg.inv(matrix).T
+    return linear_to_srgb(light.clamp(0, 1)).clamp(0, 1)
+
+
+def color_transfer_lab(image: Tensor, reference: Tensor, *, match_spread: bool = True) -> Tensor:
+    """Return a picture with the mean and standard deviation of another in each LAB channel.
+
+    Args:
+        image: [...,H,W,3], sRGB, 0…1; each picture is matched alone.
+        reference: [h,w,3], sRGB, 0…1; gives the colours.
+        match_spread: False moves the mean only.
+
+    Returns:
+        Like `image`, 0…1.
+
+    Reference:
+        Reinhard et al., Color Transfer between Images, IEEE CG&A 2001, in CIE LAB.
+    """
+    own, wanted = srgb_to_lab(image.float()), srgb_to_lab(reference.to(image.device).float())
+    mean = own.mean(dim=(-3, -2), keepdim=True)
+    centred = own - mean
+    if match_spread:  # a channel without spread has none to stretch
+        spread = own.std(dim=(-3, -2), keepdim=True, correction=0)
+        gain = wanted.std(dim=(0, 1), correction=0) / spread.clamp(min=_FLAT)
+        centred = centred * torch.where(spread > _FLAT, gain, torch.ones_like(gain))
+    matched = centred + wanted.mean(dim=(0, 1))
+    lightness = matched[..., :1].clamp(0, 100)  # a darker black would turn into a colour
+    return lab_to_srgb(torch.cat([lightness, matched[..., 1:]], dim=-1)).to(image.dtype)
