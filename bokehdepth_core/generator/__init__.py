@@ -1,29 +1,42 @@
 """Stage 1: a calibrated bokeh stack from one sharp photo."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import torch
 
 from ..weights import BUILT_IN
 from .builtin import RenderedStackGenerator
 
+if TYPE_CHECKING:
+    from .kontext import KontextGenerator
+
 
 def load_bokeh_generator(
-    adapter: str,
-    base_model: str | None = None,
+    adapter: str | Path,
+    base_model: str | Path | None = None,
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
-) -> RenderedStackGenerator:
+) -> "RenderedStackGenerator | KontextGenerator":
     """Return a bokeh-stack generator.
 
     Args:
-        adapter: "built-in" for frames rendered from a depth map, which needs no weights.
-        base_model: not used by the built-in generator.
+        adapter: adapter file; or "built-in" for frames rendered from a depth map, which needs no
+            weights.
+        base_model: FLUX.1-Kontext: a folder in diffusers' layout, or a repository on the Hugging
+            Face hub; not used by the built-in generator.
         device: where the generator works.
-        dtype: precision of a network; the built-in generator always works in float32.
+        dtype: precision of a network, bfloat16 as published; the built-in generator always works
+            in float32.
 
     Raises:
-        ValueError: an unknown adapter.
+        FileNotFoundError: no such file or folder.
+        CheckpointError: an unusable adapter file.
+        ValueError: a base model that the adapter does not fit, or none.
     """
-    if adapter == BUILT_IN:
+    if str(adapter) == BUILT_IN:
         return RenderedStackGenerator(torch.device(device))
-    raise ValueError(f'adapter: unknown bokeh adapter {adapter!r}. Use "{BUILT_IN}".')
+    from .kontext import load_kontext
+
+    return load_kontext(adapter, base_model, device=device, dtype=dtype)

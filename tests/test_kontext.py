@@ -1,0 +1,420 @@
+"""Stage 1 on diffusers: a tiny FLUX.1-Kontext against the published numbers, and its promises."""
+
+import pytest
+import torch
+from golden import fixture, recipe_state
+from safetensors.torch import save_file
+
+from bokehdepth_core.generator import load_bokeh_generator
+from bokehdepth_core.generator.adapter import adapter_from_state_dict, fold, folded
+from bokehdepth_core.generator.kontext import (
+    KontextGenerator,
+    attention_layers,
+    strengths_added,
+)
+from bokehdepth_core.generator.prompts import bokeh_prompt
+from bokehdepth_core.generator.tokens import fit_to_tokens
+
+pytest.importorskip("diffusers", reason="stage 1 outside ComfyUI needs diffusers")
+
+ADAPTER, TENSORS = fixture("adapter")
+STAGE1, PICTURES = fixture("stage1_tiny")
+CASES = {case["name"]: case for case in STAGE1["cases"]}
+
+
+def load_transformer(manifest):
+    from diffusers import FluxTransformer2DModel
+
+    model = FluxTransformer2DModel(**manifest["config"]["transformer"])
+    model.load_state_dict(recipe_state(manifest["parameters"]["transformer"], manifest["seed"]))
+    return model.eval().requires_grad_(False)
+
+
+def load_recipe_adapter(manifest, alpha=None):
+    state = recipe_state(manifest["parameters"]["adapter"], manifest["seed"])
+    return adapter_from_state_dict(state, alpha=alpha)
+
+
+def make_pipeline(transformer, text=None):
+    from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxKontextPipeline
+
+    config = STAGE1["config"]
+    vae = AutoencoderKL(**config["vae"])
+    vae.load_state_dict(recipe_state(STAGE1["parameters"]["vae"], STAGE1["seed"]))
+    text = text or dict.fromkeys(("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"))
+    pipeline = FluxKontextPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(**config["scheduler"]),
+        vae=vae.eval().requires_grad_(False),
+        transformer=transformer,
+        **text,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def tiny_text_encoders():
+    """Random CLIP and T5 text encoders, with a word for each word of the prompt."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import (
+        CLIPTextConfig,
+        CLIPTextModel,
+        PreTrainedTokenizerFast,
+        T5Config,
+        T5EncoderModel,
+    )
+
+    words = [
+        "<pad>",
+        "<unk>",
+        *dict.fromkeys(["10.00", "20.00", "Set", "dof_cond", "=", "stronger"]),
+    ]
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, "<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+
+    def wrapped(length):
+        return PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer,
+            pad_token="<pad>",
+            unk_token="<unk>",
+            model_max_length=length,
+        )
+
+    torch.manual_seed(0)
+    size = len(words)
+    clip = CLIPTextConfig(
+        vocab_size=size,
+        hidden_size=40,
+        projection_dim=40,
+        intermediate_size=40,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=0,
+    )
+    t5 = T5Config(
+        vocab_size=size, d_model=48, d_ff=48, d_kv=8, num_layers=1, num_heads=2, pad_token_id=0
+    )
+    return {
+        "text_encoder": CLIPTextModel(clip).eval(),
+        "tokenizer": wrapped(77),
+        "text_encoder_2": T5EncoderModel(t5).eval(),
+        "tokenizer_2": wrapped(512),
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A whole tiny FLUX.1-Kontext in diffusers' layout, with an adapter file beside it."""
+    home = tmp_path_factory.mktemp("base")
+    make_pipeline(load_transformer(STAGE1), tiny_text_encoders()).save_pretrained(home / "kontext")
+    adapter = recipe_state(STAGE1["parameters"]["adapter"], STAGE1["seed"])
+    save_file(adapter, home / "bokeh_lora.safetensors")
+    return home
+
+
+@pytest.fixture(scope="module")
+def generator():
+    made = KontextGenerator(
+        make_pipeline(load_transformer(STAGE1)), load_recipe_adapter(STAGE1), torch.device("cpu")
+    )
+    for case in STAGE1["cases"]:
+        for prompt, tag in zip(case["prompts"], case["prompt_tags"], strict=True):
+            embeds, pooled = PICTURES[f"{tag}.embeds"], PICTURES[f"{tag}.pooled"]
+            made._encoded[prompt] = (embeds[None], pooled[None])
+    return made
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    return load_transformer(ADAPTER)
+
+
+@pytest.fixture
+def bits(generator):
+    """Checks afterwards that no weight has changed by one bit and no hook is left."""
+    network = generator.pipeline.transformer
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    yield
+    after = network.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+    assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def predict(transformer, rows=slice(None)):
+    names = (
+        "hidden_states",
+        "timestep",
+        "guidance",
+        "pooled_projections",
+        "encoder_hidden_states",
+    )
+    inputs = {name: TENSORS[f"in.{name}"][rows] for name in names}
+    ids = {name: TENSORS[f"in.{name}"] for name in ("txt_ids", "img_ids")}
+    with torch.no_grad():
+        return transformer(**inputs, **ids, return_dict=False)[0]
+
+
+def predict_with(transformer, adapter, lora_scale=1.0, bokeh_scale=1.0, rows=slice(None)):
+    layers = attention_layers(transformer)
+    vectors = adapter.strength_vectors(ADAPTER["config"]["k"], bokeh_scale)[rows]
+    pairs = adapter.query_key_pairs(lora_scale)
+    projections = {i: (layer.to_q, layer.to_k) for i, layer in enumerate(layers.attention)}
+    with folded(projections, pairs), strengths_added(layers, vectors):
+        return predict(transformer, rows)
+
+
+# --- the transformer -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expected", "alpha", "scales"),
+    [
+        ("out.adapter", None, {}),
+        ("out.bokeh_scale", None, {"bokeh_scale": 0.5}),
+        ("out.lora_scale", None, {"lora_scale": 0.5}),
+        ("out.alpha2", 8, {}),
+        ("out.no_adapter", None, {"bokeh_scale": 0.0, "lora_scale": 0.0}),
+    ],
+)
+def test_predictions_equal_the_published_ones(transformer, expected, alpha, scales):
+    result = predict_with(transformer, load_recipe_adapter(ADAPTER, alpha), **scales)
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
+    torch.testing.assert_close(result, TENSORS[expected], rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_one_strength_alone_gives_its_row_of_the_batch(transformer, row):
+    result = predict_with(transformer, load_recipe_adapter(ADAPTER), rows=slice(row, row + 1))
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
+    torch.testing.assert_close(result, TENSORS["out.adapter"][row : row + 1], rtol=0, atol=atol)
+
+
+def test_a_subset_of_the_layers_equals_the_published_one(transformer):
+    adapter, layers = load_recipe_adapter(ADAPTER), attention_layers(transformer)
+    names = [f"transformer_blocks.{i}" for i in range(2)]
+    names += [f"single_transformer_blocks.{i}" for i in range(3)]
+    on = [name in ADAPTER["config"]["subset_blocks"] for name in names]
+    vectors = adapter.strength_vectors(ADAPTER["config"]["k"]) * torch.tensor(on)[None, :, None]
+    projections = {i: (layer.to_q, layer.to_k) for i, layer in enumerate(layers.attention) if on[i]}
+    with folded(projections, adapter.query_key_pairs()), strengths_added(layers, vectors):
+        result = predict(transformer)
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
+    torch.testing.assert_close(result, TENSORS["out.subset"], rtol=0, atol=atol)
+
+
+def test_vectors_equal_a_shift_of_the_output_biases(transformer):
+    adapter, copy = load_recipe_adapter(ADAPTER), load_transformer(ADAPTER)
+    layers = attention_layers(copy)
+    vectors = adapter.strength_vectors(ADAPTER["config"]["k"][1:2])[0]
+    for index, (down, up) in adapter.query_key_pairs().items():
+        for which, linear in enumerate(
+            (layers.attention[index].to_q, layers.attention[index].to_k)
+        ):
+            for part in linear.parameters():
+                part.data = fold(part.data, down[which], up[which])
+        for linear in layers.outputs[index]:
+            linear.bias.data += linear.weight[:, : adapter.hidden_size] @ vectors[index]
+    result = predict_with(transformer, adapter, rows=slice(1, 2))
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
+    torch.testing.assert_close(predict(copy, slice(1, 2)), result, rtol=0, atol=atol)
+
+
+# --- the whole generator -------------------------------------------------------------------------
+
+
+def sample(generator, name, **options):
+    case = CASES[name]
+    strengths = case["k"] if isinstance(case["k"], list) else [case["k"]]
+    return generator.sample(
+        fit_to_tokens(PICTURES[case["image"]].float() / 255),
+        [bokeh_prompt(strength) for strength in strengths],
+        generator.adapter.strength_vectors(strengths),
+        **{"steps": case["steps"], "guidance": case["guidance"], "seed": case["seed"], **options},
+    )
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_pictures_equal_the_published_ones(generator, bits, name):
+    frames = sample(generator, name)
+    expected = PICTURES[f"{name}.images"]
+    error = ((frames * 255).round() - expected.float()).abs()
+    tolerance = STAGE1["tolerance"]
+    assert error.max() <= tolerance["images_uint8_max_abs"]
+    assert (error > 0).float().mean() <= tolerance["images_fraction_differing"]
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_latents_and_noise_equal_the_published_ones(generator, monkeypatch, name):
+    seen = {}
+    original = type(generator.pipeline).__call__
+
+    def watched(pipeline, **options):
+        after_step = options["callback_on_step_end"]
+
+        def keep(pipe, step, time, kept):
+            seen[step] = kept["latents"].clone()
+            return after_step(pipe, step, time, kept)
+
+        seen["noise"] = options["latents"].clone()
+        return original(pipeline, **{**options, "callback_on_step_end": keep})
+
+    monkeypatch.setattr(type(generator.pipeline), "__call__", watched)
+    sample(generator, name)
+    assert torch.equal(seen["noise"], PICTURES[f"{name}.noise"])
+    steps = [key for key in PICTURES if key.startswith(f"{name}.latents_step")]
+    assert steps
+    for key in steps:
+        step = int(key.rpartition("step")[2])
+        atol = STAGE1["tolerance"]["latents_max_abs"]
+        torch.testing.assert_close(seen[step], PICTURES[key], rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_frames_in_turn_equal_frames_together(generator, at_once):
+    together = sample(generator, "batch64")
+    in_turn = sample(generator, "batch64", frames_at_once=at_once)
+    # float32 noise of 2e-5 in the latents, as the golden tolerance, through the decoder
+    torch.testing.assert_close(in_turn, together, rtol=0, atol=2e-4)
+
+
+def test_prompts_equal_the_published_ones():
+    for case in STAGE1["cases"]:
+        strengths = case["k"] if isinstance(case["k"], list) else [case["k"]]
+        assert [bokeh_prompt(strength) for strength in strengths] == case["prompts"]
+
+
+def test_a_prompt_without_a_place_for_the_strength_is_used_as_it_is():
+    assert bokeh_prompt(10, "strong blur") == "strong blur"
+
+
+def test_a_broken_template_is_named():
+    with pytest.raises(ValueError, match=r'^prompt: cannot put the strength into "\{strength\}"'):
+        bokeh_prompt(10, "{strength}")
+
+
+def test_a_stack_has_the_photo_s_size_and_says_how_it_was_made(generator, bits):
+    photo = PICTURES["image_75x101"].float() / 255
+    before, reports = photo.clone(), []
+    stack = generator.generate(
+        photo,
+        [0.5, 41.25],
+        steps=2,
+        guidance=7.0,
+        seed=7,
+        on_progress=lambda done, total: reports.append((done, total)),
+    )
+    assert stack.frames.shape == (2, 75, 101, 3)
+    assert 0 <= stack.frames.min() <= stack.frames.max() <= 1
+    assert torch.equal(photo, before)
+    assert reports == [(0, 4), (2, 4), (4, 4)]
+    assert stack.settings["prompts"] == CASES["odd_clamped"]["prompts"]
+    assert (stack.settings["seed"], stack.settings["steps"]) == (7, 2)
+
+
+def test_colours_follow_the_photo_unless_told_not_to(generator):
+    photo, options = PICTURES["image_64x64"].float() / 255, {"steps": 1, "seed": 1}
+    matched = generator.generate(photo, [10], **options).frames
+    plain = generator.generate(photo, [10], match_color=False, **options).frames
+
+    def distance(frames):
+        return (frames.mean((0, 1, 2)) - photo.mean((0, 1))).abs().max()
+
+    assert distance(matched) < 0.5 * distance(plain)
+
+
+class Cancelled(Exception):  # noqa: N818 - stands for the host's own
+    """The host's own exception."""
+
+
+def test_cancel_stops_between_steps_and_restores_the_weights(generator, bits):
+    calls = []
+
+    def cancel():
+        calls.append(1)
+        if len(calls) == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        sample(generator, "batch64", check_cancelled=cancel)
+    assert len(calls) == 3
+
+
+def test_an_error_inside_the_network_restores_the_weights(generator, bits):
+    def fail(*_):
+        raise RuntimeError("broken layer")
+
+    block = generator.pipeline.transformer.single_transformer_blocks[1]
+    hook = block.register_forward_hook(fail)
+    try:
+        with pytest.raises(RuntimeError, match="broken layer"):
+            sample(generator, "batch64")
+    finally:
+        hook.remove()
+
+
+def test_short_memory_falls_to_one_strength_at_a_time(generator, bits):
+    def limited(_, args, options):
+        if options["hidden_states"].shape[0] > 1:
+            raise torch.OutOfMemoryError("too large")
+
+    expected = sample(generator, "batch64")
+    network = generator.pipeline.transformer
+    hook = network.register_forward_pre_hook(limited, with_kwargs=True)
+    try:
+        frames = sample(generator, "batch64")
+    finally:
+        hook.remove()
+    torch.testing.assert_close(frames, expected, rtol=0, atol=2e-4)  # as in turn, above
+
+
+def test_the_noise_does_not_depend_on_the_number_format(generator):
+    image = torch.zeros(64, 96, 3)
+    network = generator.pipeline.transformer
+    noise = generator._noise(image, 7)
+    try:
+        network.to(torch.bfloat16)
+        assert torch.equal(generator._noise(image, 7), noise.to(torch.bfloat16))
+    finally:
+        network.to(torch.float32)
+        network.load_state_dict(recipe_state(STAGE1["parameters"]["transformer"], STAGE1["seed"]))
+
+
+@pytest.mark.parametrize("size", [(15, 40), (40, 15)])
+def test_a_picture_smaller_than_one_token_is_refused(generator, size):
+    with pytest.raises(ValueError, match=r"px is too small\. Both sides need at least 16 px\.$"):
+        generator.generate(torch.zeros(*size, 3), [10])
+
+
+def test_an_adapter_of_another_width_is_refused(folder, tmp_path):
+    adapter = tmp_path / "bokeh_lora.safetensors"
+    shapes = {
+        key: [side * 2 if side == 128 else side for side in shape]
+        for key, shape in STAGE1["parameters"]["adapter"].items()
+    }
+    save_file(recipe_state(shapes, 1), adapter)
+    message = r"^base_model: the bokeh adapter is made for 5 attention layers of width 256, found 5"
+    with pytest.raises(ValueError, match=message):
+        load_bokeh_generator(adapter, folder / "kontext")
+
+
+def test_a_folder_and_an_adapter_file_make_a_generator(folder):
+    loaded = load_bokeh_generator(folder / "bokeh_lora.safetensors", folder / "kontext")
+    photo = PICTURES["image_64x64"].float() / 255
+    first = loaded.generate(photo, [10, 20], steps=1, guidance=1.0).frames
+    assert first.shape == (2, 64, 64, 3)
+    assert not torch.equal(first[0], first[1])
+    loaded.pipeline.text_encoder = loaded.pipeline.text_encoder_2 = None
+    again = loaded.generate(photo, [10, 20], steps=1, guidance=1.0).frames  # texts are kept
+    assert torch.equal(again, first)
+
+
+def test_a_folder_without_a_pipeline_is_refused(folder, tmp_path):
+    message = r"^base_model: .* holds no model_index\.json"
+    with pytest.raises(ValueError, match=message):
+        load_bokeh_generator(folder / "bokeh_lora.safetensors", tmp_path)
+
+
+def test_an_adapter_without_a_base_model_says_what_to_give():
+    with pytest.raises(ValueError, match=r"^base_model: the bokeh adapter works on FLUX"):
+        load_bokeh_generator("bokeh_lora.bin")
