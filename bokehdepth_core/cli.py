@@ -31,6 +31,7 @@ from .depth import BUILT_IN, load_depth_estimator
 from .depth_files import check_depth_name, read_depth, write_depth
 from .files import check_picture_name, read_image, write_image
 from .generator import load_bokeh_generator
+from .generator.prompts import FAST, PUBLISHED_SAMPLING
 from .hooks import OnProgress
 from .optics import bokeh_strength_from_lens, focus_depth_at
 from .render import render_bokeh
@@ -139,13 +140,25 @@ def _stack(options: argparse.Namespace) -> None:
         raise ValueError(f"output: {options.output} is a file. Give a folder.")
     strengths = parse_strengths(options.strengths)
     image = read_image(options.image)
+    make = _rendered_stack if options.adapter == BUILT_IN else _generated_stack
+    _write_stack(options, make(options, image, strengths))
+
+
+def _rendered_stack(
+    options: argparse.Namespace, image: Tensor, strengths: tuple[float, ...]
+) -> BokehStack:
+    if options.depth is None:
+        raise ValueError(
+            "depth: the built-in generator renders its frames from a depth map and none was "
+            "given. Give --depth, or --adapter and --base-model."
+        )
     depth = read_depth(options.depth, options.depth_scale)
     _check_same_size(options.depth, depth.depth, image[None])
     if options.focus_distance is not None:
         _need_metres(depth)
     generator = load_bokeh_generator(BUILT_IN, device=options.device)
     with _progress("stack") as on_progress:
-        stack = generator.generate(
+        return generator.generate(
             image,
             strengths,
             depth=depth,
@@ -155,7 +168,26 @@ def _stack(options: argparse.Namespace) -> None:
             quality=options.quality,
             on_progress=on_progress,
         )
-    _write_stack(options, stack)
+
+
+def _generated_stack(
+    options: argparse.Namespace, image: Tensor, strengths: tuple[float, ...]
+) -> BokehStack:
+    device = torch.device(options.device)
+    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    generator = load_bokeh_generator(
+        options.adapter, options.base_model, device=device, dtype=dtype
+    )
+    chosen = {"steps": options.steps, "guidance": options.guidance}
+    preset = FAST if options.fast else PUBLISHED_SAMPLING
+    with _progress("stack") as on_progress:
+        return generator.generate(
+            image,
+            strengths,
+            **preset | {name: value for name, value in chosen.items() if value is not None},
+            seed=options.seed,
+            on_progress=on_progress,
+        )
 
 
 def _write_stack(options: argparse.Namespace, stack: BokehStack) -> None:
@@ -171,10 +203,10 @@ def _write_stack(options: argparse.Namespace, stack: BokehStack) -> None:
         "reference": "reference.png",
         "frames": entries,
         "image": options.image.name,
-        "depth": options.depth.name,
-        "aperture": vars(_aperture(options)),
         "settings": dict(stack.settings),
     }
+    if options.adapter == BUILT_IN:
+        record |= {"depth": options.depth.name, "aperture": vars(_aperture(options))}
     with whole_file(folder / "stack.json") as part:
         part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(f"{folder}: {len(entries)} frames, reference.png and stack.json")

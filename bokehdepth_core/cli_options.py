@@ -75,9 +75,15 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
     """Add what `stack` takes."""
     add = parser.add_argument
     add("image", type=Path, help="the sharp photo")
-    add("--depth", type=Path, required=True, help=".exr, .npz, or a picture: near is white")
     add("--strengths", required=True, help='bokeh strengths, px·m, as "10, 20, 30"')
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--adapter", default=BUILT_IN, help="bokeh adapter file (built-in: render from --depth)")
+    add("--base-model", metavar="FLUX", help="FLUX.1-Kontext for it: diffusers folder or hub name")
+    add("--steps", type=int, help="of the network; 50 as published, 20 with --fast")
+    add("--guidance", type=float, help="of the network; 7 as published, 1 with --fast")
+    add("--seed", type=int, default=0, help="of the network's noise")
+    add("--fast", action="store_true", help="the published quick preset of the network")
+    add("--depth", type=Path, help="for built-in: .exr, .npz, or a picture: near is white")
     _add_focus(parser)
     _add_lens_shape(parser)
 

@@ -1,10 +1,14 @@
 """Stage 1 on diffusers: a tiny FLUX.1-Kontext against the published numbers, and its promises."""
 
+import json
+
 import pytest
 import torch
 from golden import fixture, recipe_state
 from safetensors.torch import save_file
 
+from bokehdepth_core.cli import main
+from bokehdepth_core.files import read_image, write_image
 from bokehdepth_core.generator import load_bokeh_generator
 from bokehdepth_core.generator.adapter import adapter_from_state_dict, fold, folded
 from bokehdepth_core.generator.kontext import (
@@ -407,6 +411,19 @@ def test_a_folder_and_an_adapter_file_make_a_generator(folder):
     loaded.pipeline.text_encoder = loaded.pipeline.text_encoder_2 = None
     again = loaded.generate(photo, [10, 20], steps=1, guidance=1.0).frames  # texts are kept
     assert torch.equal(again, first)
+
+
+def test_the_command_line_generates_a_stack(folder, tmp_path):
+    write_image(tmp_path / "photo.png", PICTURES["image_64x64"].float() / 255)
+    adapter, base = folder / "bokeh_lora.safetensors", folder / "kontext"
+    words = f"stack {tmp_path / 'photo.png'} --strengths 10,20 --adapter {adapter}"
+    words += f" --base-model {base} --steps 1 --seed 3 -o {tmp_path / 'out'}"
+    assert main(words.split()) == 0
+    record = json.loads((tmp_path / "out" / "stack.json").read_text(encoding="utf-8"))
+    assert [frame["strength"] for frame in record["frames"]] == [10, 20]
+    settings = record["settings"]
+    assert (settings["steps"], settings["guidance"], settings["seed"]) == (1, 7.0, 3)
+    assert read_image(tmp_path / "out" / "frame_02_k20.png").shape == (64, 64, 3)
 
 
 def test_a_folder_without_a_pipeline_is_refused(folder, tmp_path):

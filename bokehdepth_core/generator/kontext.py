@@ -20,11 +20,9 @@ from ..color import color_transfer_lab
 from ..datatypes import BokehStack, DepthMap
 from ..hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from .adapter import BokehAdapter, diffusers_attention_names, folded, load_adapter
-from .prompts import PROMPT, bokeh_prompt
+from .prompts import PROMPT, PUBLISHED_SAMPLING, bokeh_prompt
 from .tokens import SIDE, fit_to_tokens, resized
 
-STEPS, GUIDANCE = 50, 7.0  # as published
-FAST_STEPS, FAST_GUIDANCE = 20, 1.0  # the published quick preset
 PROMPT_TOKENS = 512
 _TEXT = ("text_encoder", "text_encoder_2")
 _NETWORKS = ("transformer", "vae")
@@ -51,8 +49,8 @@ class KontextGenerator:
         image: Tensor,
         strengths: Sequence[float],
         *,
-        steps: int = STEPS,
-        guidance: float = GUIDANCE,
+        steps: int = PUBLISHED_SAMPLING["steps"],
+        guidance: float = PUBLISHED_SAMPLING["guidance"],
         seed: int = 0,
         prompt: str = PROMPT,
         match_color: bool = True,

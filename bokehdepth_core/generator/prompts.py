@@ -1,4 +1,7 @@
-"""The text that goes with a bokeh strength."""
+"""The published settings of the generator, and the text that goes with a bokeh strength."""
+
+PUBLISHED_SAMPLING = {"steps": 50, "guidance": 7.0}
+FAST = {"steps": 20, "guidance": 1.0}  # the published quick preset
 
 PROMPT = (
     "Set dof_cond = {value:.2f} (stronger background defocus); preserve subject sharpness; "
