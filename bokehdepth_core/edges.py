@@ -56,16 +56,20 @@ def separate_surfaces(light: Tensor, signed: Tensor) -> list[Surface]:
     if not edge.any():
         return [Surface(light, signed, torch.ones_like(signed))]
     behind = _nearest_behind(signed, edge, 1.5 * float(signed.abs().max()) + 3)
-    hidden_light, hidden_defocus = _sample_behind(light, signed, behind)
+    hidden_light, hidden_defocus, origin = _sample_behind(light, signed, behind)
     there = torch.isfinite(behind.distance)
     front_light, front_cover = _unmix_near_side(light, signed, behind, hidden_light)
     visible, spill = _unmix_far_side(light, signed)
     visible = torch.where(front_cover < 1, front_light, visible)
     sharper = there & (hidden_defocus.abs() < signed.abs())
     cover = torch.where(sharper, 1.0, 1 - front_cover)
+    # A leaf before a fence before a wall: behind the fence that the leaf hides stands the wall.
+    deeper_defocus = hidden_defocus[origin]
+    deeper = sharper & sharper[origin] & (deeper_defocus < hidden_defocus - EDGE_STEP)
     return [
         Surface(visible, signed, front_cover),
         Surface(hidden_light, hidden_defocus, cover),
+        Surface(hidden_light[:, origin[0], origin[1]], deeper_defocus, deeper.to(light)),
         spill,
     ]
 
@@ -131,8 +135,13 @@ def _clip(rows: Tensor, columns: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     return rows.round().clamp(0, height - 1).long(), columns.round().clamp(0, width - 1).long()
 
 
-def _sample_behind(light: Tensor, signed: Tensor, behind: _Behind) -> tuple[Tensor, Tensor]:
-    """Return colour and defocus of the surface behind, taken a little off its mixed edge."""
+def _sample_behind(
+    light: Tensor, signed: Tensor, behind: _Behind
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """Return colour and defocus of the surface behind, and where its edge comes into view.
+
+    The sample is taken a little off that edge, whose pixels are mixed.
+    """
     rows, columns = _grid(signed)
     length = behind.distance.clamp(min=1)
     first = _clip(behind.row, behind.column, signed)
@@ -143,7 +152,20 @@ def _sample_behind(light: Tensor, signed: Tensor, behind: _Behind) -> tuple[Tens
     )
     same = (signed[off] - signed[first]).abs() <= EDGE_STEP
     row, column = (torch.where(same, a, b) for a, b in zip(off, first, strict=True))
-    return light[:, row, column], signed[row, column]
+    return _median(light[:, row, column]), signed[row, column], first
+
+
+def _median(planes: Tensor) -> Tensor:
+    """Return the median over 3x3 px: drops samples that fell on a mixed pixel after all."""
+    padded = F.pad(planes[None], (1, 1, 1, 1), mode="replicate")[0]
+    height, width = planes.shape[-2:]
+    shifts = [(y, x) for y in range(3) for x in range(3)]
+    return torch.stack(
+        [
+            torch.stack([plane[y : y + height, x : x + width] for y, x in shifts]).median(0).values
+            for plane in padded
+        ]
+    )
 
 
 def _unmix_near_side(
