@@ -1,8 +1,10 @@
 """The bokeh adapter: files, strength vectors and folding."""
 
+from pathlib import Path
+
 import pytest
 import torch
-from golden import FOLDER, fixture, recipe_state
+from golden import fixture, recipe_state
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -17,6 +19,7 @@ from bokehdepth_core.generator.adapter import (
     load_adapter,
 )
 
+FOLDER = Path(__file__).parent / "data" / "golden"
 FILES = (
     "adapter_tiny.safetensors",
     "adapter_tiny_prefixed.bin",
