@@ -7,7 +7,6 @@ or to estimate and does not know what runs behind it.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from ..bokehdepth_core import (
@@ -142,23 +141,28 @@ class DepthEstimator:
             on_progress: called as work proceeds.
             check_cancelled: raises to stop.
         """
-        return self._estimator().estimate(
-            image,
-            stack,
-            intrinsics,
-            resolution,
-            focus=focus,
-            focus_depth=focus_depth,
-            on_progress=on_progress,
-            check_cancelled=check_cancelled,
-        )
+        options = {
+            "focus": focus,
+            "focus_depth": focus_depth,
+            "on_progress": on_progress,
+            "check_cancelled": check_cancelled,
+        }
+        if self.is_built_in:
+            estimator = load_depth_estimator(self.checkpoint, device=host.device())
+            return estimator.estimate(image, stack, intrinsics, resolution, **options)
+        estimator, patcher = self._network()
+        height, width = image.shape[1:3]
+        frames = 1 + max((len(one.frames) for one in stack or ()), default=0)
+        needed = estimator.memory_required(height, width, frames, resolution)
+        free = host.load(patcher, needed)
+        chunk = estimator.chunk_for(height, width, frames, resolution, free)
+        return estimator.estimate(image, stack, intrinsics, resolution, chunk=chunk, **options)
 
-    def _estimator(self):
+    def _network(self):
+        """Return the estimator and its patcher; the weights wait on the CPU until a run."""
         if self._loaded is None:
-            source = self.checkpoint if self.is_built_in else host.model_path(self.checkpoint)
-            self._loaded = load_depth_estimator(
-                source,
-                device=host.device(),
-                dtype=torch.float32 if self.is_built_in else host.dtype(self.precision),
+            estimator = load_depth_estimator(
+                host.fetch_model(self.checkpoint), dtype=host.dtype(self.precision)
             )
+            self._loaded = estimator, host.managed(estimator.network)
         return self._loaded

@@ -4,10 +4,14 @@ import inspect
 from pathlib import Path
 
 import comfy.model_management as mm
+import comfy.model_patcher
 import comfy.utils
 import folder_paths
 import torch
 from torch import Tensor
+
+from ..bokehdepth_core.download import download_hub_file
+from ..bokehdepth_core.weights import PUBLISHED
 
 FOLDER = "bokehdepth"
 WEIGHT_SUFFIXES = {".safetensors", ".bin", ".pth"}
@@ -48,6 +52,48 @@ def model_path(name: str) -> str:
         FileNotFoundError: it was moved or deleted since the combo was made.
     """
     return folder_paths.get_full_path_or_raise(FOLDER, name)
+
+
+def downloadable(role: str) -> list[str]:
+    """Return the published files of a role that are not in the model folders yet."""
+    here = set(model_files())
+    return [
+        file.name
+        for file in PUBLISHED
+        if file.role == role and not file.is_folder and file.name not in here
+    ]
+
+
+def fetch_model(name: str) -> str:
+    """Return where a weight file lies, after downloading it where it is a published one.
+
+    Raises:
+        FileNotFoundError: neither in the model folders nor a published file.
+        ConnectionError: the hub cannot be reached, or broke off.
+    """
+    published = next((file for file in PUBLISHED if file.name == name), None)
+    if published is None or folder_paths.get_full_path(FOLDER, name) is not None:
+        return model_path(name)
+    fetched = download_hub_file(
+        published.repository,
+        published.name,
+        download_folder(),
+        on_progress=progress(),
+        check_cancelled=check_cancelled,
+    )
+    return str(fetched)
+
+
+def managed(network):
+    """Return a network, its weights on the CPU, under ComfyUI's model management."""
+    kind = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    return kind(network, load_device=device(), offload_device=mm.unet_offload_device())
+
+
+def load(patcher, activation_bytes: int) -> int:
+    """Put a managed network onto its device, with room to work; return the bytes then free."""
+    mm.load_models_gpu([patcher], memory_required=activation_bytes)
+    return mm.get_free_memory(patcher.load_device)
 
 
 def file_state(name: str) -> tuple:

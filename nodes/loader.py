@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..bokehdepth_core import BUILT_IN
+from ..bokehdepth_core.weights import DEPTH
 from . import host, sockets
 
 
@@ -37,10 +38,11 @@ class LoadBokehDepth(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "depth_checkpoint",
-                    options=models,
+                    options=[*models, *host.downloadable(DEPTH)],
                     default=BUILT_IN,
                     tooltip="What reads depth. built-in compares the frames of a bokeh stack; "
-                    "other entries are files in models/bokehdepth.",
+                    "other entries are files in models/bokehdepth, or published ones, downloaded "
+                    "when first used.",
                 ),
                 io.Combo.Input(
                     "precision",
