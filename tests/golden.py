@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-GOLDEN = Path(__file__).parent / "data" / "golden"
+FOLDER = Path(__file__).parent / "data" / "golden"
 TABLES = ("cls_token", "pos_embed", "latents_pos", "level_embeds", "mask_token", "register_tokens")
 
 
 def manifest(name):
-    return json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def tensors(name):
-    return load_file(GOLDEN / f"{name}.safetensors")
+    return load_file(FOLDER / f"{name}.safetensors")
 
 
 def fixture(name):

@@ -10,7 +10,7 @@ from bokehdepth_core import load_depth_estimator
 from bokehdepth_core.checkpoints import CheckpointError, read_state_dict
 from bokehdepth_core.depth.loading import network_from
 
-CHECKPOINTS = golden.GOLDEN / "checkpoints"
+CHECKPOINTS = golden.FOLDER / "checkpoints"
 
 
 @pytest.fixture(scope="module")
