@@ -426,6 +426,19 @@ def test_the_command_line_generates_a_stack(folder, tmp_path):
     assert read_image(tmp_path / "out" / "frame_02_k20.png").shape == (64, 64, 3)
 
 
+def test_a_file_of_the_folder_stands_for_it(folder):
+    part = folder / "kontext" / "vae" / "diffusion_pytorch_model.safetensors"
+    loaded = load_bokeh_generator(folder / "bokeh_lora.safetensors", part)
+    assert loaded.adapter.layer_count == 5
+
+
+def test_a_single_file_is_refused(folder):
+    adapter = folder / "bokeh_lora.safetensors"
+    message = r"^base_model: bokeh_lora\.safetensors is a single file, which lacks the tokenizers"
+    with pytest.raises(ValueError, match=message):
+        load_bokeh_generator(adapter, adapter)
+
+
 def test_a_folder_without_a_pipeline_is_refused(folder, tmp_path):
     message = r"^base_model: .* holds no model_index\.json"
     with pytest.raises(ValueError, match=message):

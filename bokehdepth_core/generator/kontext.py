@@ -244,7 +244,7 @@ def load_kontext(
 
     Args:
         adapter: file, as in `load_adapter`.
-        base_model: local folder, or repository on the Hugging Face hub.
+        base_model: local folder, or any file in it, or repository on the Hugging Face hub.
         device: where the networks run.
         dtype: precision of the networks; bfloat16 as published.
 
@@ -266,6 +266,9 @@ def load_kontext(
 
 def _load_pipeline(base_model: str | Path, dtype: torch.dtype) -> Any:
     path = Path(base_model)
+    if path.is_file():  # one of the files of a pipeline's folder stands for the folder
+        homes = [one for one in path.parents[:2] if (one / "model_index.json").is_file()]
+        base_model = path = homes[0] if homes else path
     if path.is_file():
         raise ValueError(
             f"base_model: {path.name} is a single file, which lacks the tokenizers. Give a "
