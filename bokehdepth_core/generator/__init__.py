@@ -1,15 +1,12 @@
 """Stage 1: a calibrated bokeh stack from one sharp photo."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
 from ..weights import BUILT_IN
 from .builtin import RenderedStackGenerator
-
-if TYPE_CHECKING:
-    from .kontext import KontextGenerator
 
 
 def load_bokeh_generator(
@@ -18,8 +15,8 @@ def load_bokeh_generator(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
-) -> "RenderedStackGenerator | KontextGenerator":
-    """Return a bokeh-stack generator.
+) -> Any:
+    """Return a bokeh-stack generator: `RenderedStackGenerator` or `KontextGenerator`.
 
     Args:
         adapter: adapter file; or "built-in" for frames rendered from a depth map, which needs no

@@ -64,7 +64,7 @@ class BokehAdapter:
         scale: s = alpha / rank.
     """
 
-    embedding: tuple[Tensor, Tensor, Tensor, Tensor]
+    embedding: tuple[Tensor, ...]
     layers: tuple[LayerUpdate, ...]
     scale: float = 1.0
 

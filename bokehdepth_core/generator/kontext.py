@@ -20,7 +20,7 @@ from ..color import color_transfer_lab
 from ..datatypes import BokehStack, DepthMap
 from ..hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from .adapter import BokehAdapter, diffusers_attention_names, folded, load_adapter
-from .prompts import PROMPT, PUBLISHED_SAMPLING, bokeh_prompt
+from .prompts import GUIDANCE, PROMPT, STEPS, bokeh_prompt
 from .tokens import SIDE, fit_to_tokens, resized
 
 PROMPT_TOKENS = 512
@@ -49,8 +49,8 @@ class KontextGenerator:
         image: Tensor,
         strengths: Sequence[float],
         *,
-        steps: int = PUBLISHED_SAMPLING["steps"],
-        guidance: float = PUBLISHED_SAMPLING["guidance"],
+        steps: int = STEPS,
+        guidance: float = GUIDANCE,
         seed: int = 0,
         prompt: str = PROMPT,
         match_color: bool = True,
@@ -290,7 +290,7 @@ def _load_pipeline(base_model: str | Path, dtype: torch.dtype) -> Any:
     return pipeline
 
 
-def check_fit(adapter: BokehAdapter, transformer: nn.Module) -> None:
+def check_fit(adapter: BokehAdapter, transformer: Any) -> None:
     """Check that a FLUX transformer is the one that an adapter was made for.
 
     Raises:
@@ -315,14 +315,16 @@ class AttentionLayers:
     """
 
     attention: tuple[Any, ...]
-    outputs: tuple[tuple[nn.Module, ...], ...]
+    outputs: tuple[tuple[nn.Linear, ...], ...]
 
 
 def attention_layers(transformer: Any) -> AttentionLayers:
     """Return the parts of diffusers' FLUX transformer that the adapter acts on."""
     doubles, singles = transformer.transformer_blocks, transformer.single_transformer_blocks
     names = diffusers_attention_names(len(doubles), len(singles))
-    outputs = [(block.attn.to_out[0], block.attn.to_add_out) for block in doubles]
+    outputs: list[tuple[nn.Linear, ...]] = [
+        (block.attn.to_out[0], block.attn.to_add_out) for block in doubles
+    ]
     outputs += [(block.proj_out,) for block in singles]
     return AttentionLayers(tuple(map(transformer.get_submodule, names)), tuple(outputs))
 

@@ -1,6 +1,7 @@
 """The published settings of the generator, and the text that goes with a bokeh strength."""
 
-PUBLISHED_SAMPLING = {"steps": 50, "guidance": 7.0}
+STEPS, GUIDANCE = 50, 7.0
+PUBLISHED_SAMPLING = {"steps": STEPS, "guidance": GUIDANCE}
 FAST = {"steps": 20, "guidance": 1.0}  # the published quick preset
 
 PROMPT = (
