@@ -94,8 +94,16 @@ class BokehGenerator:
             self._loaded = NativeGenerator(
                 self.model, self.clip, self.vae, load_adapter(host.model_path(self.adapter))
             )
+        if self._loaded is None and self.is_built_in:
+            self._loaded = load_bokeh_generator(BUILT_IN, device=host.device())
         if self._loaded is None:
-            self._loaded = load_bokeh_generator(self.adapter, self.base_model, device=host.device())
+            base = self.base_model
+            self._loaded = load_bokeh_generator(
+                host.model_path(self.adapter),
+                None if base == BUILT_IN else host.model_path(base),
+                device=host.device(),
+                dtype=host.dtype(self.precision),
+            )
         return self._loaded
 
 
