@@ -25,10 +25,12 @@ from .cli_options import (
     add_render_options,
     add_stack_options,
 )
+from .conversion import convert_checkpoint
 from .datatypes import BokehStack, DepthMap
 from .demo import run_demo
 from .depth import BUILT_IN, load_depth_estimator
 from .depth_files import check_depth_name, read_depth, write_depth
+from .download import download_hub_file
 from .files import check_picture_name, read_image, write_image
 from .generator import load_bokeh_generator
 from .generator.prompts import FAST, PUBLISHED_SAMPLING
@@ -228,6 +230,24 @@ def _weights_list(options: argparse.Namespace) -> None:
     print(f"\nFolder: {folder}")
 
 
+def _weights_download(options: argparse.Namespace) -> None:
+    files = {file.name: file for file in PUBLISHED if not file.is_folder}
+    if options.name not in files:
+        raise ValueError(f"name: unknown file '{options.name}'. One of: {', '.join(files)}.")
+    folder = options.folder or weights_folder()
+    with _progress("download") as on_progress:
+        path = download_hub_file(
+            files[options.name].repository, options.name, folder, on_progress=on_progress
+        )
+    print(path)
+
+
+def _weights_convert(options: argparse.Namespace) -> None:
+    output = options.output or options.source.with_suffix(".safetensors")
+    kind = convert_checkpoint(options.source, output, options.max_depth)
+    print(f"{output}: {kind}")
+
+
 # --- from options to values ----------------------------------------------------------------------
 
 
@@ -371,4 +391,13 @@ def _parser() -> argparse.ArgumentParser:
     listing = actions.add_parser("list", help="their names, terms, and which are here")
     listing.add_argument("--folder", type=Path, help="where weight files lie")
     listing.set_defaults(run=_weights_list)
+    download = actions.add_parser("download", help="fetch one; goes on after a break")
+    download.add_argument("name", help="a file that `list` names")
+    download.add_argument("--folder", type=Path, help="where weight files lie")
+    download.set_defaults(run=_weights_download)
+    convert = actions.add_parser("convert", help="a depth checkpoint to safetensors")
+    convert.add_argument("source", type=Path)
+    convert.add_argument("output", type=Path, nargs="?", help="default: beside it")
+    convert.add_argument("--max-depth", type=float, help="range of a metric network, m")
+    convert.set_defaults(run=_weights_convert)
     return parser

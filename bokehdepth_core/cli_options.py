@@ -50,7 +50,11 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     add("--focal-length-px", type=float, metavar="PX", help="kept with the depth; else from EXIF")
     add("--focal-length-35mm", type=float, metavar="MM", help="the same as 35 mm equivalent")
     add("--calibration", action="store_true", help="also tell how well the frames fit a lens")
-    add("--model", default=BUILT_IN, help="depth estimator (built-in: the sweep, no weights)")
+    add(
+        *("--model", "--checkpoint"),
+        default=BUILT_IN,
+        help="depth checkpoint (built-in: the sweep, no weights)",
+    )
     add("-o", "--output", type=Path, required=True, help=".exr, .png (16 bit), .npz or .ply")
     _add_lens_shape(parser)
 
