@@ -1,10 +1,12 @@
 """Bokeh stacks: generated from one photo, or taken with a camera."""
 
+from dataclasses import replace
+
 import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..bokehdepth_core import BokehStack, DepthMap, parse_strengths
+from ..bokehdepth_core import BokehStack, DepthMap, calibrate_stack, parse_strengths
 from . import host, pictures, sockets
 
 _STRENGTHS_TIP = (
@@ -69,6 +71,14 @@ class GenerateBokehStack(io.ComfyNode):
                     tooltip="Depth of the photo: metric depth, a depth picture (near is white) or "
                     "a geometry. The built-in generator needs it.",
                 ),
+                io.Boolean.Input(
+                    "check_calibration",
+                    default=False,
+                    optional=True,
+                    tooltip="Measure how well the blur of the frames obeys their strengths (R², 1 "
+                    "is perfect) and show it below the node. Takes two strengths or more, and as "
+                    "long as a depth estimate.",
+                ),
             ],
             outputs=[
                 sockets.Stack.Output(display_name="stack", tooltip="For Defocus-Aware Depth."),
@@ -81,7 +91,18 @@ class GenerateBokehStack(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, generator, strengths, steps, guidance, seed, match_color, depth=None):
+    def execute(
+        cls,
+        image,
+        generator,
+        strengths,
+        steps,
+        guidance,
+        seed,
+        match_color,
+        depth=None,
+        check_calibration=False,
+    ):
         sockets.check_kind(generator, sockets.BokehGenerator, "generator")
         values = parse_strengths(strengths)
         image = pictures.as_rgb(image)
@@ -106,8 +127,14 @@ class GenerateBokehStack(io.ComfyNode):
             for index in range(count)
         )
         stacks = tuple(_as_result(stack) for stack in stacks)
+        if check_calibration:
+            stacks = tuple(_calibrated(stack) for stack in stacks)
         frames = torch.cat([stack.frames for stack in stacks])
-        return io.NodeOutput(stacks, frames, ui=_preview(stacks, cls))
+        shown = _preview(stacks, cls).as_dict()
+        reports = [stack.settings["calibration"] for stack in stacks if check_calibration]
+        if reports:
+            shown |= ui.PreviewText("\n".join(reports)).as_dict()
+        return io.NodeOutput(stacks, frames, ui=shown)
 
 
 class BokehStackFromImages(io.ComfyNode):
@@ -167,6 +194,14 @@ def _one_depth(depth: DepthMap | None, index: int) -> DepthMap | None:
     if depth is None:
         return None
     return DepthMap(pictures.item(depth.depth, index), metric=depth.metric)
+
+
+def _calibrated(stack: BokehStack) -> BokehStack:
+    """Return the stack with a line in its settings on how well its blur obeys its strengths."""
+    report = calibrate_stack(
+        stack, on_progress=host.progress(), check_cancelled=host.check_cancelled
+    )
+    return replace(stack, settings={**stack.settings, "calibration": report.summary})
 
 
 def _as_result(stack: BokehStack) -> BokehStack:

@@ -189,6 +189,19 @@ def test_a_bracket_of_photos_becomes_depth(server):
     assert server.run(bracket()).error == ""
 
 
+def test_a_stack_reports_how_well_it_obeys_its_strengths(server):
+    graph = photo_and_depth(1, 160, 128) | {
+        "load": loader(),
+        "stack": generate(check_calibration=True),
+        "shown": shown("stack", 1),
+    }
+    result = server.run(graph)
+    assert result.error == ""
+    (line,) = result.outputs["stack"]["text"]
+    assert line.startswith("R²")
+    assert float(line.split()[1]) > 0.8
+
+
 @pytest.mark.parametrize(
     ("strengths", "message"),
     [
