@@ -3,8 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -34,8 +33,8 @@ from .download import download_hub_file
 from .files import check_picture_name, read_image, write_image
 from .generator import load_bokeh_generator
 from .generator.prompts import FAST, PUBLISHED_SAMPLING
-from .hooks import OnProgress
 from .optics import bokeh_strength_from_lens, focus_depth_at
+from .progress_bar import progress_bar
 from .render import render_bokeh
 from .weights import PUBLISHED, local_path, other_files, weights_folder
 
@@ -73,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    with _progress("demo") as on_progress:
+    with progress_bar("demo") as on_progress:
         lines = run_demo(options.output, on_progress=on_progress)
     print("\n".join(lines))
 
@@ -81,19 +80,20 @@ def _demo(options: argparse.Namespace) -> None:
 def _depth(options: argparse.Namespace) -> None:
     _check_folder(options.output)
     check_depth_name(options.output)
-    strengths = parse_strengths(options.strengths)
     image = read_image(options.image)
-    stack = BokehStack(image, _read_frames(options.stack, image), strengths)
+    stack = _given_stack(options, image)
     intrinsics = _intrinsics(options, image)
-    if options.output.suffix.lower() == ".ply" and (
-        intrinsics is None or options.focus_distance is None
+    if (
+        options.model == BUILT_IN
+        and options.output.suffix.lower() == ".ply"
+        and (intrinsics is None or options.focus_distance is None)
     ):
         raise ValueError(
             "output: a point cloud needs metres and the view of the lens. "
             "Give --focus-distance, and --focal-length-px or --focal-length-35mm."
         )
     estimator = load_depth_estimator(options.model, device=options.device)
-    with _progress("depth") as on_progress:
+    with progress_bar("depth") as on_progress:
         depth = estimator.estimate(
             image[None],
             stack,
@@ -106,9 +106,22 @@ def _depth(options: argparse.Namespace) -> None:
     write_depth(options.output, depth, image)
     print(f"{options.output}: {_depth_summary(depth)}")
     if options.calibration:
-        with _progress("calibration") as on_progress:
+        with progress_bar("calibration") as on_progress:
             report = calibrate_stack(stack, aperture=_aperture(options), on_progress=on_progress)
         print(report.summary)
+
+
+def _given_stack(options: argparse.Namespace, image: Tensor) -> BokehStack | None:
+    """Return the stack of `depth`'s options; None where a network is to see the photo alone."""
+    if not options.stack and options.strengths is None:
+        if options.model == BUILT_IN or options.calibration:
+            raise ValueError("stack: not given. Give blurred frames: --stack and --strengths.")
+        return None
+    if not options.stack or options.strengths is None:
+        missing = "strengths" if options.stack else "stack"
+        raise ValueError(f"{missing}: not given. Give --stack and --strengths together.")
+    strengths = parse_strengths(options.strengths)
+    return BokehStack(image, _read_frames(options.stack, image), strengths)
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -121,7 +134,7 @@ def _render(options: argparse.Namespace) -> None:
     strength = options.strength
     if strength is None:
         strength = _lens_strength(options, depth, float(focus_depth), image)
-    with _progress("render") as on_progress:
+    with progress_bar("render") as on_progress:
         blurred = render_bokeh(
             image.to(options.device),
             depth.depth.to(options.device),
@@ -159,7 +172,7 @@ def _rendered_stack(
     if options.focus_distance is not None:
         _need_metres(depth)
     generator = load_bokeh_generator(BUILT_IN, device=options.device)
-    with _progress("stack") as on_progress:
+    with progress_bar("stack") as on_progress:
         return generator.generate(
             image,
             strengths,
@@ -182,7 +195,7 @@ def _generated_stack(
     )
     chosen = {"steps": options.steps, "guidance": options.guidance}
     preset = FAST if options.fast else PUBLISHED_SAMPLING
-    with _progress("stack") as on_progress:
+    with progress_bar("stack") as on_progress:
         return generator.generate(
             image,
             strengths,
@@ -235,7 +248,7 @@ def _weights_download(options: argparse.Namespace) -> None:
     if options.name not in files:
         raise ValueError(f"name: unknown file '{options.name}'. One of: {', '.join(files)}.")
     folder = options.folder or weights_folder()
-    with _progress("download") as on_progress:
+    with progress_bar("download") as on_progress:
         path = download_hub_file(
             files[options.name].repository, options.name, folder, on_progress=on_progress
         )
@@ -343,27 +356,6 @@ def _depth_summary(depth: DepthMap) -> str:
 
 
 # --- the terminal --------------------------------------------------------------------------------
-
-
-@contextmanager
-def _progress(label: str) -> Iterator[OnProgress]:
-    from tqdm import tqdm
-
-    # disable=None: no bar where the output is not a terminal.
-    with tqdm(
-        desc=label,
-        total=1,
-        leave=False,
-        disable=None,
-        bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed}",
-    ) as bar:
-
-        def on_progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.n = done
-            bar.refresh()
-
-        yield on_progress
 
 
 def _parser() -> argparse.ArgumentParser:

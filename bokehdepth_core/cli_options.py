@@ -43,8 +43,8 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     """Add what `depth` takes."""
     add = parser.add_argument
     add("image", type=Path, help="the sharp photo")
-    add("--stack", type=Path, nargs="+", required=True, metavar="FRAME", help="blurred frames")
-    add("--strengths", required=True, help='bokeh strength of each frame, px·m, as "10, 20, 30"')
+    add("--stack", type=Path, nargs="+", default=(), metavar="FRAME", help="blurred frames")
+    add("--strengths", help='bokeh strength of each frame, px·m, as "10, 20, 30"')
     add("--focus", choices=("nearest", "farthest"), default="nearest", help="what is sharp in them")
     add("--focus-distance", type=float, metavar="M", help="its distance, m; without it no metres")
     add("--focal-length-px", type=float, metavar="PX", help="kept with the depth; else from EXIF")
