@@ -48,6 +48,9 @@ def check_image(image: Tensor, name: str = "image", pattern: str = "B H W 3") ->
     return sizes
 
 
+SMALLEST_DEPTH = 1e-30  # m; below it float32 has no reciprocal
+
+
 def check_depth(depth: Tensor, name: str = "depth", pattern: str = "B H W") -> dict[str, int]:
     """Check a depth map: floating point, the wanted shape, every value positive or infinite.
 
@@ -61,7 +64,7 @@ def check_depth(depth: Tensor, name: str = "depth", pattern: str = "B H W") -> d
         raise TypeError(f"{name}: expected floating point, found {depth.dtype}. {hint}")
     if torch.isnan(depth).any():
         raise ValueError(f"{name}: holds NaN in {int(torch.isnan(depth).sum())} pixels. {hint}")
-    if (depth <= 0).any():
+    if (depth <= SMALLEST_DEPTH).any():
         raise ValueError(
             f"{name}: must be positive, found {float(depth.min()):g} m as the smallest. {hint}"
         )

@@ -153,7 +153,9 @@ def _transfer(
     if remote.size is not None:
         _check_space(remote.size - done, partial)
     if remote.size is None or done < remote.size:
-        request = urllib.request.Request(remote.location, headers=dict(remote.headers))  # noqa: S310 - address from the hub's own answer
+        request = urllib.request.Request(remote.location)  # noqa: S310 - the hub's own answer
+        for name, value in remote.headers.items():
+            request.add_unredirected_header(name, value)  # a redirect must not carry the token on
         if done:
             request.add_header("Range", f"bytes={done}-")
         try:

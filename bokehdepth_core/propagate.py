@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from .hooks import CheckCancelled, never_cancelled
+
 COLOR_SIGMA = 0.08  # sRGB distance at which two pixels stop being one surface
 SAMPLES = 64  # neighbours that vote for each pixel
 REACH = 0.08  # of the picture's shorter side: how far voters are
@@ -66,7 +68,12 @@ def _spiral(height: int, width: int) -> list[tuple[int, int, float]]:
     return voters
 
 
-def propagate(values: Tensor, confidence: Tensor, guide: Tensor) -> Tensor:
+def propagate(
+    values: Tensor,
+    confidence: Tensor,
+    guide: Tensor,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> Tensor:
     """Return values [H,W] in which uncertain pixels follow confident ones across smooth colour.
 
     Normalised convolution with a recursive filter along rows and columns: its weight falls with
@@ -76,6 +83,7 @@ def propagate(values: Tensor, confidence: Tensor, guide: Tensor) -> Tensor:
         values: [H,W], any unit.
         confidence: [H,W], 0…1.
         guide: [3,H,W], sRGB.
+        check_cancelled: raises to stop; called before every pass.
 
     Reference:
         Gastal and Oliveira, "Domain transform for edge-aware image and video processing",
@@ -86,7 +94,9 @@ def propagate(values: Tensor, confidence: Tensor, guide: Tensor) -> Tensor:
     for step in range(ROUNDS):
         # Radii of the passes halve, so that stripes of one pass vanish in the next.
         sigma = max(values.shape) / 4 * 0.5**step
+        check_cancelled()
         planes = _along_rows(planes, _decay(guide, sigma))
+        check_cancelled()
         planes = _along_rows(planes.mT, _decay(guide.mT, sigma)).mT
         # Only the ratio of the two counts.
         planes = planes / planes[1].amax().clamp(min=1e-20)

@@ -99,7 +99,7 @@ def _polygon_spectrum(ky: Tensor, kx: Tensor, blades: int, rotation: float) -> T
     angles = angles + math.radians(rotation)
     xs, ys = torch.cos(angles), torch.sin(angles)
     square = ky[:, None] ** 2 + kx**2
-    total = torch.zeros_like(square, dtype=torch.complex128)
+    total = torch.zeros_like(square, dtype=torch.promote_types(ky.dtype, torch.complex64))
     for i in range(blades):
         dx, dy = float(xs[i + 1] - xs[i]), float(ys[i + 1] - ys[i])
         mid_x, mid_y = float(xs[i + 1] + xs[i]) / 2, float(ys[i + 1] + ys[i]) / 2

@@ -79,6 +79,11 @@ def sweep_depth(
     """
     side = _check_focus(focus)
     plane = _focus_disparity(focus_depth)
+    if plane == 0 and side < 0:
+        raise ValueError(
+            "focus_depth: nothing lies behind infinity. "
+            'Use focus="farthest", or give the distance of the nearest plane.'
+        )
     offset, confidence = disparity_offset(
         stack,
         behind=side < 0,
@@ -127,7 +132,7 @@ def disparity_offset(
         on_progress(len(offsets) + index, total)
         found.append(_decide(measured, offsets, guide, rows))
     offset, confidence, support = (torch.cat(parts) for parts in zip(*found, strict=True))
-    filled = propagate(offset, support, guide)
+    filled = propagate(offset, support, guide, check_cancelled)
     on_progress(total, total)
     return filled, confidence
 

@@ -192,7 +192,11 @@ class SaveMetricDepth(io.ComfyNode):
         count = len(depth.depth)
         if image is not None:
             image = pictures.fit_picture(pictures.as_rgb(image), size, "image")
-            pictures.common_batch(image=len(image), depth=count)
+            if pictures.common_batch(image=len(image), depth=count) != count:
+                raise ValueError(
+                    f"image: {len(image)} pictures for {count} depth map. "
+                    "Give one depth map for each picture, or leave image unconnected."
+                )
             image = image.expand(count, -1, -1, -1) if len(image) < count else image
         names = _save_all(depth, image, filename_prefix, FORMATS[format])
         shown = ui.PreviewImage(host.result(depth_picture(depth)), cls=cls).as_dict()

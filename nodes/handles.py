@@ -20,6 +20,9 @@ from ..bokehdepth_core.generator.adapter import load_adapter
 from . import host
 from .native import NativeGenerator
 
+# Memory of the built-in parts: the sweep took 340 bytes a pixel at 2048², the renderer 400.
+BUILT_IN_BYTES_PER_PIXEL = 450
+
 
 @dataclass(eq=False)
 class BokehGenerator:
@@ -81,6 +84,8 @@ class BokehGenerator:
                 "seed": seed,
                 "match_color": match_color,
             }
+        if self.is_built_in:
+            host.make_room(BUILT_IN_BYTES_PER_PIXEL * image.shape[0] * image.shape[1])
         return self._generator().generate(
             image,
             strengths,
@@ -92,14 +97,14 @@ class BokehGenerator:
     def _generator(self):
         if self._loaded is None and self.model is not None:
             self._loaded = NativeGenerator(
-                self.model, self.clip, self.vae, load_adapter(host.model_path(self.adapter))
+                self.model, self.clip, self.vae, load_adapter(host.fetch_model(self.adapter))
             )
         if self._loaded is None and self.is_built_in:
             self._loaded = load_bokeh_generator(BUILT_IN, device=host.device())
         if self._loaded is None:
             base = self.base_model
             self._loaded = load_bokeh_generator(
-                host.model_path(self.adapter),
+                host.fetch_model(self.adapter),
                 None if base == BUILT_IN else host.model_path(base),
                 device=host.device(),
                 dtype=host.dtype(self.precision),
@@ -156,6 +161,7 @@ class DepthEstimator:
             "check_cancelled": check_cancelled,
         }
         if self.is_built_in:
+            host.make_room(BUILT_IN_BYTES_PER_PIXEL * image.shape[1] * image.shape[2])
             estimator = load_depth_estimator(self.checkpoint, device=host.device())
             return estimator.estimate(image, stack, intrinsics, resolution, **options)
         estimator, patcher = self._network()

@@ -27,6 +27,7 @@ from ..bokehdepth_core.generator.adapter import (
     BokehAdapter,
     load_adapter,
 )
+from ..bokehdepth_core.weights import ADAPTER
 from . import host
 
 KEY = "bokehdepth"
@@ -292,7 +293,7 @@ class ApplyBokehDepthAdapter(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "bokeh_adapter",
-                    options=host.model_files(),
+                    options=[*host.model_files(), *host.downloadable(ADAPTER)],
                     tooltip="Adapter file in models/bokehdepth, published as bokeh_lora.bin.",
                 ),
                 io.Float.Input(
@@ -332,7 +333,7 @@ class ApplyBokehDepthAdapter(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, bokeh_adapter, strength, lora_scale=1.0, bokeh_scale=1.0):
-        adapter = load_adapter(host.model_path(bokeh_adapter))
+        adapter = load_adapter(host.fetch_model(bokeh_adapter))
         updates = query_key_updates(model, adapter, lora_scale)
         vectors = adapter.strength_vectors([strength], bokeh_scale)
         return io.NodeOutput(attach(model, updates, vectors))

@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..bokehdepth_core import BUILT_IN
-from ..bokehdepth_core.weights import DEPTH
+from ..bokehdepth_core.weights import ADAPTER, DEPTH
 from . import host, sockets
 
 
@@ -24,7 +24,7 @@ class LoadBokehDepth(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "bokeh_adapter",
-                    options=models,
+                    options=[*models, *host.downloadable(ADAPTER)],
                     default=BUILT_IN,
                     tooltip="What makes the blurred frames. built-in renders them from a depth "
                     "map; other entries are files in models/bokehdepth.",

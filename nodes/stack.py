@@ -106,6 +106,8 @@ class GenerateBokehStack(io.ComfyNode):
         sockets.check_kind(generator, sockets.BokehGenerator, "generator")
         values = parse_strengths(strengths)
         image = pictures.as_rgb(image)
+        if not generator.is_built_in:
+            depth = None  # FLUX needs none
         if depth is not None:
             depth = sockets.as_depth(depth, tuple(image.shape[1:3]))
         count = len(image)

@@ -245,3 +245,9 @@ def test_votes_come_from_confident_neighbours_of_like_colour_only():
     torch.testing.assert_close(votes[1, :, :12], votes[2, :, :12])
     assert vote(labels, torch.zeros(24, 24), guide, 5, (0, 24)).eq(0).all()
     torch.testing.assert_close(votes[:, 6:10], vote(labels, torch.ones(24, 24), guide, 5, (6, 10)))
+
+
+def test_nothing_lies_behind_a_focus_at_infinity():
+    stack = BokehStack(torch.rand(9, 9, 3), torch.rand(1, 9, 9, 3), (10.0,))
+    with pytest.raises(ValueError, match="focus_depth: nothing lies behind infinity"):
+        sweep_depth(stack, "nearest", focus_depth=float("inf"))
