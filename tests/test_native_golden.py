@@ -10,14 +10,8 @@ from golden import recipe_state
 from safetensors.torch import load_file
 
 GOLDEN = comfyui_pack.ROOT / "tests" / "data" / "golden"
-pytestmark = pytest.mark.comfyui
+pytestmark = [pytest.mark.comfyui, pytest.mark.usefixtures("inference_mode")]
 SCALE, SHIFT = 0.3611, 0.1159  # of FLUX's latents, also in ComfyUI's latent format
-
-
-@pytest.fixture(autouse=True)
-def _as_comfyui_runs_nodes():
-    with torch.inference_mode():
-        yield
 
 
 def fixture(name):
