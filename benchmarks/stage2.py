@@ -1,6 +1,6 @@
 """Time and memory of the DSFA block: all frames through every part, and as this project does it.
 
-Run: python benchmarks/stage2.py
+Run with the package installed: python benchmarks/stage2.py
 """
 
 import time
@@ -18,6 +18,10 @@ def heads_of(tokens, heads):
     return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
+def feed_forward(part, tokens):
+    return part.fc2(F.gelu(part.fc1(tokens)))
+
+
 def literal(block, tokens, strengths):
     """Return the block's output from its formula, all frames computed to the end."""
     batch, frames, count = tokens.shape[:3]
@@ -28,7 +32,7 @@ def literal(block, tokens, strengths):
     )
     mixed = F.scaled_dot_product_attention(q, k, v, scale=block.space_scale)
     x = x + block.gamma_space_attn * block.space_attn.out_proj(mixed.transpose(1, 2).flatten(2))
-    x = x + block.gamma_space_ffn * block.space_ffn(block.ln_space_ffn(x))
+    x = x + block.gamma_space_ffn * feed_forward(block.space_ffn, block.ln_space_ffn(x))
     x = x[:, 1:].unflatten(0, (batch, frames))
     shift, scale = block.film(embedded)
     x = (x * scale[:, :, None] + shift[:, :, None]).transpose(1, 2).flatten(0, 1)
@@ -39,7 +43,7 @@ def literal(block, tokens, strengths):
     bias = bias.repeat_interleave(count, 0)[:, None]
     mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     x = x + block.gamma_focus_attn * block.focus_attn.out_proj(mixed.transpose(1, 2).flatten(2))
-    x = x + block.gamma_focus_ffn * block.focus_ffn(block.ln_focus_ffn(x))
+    x = x + block.gamma_focus_ffn * feed_forward(block.focus_ffn, block.ln_focus_ffn(x))
     return x.unflatten(0, (batch, count))[:, :, 0]
 
 

@@ -29,7 +29,9 @@ class _FeedForward(nn.Module):
         self.fc2 = nn.Linear(MLP_RATIO * width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(tokens)))
+        # In two halves: the hidden layer is the block's largest tensor.
+        halves = [self.fc2(F.gelu(self.fc1(half))) for half in tokens.chunk(2, dim=-2)]
+        return torch.cat(halves, dim=-2)
 
 
 class DividedSpaceFocusAttention(nn.Module):
