@@ -9,8 +9,14 @@ Both are done by torch hooks on the projections, from a `DIFFUSION_MODEL` wrappe
 before the call and takes them off after it, whatever happens. No weight is read or written, so the
 adapter works the same on streamed, quantised and compiled weights and beside LoRAs, and the MODEL
 that came in stays as it was.
+
+A graph that torch.compile made knows nothing of hooks that come and go: it keeps those that it saw
+first. While the adapter is on, compiled parts therefore run as the Python they were made from.
 """
 
+import functools
+import logging
+import sys
 from dataclasses import dataclass
 
 import comfy.model_management as mm
@@ -31,7 +37,8 @@ from ..bokehdepth_core.weights import ADAPTER
 from . import host
 
 KEY = "bokehdepth"
-_KIND = WrappersMP.DIFFUSION_MODEL
+_COMPILE_KEY = "torch.compile"  # of ComfyUI's own wrapper, which other packs' nodes use too
+_LOG = logging.getLogger(__name__)
 
 
 class QueryKeyUpdate(nn.Module):
@@ -142,8 +149,7 @@ class AdapterWrapper:
         finally:
             for handle in handles:
                 handle.remove()
-        if not torch.compiler.is_compiling():
-            _check_all_fired(wanted, fired)
+        _check_all_fired(wanted, fired)
         return out
 
     def _vectors_for(self, x: Tensor) -> Tensor:
@@ -180,9 +186,41 @@ def _check_all_fired(wanted: list[Projection], fired: set[str]) -> None:
     if silent:
         raise RuntimeError(
             f"model: the bokeh adapter had no effect on {len(silent)} of {len(wanted)} layers, "
-            f"first {silent[0]}. Another node replaced these blocks, or torch.compile compiled "
-            "them without the adapter. Take that node out."
+            f"first {silent[0]}. Another node replaced these blocks. Take that node out."
         )
+
+
+def run_uncompiled(executor, *args, **kwargs):
+    """Run ComfyUI's model call without compiled graphs; wraps the call from outside any graph.
+
+    Raises:
+        RuntimeError: a compiled MODEL where torch cannot run one uncompiled.
+    """
+    if "torch._dynamo" not in sys.modules:  # nothing was ever compiled
+        return executor(*args, **kwargs)
+    compiled = _is_compiled(executor.class_obj)
+    set_stance = getattr(torch.compiler, "set_stance", None)  # torch 2.6
+    if set_stance is None:
+        if compiled:
+            raise RuntimeError(
+                f"model: compiled by torch.compile, and torch {torch.__version__} cannot run it "
+                "with the bokeh adapter. Take Torch Compile Model out, or install torch 2.6."
+            )
+        return executor(*args, **kwargs)
+    if compiled:
+        _tell_that_it_runs_uncompiled()
+    with set_stance("force_eager"):
+        return executor(*args, **kwargs)
+
+
+def _is_compiled(network) -> bool:
+    patcher = network.current_patcher
+    return bool(patcher and patcher.get_wrappers(WrappersMP.APPLY_MODEL, _COMPILE_KEY))
+
+
+@functools.cache
+def _tell_that_it_runs_uncompiled() -> None:
+    _LOG.warning("The MODEL is compiled; with the bokeh adapter it runs uncompiled.")
 
 
 def model_patcher(module: nn.Module):
@@ -228,8 +266,13 @@ def attach(model, updates, vectors: Tensor):
         vectors: [n,layers,H], as in `AdapterWrapper`.
     """
     patched = model.clone()
-    patched.remove_wrappers_with_key(_KIND, KEY)
-    patched.add_wrapper_with_key(_KIND, KEY, AdapterWrapper(updates.model, vectors))
+    wrappers = {
+        WrappersMP.DIFFUSION_MODEL: AdapterWrapper(updates.model, vectors),
+        WrappersMP.APPLY_MODEL: run_uncompiled,
+    }
+    for kind, wrapper in wrappers.items():
+        patched.remove_wrappers_with_key(kind, KEY)
+        patched.add_wrapper_with_key(kind, KEY, wrapper)
     patched.set_additional_models(KEY, [updates])
     return patched
 
