@@ -41,7 +41,12 @@ class _Behind:
     distance: Tensor
 
 
-def separate_surfaces(light: Tensor, signed: Tensor) -> list[Surface]:
+def search_reach(radius: float) -> float:
+    """Return how far, px, a surface behind an edge is searched for, for a blur of `radius` px."""
+    return 1.5 * radius + 3
+
+
+def separate_surfaces(light: Tensor, signed: Tensor, radius: float) -> list[Surface]:
     """Return the visible surface with its edges unmixed, and the hidden one as far as it may show.
 
     The hidden surface takes the nearest colour in view of the surface behind. Where it is the
@@ -51,11 +56,12 @@ def separate_surfaces(light: Tensor, signed: Tensor) -> list[Surface]:
     Args:
         light: [3,H,W], linear light.
         signed: [H,W], px, defocus, front positive.
+        radius: px, the largest blur of the picture; how far a hidden surface may come to show.
     """
     edge = _next_to_nearer(signed)
     if not edge.any():
         return [Surface(light, signed, torch.ones_like(signed))]
-    behind = _nearest_behind(signed, edge, 1.5 * float(signed.abs().max()) + 3)
+    behind = _nearest_behind(signed, edge, search_reach(radius))
     hidden_light, hidden_defocus, origin = _sample_behind(light, signed, behind)
     there = torch.isfinite(behind.distance)
     front_light, front_cover = _unmix_near_side(light, signed, behind, hidden_light)
@@ -132,7 +138,9 @@ def _shifted(planes: Tensor, dy: int, dx: int) -> Tensor:
 
 def _clip(rows: Tensor, columns: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     height, width = like.shape
-    return rows.round().clamp(0, height - 1).long(), columns.round().clamp(0, width - 1).long()
+    # Not `round`, which goes to even numbers and so depends on where the picture begins.
+    rows, columns = (rows + 0.5).floor(), (columns + 0.5).floor()
+    return rows.clamp(0, height - 1).long(), columns.clamp(0, width - 1).long()
 
 
 def _sample_behind(

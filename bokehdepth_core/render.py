@@ -1,11 +1,12 @@
-"""Lens blur from depth: surfaces cut into slices of equal defocus, blurred, laid front to back.
+"""Lens blur from depth: what a lens focused at one distance makes of a sharp photo.
 
 A photo shows one surface at each pixel. What lies behind a depth edge is not in it, but a blurred
-front lets it through, so it is completed first (`edges.py`). Each slice is then convolved with the
-lens's spot of its defocus, and the slices cover each other from the front: coverage adds up along
-one surface, which neighbouring slices share, until nothing shows through.
+front lets it through, so it is completed first (`edges.py`). The surfaces are then cut into slices
+of equal defocus, blurred and laid over each other (`slices.py`, `spot.py`). Large pictures go
+through in tiles (`tiles.py`).
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,28 +15,22 @@ from torch import Tensor
 from .aperture import DISC, Aperture
 from .checks import check_depth, check_image, check_number
 from .color import linear_to_srgb, srgb_to_linear
-from .edges import Surface, separate_surfaces
+from .edges import search_reach, separate_surfaces
+from .half_size import expose_at_half_size
 from .hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from .optics import as_focus_depth, defocus
+from .slices import SHARP_RADIUS, BeforeSlice, Exposure, Fineness, cut_levels, expose
 from .spot import SpotBlur
+from .tiles import cut_tiles
 
-SHARP_RADIUS = 0.25  # px; a spot this small lies within one pixel
 BOOST_FROM = 0.75  # linear light of the strongest channel at which a highlight begins to be boosted
 BOOST_RADIUS = 2.0  # px of blur from which on a highlight is boosted in full
-
-
-@dataclass(frozen=True)
-class _Quality:
-    """How finely defocus is cut: px between slices at the focus plane, and as share of it."""
-
-    step: float
-    growth: float
-
+FLAT = 1.0  # px of difference in defocus below which a picture is one plane
 
 QUALITIES = {
-    "draft": _Quality(2.0, 0.3),
-    "default": _Quality(1.0, 0.1),
-    "final": _Quality(0.5, 0.05),
+    "draft": Fineness(1.0, 0.2),
+    "default": Fineness(1.0, 0.1),
+    "final": Fineness(0.5, 0.05),
 }
 
 
@@ -78,24 +73,18 @@ def render_bokeh(
     if quality not in QUALITIES:
         raise ValueError(f"quality: unknown {quality!r}. Use one of {', '.join(QUALITIES)}.")
     planes = as_focus_depth(focus_depth, size["B"])
-    rendered = []
+    out = torch.empty_like(image)
     for index in range(size["B"]):
 
-        def picture_progress(done: int, total: int, first: int = index) -> None:
+        def before_slice(done: int, total: int, first: int = index) -> None:
+            check_cancelled()
             on_progress(100 * first + 100 * done // total, 100 * size["B"])
 
         signed = defocus(depth[index : index + 1], strength, planes[index])[0]
-        rendered.append(
-            _render_one(
-                image[index],
-                signed,
-                _Lens(aperture, QUALITIES[quality], highlight_boost),
-                picture_progress,
-                check_cancelled,
-            )
-        )
+        lens = _lens_for(signed, aperture, highlight_boost, quality)
+        out[index] = _render_one(image[index], signed, lens, before_slice)
     on_progress(100 * size["B"], 100 * size["B"])
-    return torch.stack(rendered)
+    return out
 
 
 def _depth_like(depth: Tensor, image: Tensor) -> Tensor:
@@ -111,46 +100,74 @@ def _depth_like(depth: Tensor, image: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Lens:
+    """How one picture is taken; `half_size` works on a quarter of the pixels."""
+
     aperture: Aperture
-    quality: _Quality
     highlight_boost: float
+    radius: float
+    levels: list[float]
+    half_size: bool
 
 
-def _render_one(
-    picture: Tensor,
-    signed: Tensor,
-    lens: _Lens,
-    on_progress: OnProgress,
-    check_cancelled: CheckCancelled,
-) -> Tensor:
+def _lens_for(signed: Tensor, aperture: Aperture, highlight_boost: float, quality: str) -> _Lens:
+    low, high = float(signed.min()), float(signed.max())
+    # A plane is one convolution: quick, and exact only at full size.
+    half_size = quality == "draft" and high - low > FLAT
+    levels = cut_levels(low, high, QUALITIES[quality])
+    return _Lens(aperture, highlight_boost, max(-low, high), levels, half_size)
+
+
+def _render_one(picture: Tensor, signed: Tensor, lens: _Lens, before_slice: BeforeSlice) -> Tensor:
     """Return one [H,W,3] picture through the lens; `signed` is its defocus, [H,W], px."""
-    if (signed.abs() < SHARP_RADIUS).all():
-        return picture.clone()
-    light = srgb_to_linear(picture.float()).movedim(-1, 0)
-    brightest = light.max().clamp(min=1.0)
+    if lens.radius < SHARP_RADIUS:
+        return picture
+    brightest = srgb_to_linear(picture.float().max()).clamp(min=1.0)
+    out = torch.empty_like(picture)
+    tiles = cut_tiles(*signed.shape, halo_of(lens.radius))
+    for index, tile in enumerate(tiles):
+
+        def before_tile_slice(done: int, total: int, first: int = index) -> None:
+            before_slice(first * total + done, len(tiles) * total)
+
+        light = srgb_to_linear(picture[tile.seen].float()).movedim(-1, 0)
+        light = _expose_tile(light, signed[tile.seen], lens, before_tile_slice)
+        light = light[(slice(None), *tile.inner)]
+        light = torch.minimum(light.clamp(min=0), brightest)
+        out[tile.kept] = linear_to_srgb(light).movedim(0, -1).to(picture.dtype)
+    return out
+
+
+def halo_of(radius: float) -> int:
+    """Return how far, px, a pixel's result depends on others when the largest blur is `radius`.
+
+    As far as the spot reaches, and from there as far as hidden surfaces are searched for.
+    """
+    return math.ceil(radius + search_reach(radius)) + 8
+
+
+def _expose_tile(light: Tensor, signed: Tensor, lens: _Lens, before_slice: BeforeSlice) -> Tensor:
+    """Return [3,H,W] linear light through the lens."""
     light = light * _highlight_gain(light, signed, lens.highlight_boost)
-    surfaces = separate_surfaces(light, signed)
-    levels = _levels(signed, lens.quality)
-    margin = int(signed.abs().max()) + 2
+    if lens.half_size:
+        return expose_at_half_size(
+            light, signed, lambda *half: _expose(*half, lens, 0.5, before_slice)
+        )
+    return _expose(light, signed, lens, 1.0, before_slice).light
+
+
+def _expose(
+    light: Tensor, signed: Tensor, lens: _Lens, scale: float, before_slice: BeforeSlice
+) -> Exposure:
+    """Return the exposure of [3,H,W] light whose pixels are 1/`scale` of the picture's."""
+    margin = int(lens.radius * scale) + 2
     spot = SpotBlur((signed.shape[0], signed.shape[1]), margin, lens.aperture, signed.device)
-    out = torch.zeros_like(light)
-    open_share = torch.ones_like(light[:1])
-    for done, level in enumerate(range(len(levels) - 1, -1, -1)):  # front first
-        check_cancelled()
-        on_progress(done, len(levels))
-        layer = _slice(surfaces, levels, level)
-        if layer is None:
-            continue
-        radius = float(levels[level])
-        if abs(radius) >= SHARP_RADIUS:
-            layer = spot.blur(spot.transform(layer), radius)
-        cover = layer[3:]
-        taken = torch.minimum(cover.clamp(min=0), open_share)
-        out += layer[:3] * torch.where(cover > 1e-9, taken / cover, 0.0)
-        open_share = open_share - taken
-    out = out / (1 - open_share).clamp(min=1e-6)
-    out = torch.minimum(out.clamp(min=0), brightest)
-    return linear_to_srgb(out).movedim(0, -1).to(picture.dtype)
+    levels = [level * scale for level in lens.levels]
+    surfaces = separate_surfaces(light, signed, lens.radius * scale)
+
+    def blur(layer: Tensor, radius: float) -> Tensor:
+        return spot.blur(spot.transform(layer), radius)
+
+    return expose(surfaces, levels, blur, before_slice)
 
 
 def _highlight_gain(light: Tensor, signed: Tensor, boost: float) -> Tensor:
@@ -162,40 +179,3 @@ def _highlight_gain(light: Tensor, signed: Tensor, boost: float) -> Tensor:
     share = ((light.amax(0, keepdim=True) - BOOST_FROM) / (1 - BOOST_FROM)).clamp(0, 1)
     clipped = share * share * (3 - 2 * share)
     return 1 + boost * clipped * (signed.abs() / BOOST_RADIUS).clamp(max=1)
-
-
-def _levels(signed: Tensor, quality: _Quality) -> Tensor:
-    """Return the defocus of the slices, px, rising, 0 among them; both ends of `signed` within."""
-    behind = _ladder(-float(signed.min()), quality)
-    front = _ladder(float(signed.max()), quality)
-    return torch.tensor([-x for x in reversed(behind)] + [0.0] + front, device=signed.device)
-
-
-def _ladder(end: float, quality: _Quality) -> list[float]:
-    """Return rising steps from above 0 to exactly `end`; none where `end` is not above 0."""
-    if end <= 0:
-        return []
-    rungs = [quality.step]
-    while rungs[-1] < end:
-        rungs.append(rungs[-1] + max(quality.step, quality.growth * rungs[-1]))
-    return [rung * end / rungs[-1] for rung in rungs]
-
-
-def _slice(surfaces: list[Surface], levels: Tensor, level: int) -> Tensor | None:
-    """Return light times coverage, and coverage, [4,H,W], of one slice; None where it is empty.
-
-    A pixel between two levels is shared by them in proportion, so that its mean blur is its own.
-    """
-    here = float(levels[level])
-    below = float(levels[level - 1]) if level > 0 else here - 1
-    above = float(levels[level + 1]) if level + 1 < len(levels) else here + 1
-    total: Tensor | None = None
-    for surface in surfaces:
-        rise = (surface.defocus - below) / (here - below)
-        fall = (above - surface.defocus) / (above - here)
-        weight = torch.minimum(rise, fall).clamp(0, 1) * surface.cover
-        if not weight.any():
-            continue
-        part = torch.cat([surface.light * weight, weight[None]])
-        total = part if total is None else total + part
-    return total

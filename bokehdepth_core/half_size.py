@@ -1,0 +1,45 @@
+"""The exposure of a picture from half its size, for a quick draft that stays sharp in focus."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .slices import SHARP_RADIUS, Exposure
+
+BLURRED_RADIUS = 2.0  # px of blur from which on half the size holds all detail there is
+
+
+def expose_at_half_size(
+    light: Tensor, signed: Tensor, expose: Callable[[Tensor, Tensor], Exposure]
+) -> Tensor:
+    """Return [3,H,W] linear light through the lens, from an exposure of a quarter of the pixels.
+
+    What is in focus keeps its full size, behind whatever blurred front covers it.
+
+    Args:
+        light: [3,H,W], linear light.
+        signed: [H,W], defocus, px, front positive.
+        expose: gives the exposure of [3,h,w] light and [h,w] defocus, px of that size.
+    """
+    height, width = signed.shape
+    odd = (0, width % 2, 0, height % 2)
+    even = F.pad(torch.cat([light, signed[None]])[None], odd, mode="replicate")[0]
+    small = F.avg_pool2d(even[:3], 2)
+    exposure = expose(small, _majority(even[3]) / 2)
+    sharp = 1 - (even[3].abs() - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
+    in_focus = even[:3] * (1 - _twice(exposure.front_cover)) + _twice(exposure.front_light)
+    out = torch.lerp(_twice(exposure.light), in_focus, sharp.clamp(0, 1))
+    return out[:, :height, :width]
+
+
+def _twice(planes: Tensor) -> Tensor:
+    return F.interpolate(planes[None], scale_factor=2, mode="bilinear", align_corners=False)[0]
+
+
+def _majority(signed: Tensor) -> Tensor:
+    """Return [H/2,W/2] of [H,W]: from each 2x2 px the nearer or the farther end, by the mean."""
+    low = -F.max_pool2d(-signed[None], 2)[0]
+    high = F.max_pool2d(signed[None], 2)[0]
+    return torch.where(F.avg_pool2d(signed[None], 2)[0] > (low + high) / 2, high, low)

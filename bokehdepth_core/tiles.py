@@ -1,0 +1,55 @@
+"""A picture cut into overlapping tiles, so that work on a large one needs no more memory."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LARGEST_SIDE = 2048  # px; a picture of this size squared, or less, is one tile
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One part of a picture: what is looked at, and what of it is kept.
+
+    Attributes:
+        seen: rows and columns of the picture that the work needs.
+        kept: rows and columns of the picture that the tile gives.
+        inner: where `kept` lies within `seen`.
+    """
+
+    seen: tuple[slice, slice]
+    kept: tuple[slice, slice]
+    inner: tuple[slice, slice]
+
+
+def cut_tiles(height: int, width: int, halo: int, largest: int = LARGEST_SIDE) -> list[Tile]:
+    """Return tiles whose kept parts cover the picture once.
+
+    Args:
+        height: of the picture, px.
+        width: of the picture, px.
+        halo: px around a kept part that its result depends on.
+        largest: px; side of what a tile sees, unless the halo alone asks for more: a kept part is
+            never smaller than the halo. Tiles begin at even rows and columns.
+    """
+    if height * width <= largest * largest:
+        halo = max(height, width)
+    halo += halo % 2
+    kept = max(largest - 2 * halo, halo, 2)
+    return [
+        Tile((seen_y, seen_x), (kept_y, kept_x), (inner_y, inner_x))
+        for seen_y, kept_y, inner_y in _cut(height, kept, halo)
+        for seen_x, kept_x, inner_x in _cut(width, kept, halo)
+    ]
+
+
+def _cut(size: int, largest: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:
+    count = math.ceil(size / largest)
+    step = 2 * math.ceil(size / count / 2)
+    for start in range(0, size, step):
+        end, first = min(size, start + step), max(0, start - halo)
+        yield (
+            slice(first, min(size, end + halo)),
+            slice(start, end),
+            slice(start - first, end - first),
+        )
