@@ -39,12 +39,12 @@ UNET = {
 FP8_MAX = 448.0  # largest finite float8_e4m3fn
 
 
-def use_comfyui():
-    """Put the checkout of COMFYUI_PATH on the path, set up for the CPU."""
+def use_comfyui(cpu=True):
+    """Put the checkout of COMFYUI_PATH on the path, set up for the CPU or what it finds."""
     root = os.environ["COMFYUI_PATH"]
     if root not in sys.path:
         sys.path.insert(0, root)
-        arguments, sys.argv = sys.argv, ["main.py", "--cpu"]
+        arguments, sys.argv = sys.argv, ["main.py"] + ["--cpu"] * cpu
         import comfy.options
 
         comfy.options.enable_args_parsing()
