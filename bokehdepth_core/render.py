@@ -163,11 +163,7 @@ def _expose(
     spot = SpotBlur((signed.shape[0], signed.shape[1]), margin, lens.aperture, signed.device)
     levels = [level * scale for level in lens.levels]
     surfaces = separate_surfaces(light, signed, lens.radius * scale)
-
-    def blur(layer: Tensor, radius: float) -> Tensor:
-        return spot.blur(spot.transform(layer), radius)
-
-    return expose(surfaces, levels, blur, before_slice)
+    return expose(surfaces, levels, spot.convolve, before_slice)
 
 
 def _highlight_gain(light: Tensor, signed: Tensor, boost: float) -> Tensor:

@@ -55,9 +55,20 @@ class SpotBlur:
             radius: px; positive in front of the focus plane, negative behind it, where the spot
                 is turned by 180°.
         """
-        blurred = torch.fft.irfft2(spectrum * self.spot(radius), s=self._padded)
+        return self._crop(spectrum * self.spot(radius))
+
+    def _crop(self, spectrum: Tensor) -> Tensor:
+        blurred = torch.fft.irfft2(spectrum, s=self._padded)
         top, left = self._margin
         return blurred[:, top : top + self._size[0], left : left + self._size[1]]
+
+    def convolve(self, planes: Tensor, radius: float) -> Tensor:
+        """Return [C,H,W] pictures blurred by a spot, as `blur` of `transform`, in less memory."""
+        spot = self.spot(radius)
+        out = torch.empty_like(planes)
+        for plane, blurred in zip(planes.split(1), out.split(1), strict=True):
+            blurred.copy_(self._crop(self.transform(plane).mul_(spot)))
+        return out
 
     def spot(self, radius: float) -> Tensor:
         """Return the Fourier transform of the spot of one radius, px; its sum is 1."""
