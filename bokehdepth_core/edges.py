@@ -11,6 +11,12 @@ BESIDE = 1.5  # px from a depth edge at which a pixel holds one side only
 SMALLEST_CONTRAST = 0.003  # squared distance of two colours in linear light that can be unmixed
 LARGEST_MISFIT = 0.1  # share of that distance by which a mixed colour may miss their line
 
+_SQUARE = [(y, x) for y in range(3) for x in range(3)]
+_EXCHANGES = (
+    *((1, 2), (4, 5), (7, 8), (0, 1), (3, 4), (6, 7), (1, 2), (4, 5), (7, 8), (0, 3)),
+    *((5, 8), (4, 7), (3, 6), (1, 4), (2, 5), (4, 7), (4, 2), (6, 4), (4, 2)),
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Surface:
@@ -167,13 +173,22 @@ def _median(planes: Tensor) -> Tensor:
     """Return the median over 3x3 px: drops samples that fell on a mixed pixel after all."""
     padded = F.pad(planes[None], (1, 1, 1, 1), mode="replicate")[0]
     height, width = planes.shape[-2:]
-    shifts = [(y, x) for y in range(3) for x in range(3)]
     return torch.stack(
         [
-            torch.stack([plane[y : y + height, x : x + width] for y, x in shifts]).median(0).values
+            _median_of_nine([plane[y : y + height, x : x + width] for y, x in _SQUARE])
             for plane in padded
         ]
     )
+
+
+def _median_of_nine(values: list[Tensor]) -> Tensor:
+    """Return the median by a sorting network (Paeth 1990, Graphics Gems, median of 3x3)."""
+    for low, high in _EXCHANGES:
+        values[low], values[high] = (
+            torch.minimum(values[low], values[high]),
+            torch.maximum(values[low], values[high]),
+        )
+    return values[4]
 
 
 def _unmix_near_side(

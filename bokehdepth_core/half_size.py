@@ -21,7 +21,8 @@ def expose_at_half_size(
     Args:
         light: [3,H,W], linear light.
         signed: [H,W], defocus, px, front positive.
-        expose: gives the exposure of [3,h,w] light and [h,w] defocus, px of that size.
+        expose: gives the exposure, its front kept, of [3,h,w] light and [h,w] defocus, px of that
+            size.
     """
     height, width = signed.shape
     odd = (0, width % 2, 0, height % 2)
@@ -29,7 +30,8 @@ def expose_at_half_size(
     small = F.avg_pool2d(even[:3], 2)
     exposure = expose(small, _majority(even[3]) / 2)
     sharp = 1 - (even[3].abs() - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
-    in_focus = even[:3] * (1 - _twice(exposure.front_cover)) + _twice(exposure.front_light)
+    front = _twice(exposure.front)
+    in_focus = even[:3] * (1 - front[3:]) + front[:3]
     out = torch.lerp(_twice(exposure.light), in_focus, sharp.clamp(0, 1))
     return out[:, :height, :width]
 

@@ -129,8 +129,7 @@ def _render_one(picture: Tensor, signed: Tensor, lens: _Lens, before_slice: Befo
         def before_tile_slice(done: int, total: int, first: int = index) -> None:
             before_slice(first * total + done, len(tiles) * total)
 
-        light = srgb_to_linear(picture[tile.seen].float()).movedim(-1, 0)
-        light = _expose_tile(light, signed[tile.seen], lens, before_tile_slice)
+        light = _expose_tile(picture[tile.seen], signed[tile.seen], lens, before_tile_slice)
         light = light[(slice(None), *tile.inner)]
         light = torch.minimum(light.clamp(min=0), brightest)
         out[tile.kept] = linear_to_srgb(light).movedim(0, -1).to(picture.dtype)
@@ -145,8 +144,9 @@ def halo_of(radius: float) -> int:
     return math.ceil(radius + search_reach(radius)) + 8
 
 
-def _expose_tile(light: Tensor, signed: Tensor, lens: _Lens, before_slice: BeforeSlice) -> Tensor:
-    """Return [3,H,W] linear light through the lens."""
+def _expose_tile(picture: Tensor, signed: Tensor, lens: _Lens, before_slice: BeforeSlice) -> Tensor:
+    """Return [3,H,W] linear light that a picture [H,W,3] gives through the lens."""
+    light = srgb_to_linear(picture.float()).movedim(-1, 0)
     light = light * _highlight_gain(light, signed, lens.highlight_boost)
     if lens.half_size:
         return expose_at_half_size(
@@ -163,7 +163,7 @@ def _expose(
     spot = SpotBlur((signed.shape[0], signed.shape[1]), margin, lens.aperture, signed.device)
     levels = [level * scale for level in lens.levels]
     surfaces = separate_surfaces(light, signed, lens.radius * scale)
-    return expose(surfaces, levels, spot.convolve, before_slice)
+    return expose(surfaces, levels, spot.convolve, before_slice, lens.half_size)
 
 
 def _highlight_gain(light: Tensor, signed: Tensor, boost: float) -> Tensor:

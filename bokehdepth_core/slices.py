@@ -39,13 +39,12 @@ class Exposure:
 
     Attributes:
         light: [3,H,W], linear light.
-        front_light: [3,H,W], the part of it from slices blurred in front of the focus plane.
-        front_cover: [1,H,W], 0…1, how much of a pixel those slices hide.
+        front: [4,H,W], the part of it from slices blurred in front of the focus plane, and how
+            much of each pixel they hide, 0…1; None where it was not asked for.
     """
 
     light: Tensor
-    front_light: Tensor
-    front_cover: Tensor
+    front: Tensor | None
 
 
 def cut_levels(low: float, high: float, fineness: Fineness) -> list[float]:
@@ -71,7 +70,11 @@ def _ladder(end: float, fineness: Fineness) -> list[float]:
 
 
 def expose(
-    surfaces: list[Surface], levels: list[float], blur: Blur, before_slice: BeforeSlice
+    surfaces: list[Surface],
+    levels: list[float],
+    blur: Blur,
+    before_slice: BeforeSlice,
+    keep_front: bool = False,
 ) -> Exposure:
     """Blur the slices of the surfaces, front first, and add them up.
 
@@ -80,10 +83,11 @@ def expose(
         levels: defocus of the slices, px, rising.
         blur: blurs [4,H,W] by the spot of a defocus, px.
         before_slice: called with the number of slices done and of all; may raise to stop.
+        keep_front: give the front's part alone as well.
     """
     light = torch.zeros_like(surfaces[0].light)
     open_share = torch.ones_like(light[:1])
-    front_light, front_open = light, open_share
+    front = torch.zeros_like(surfaces[0].light[[0, 0, 0, 0]]) if keep_front else None
     for done, level in enumerate(range(len(levels) - 1, -1, -1)):
         before_slice(done, len(levels))
         layer = _slice(surfaces, levels, level)
@@ -93,12 +97,12 @@ def expose(
             layer = blur(layer, levels[level])
         cover = layer[3:]
         taken = torch.minimum(cover.clamp(min=0), open_share)
-        light = light + layer[:3] * torch.where(cover > 1e-9, taken / cover, 0.0)
-        open_share = open_share - taken
+        light.addcmul_(layer[:3], torch.where(cover > 1e-9, taken / cover, 0.0))
+        open_share -= taken
         if levels[level] >= FRONT_RADIUS:
-            front_light, front_open = light, open_share
+            front = torch.cat([light, 1 - open_share]) if keep_front else None
     covered = (1 - open_share).clamp(min=1e-6)
-    return Exposure(light / covered, front_light, 1 - front_open)
+    return Exposure(light / covered, front)
 
 
 def _slice(surfaces: list[Surface], levels: list[float], level: int) -> Tensor | None:
