@@ -17,22 +17,29 @@ PACK = "ComfyUI-BokehDepth"
 class ComfyServer:
     """ComfyUI at COMFYUI_PATH, run by COMFYUI_PYTHON (or this Python), with this pack alone."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *more_nodes: Path, **environment: str):
         self.folder = folder
         for name in ("custom_nodes", "input", "output", "models"):
             (folder / name).mkdir()
         (folder / "custom_nodes" / PACK).symlink_to(ROOT, target_is_directory=True)
+        for file in more_nodes:
+            (folder / "custom_nodes" / file.name).symlink_to(file)
         self.port = _free_port()
         self.log = folder / "server.log"
         command = [
             os.environ.get("COMFYUI_PYTHON", sys.executable),
             *("main.py", "--cpu", "--base-directory", str(folder), "--port", str(self.port)),
             *("--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK),
+            *(file.name for file in more_nodes),
             *("--database-url", f"sqlite:///{folder / 'test.db'}"),
         ]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                command, cwd=os.environ["COMFYUI_PATH"], stdout=log, stderr=subprocess.STDOUT
+                command,
+                cwd=os.environ["COMFYUI_PATH"],
+                env=os.environ | environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         self._wait_until_up()
 

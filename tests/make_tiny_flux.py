@@ -184,6 +184,27 @@ def save_flux(folder):
     return paths
 
 
+def save_adapter(path, seed=3, rank=4, context=24):
+    """Write a random bokeh adapter that fits, under its published names."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape):
+        return torch.randn(shape, generator=generator) / shape[-1] ** 0.5
+
+    state = {
+        "embedding_layer.0.weight": random(64, 1),
+        "embedding_layer.0.bias": torch.zeros(64),
+        "embedding_layer.2.weight": random(context, 64),
+        "embedding_layer.2.bias": torch.zeros(context),
+    }
+    sizes = {"k_dof": context, "v_dof": context, "q_adp": HIDDEN, "k_adp": HIDDEN}
+    for index in range(DOUBLES + SINGLES):
+        for name, size in sizes.items():
+            state[f"adapter_modules.{index}.to_{name}.down.weight"] = random(rank, size)
+            state[f"adapter_modules.{index}.to_{name}.up.weight"] = random(HIDDEN, rank)
+    save_file(state, path)
+
+
 def _scaled_fp8(state):
     tensors = {"scaled_fp8": torch.zeros(2, dtype=torch.float8_e4m3fn)}
     for name, value in state.items():
