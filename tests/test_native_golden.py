@@ -59,24 +59,12 @@ def _unpack(tokens, height, width):
     return grid.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
 
-@pytest.mark.parametrize(
-    ("output", "alpha", "lora_scale", "bokeh_scale"),
-    [
-        ("out.adapter", None, 1.0, 1.0),
-        ("out.bokeh_scale", None, 1.0, 0.5),
-        ("out.lora_scale", None, 0.5, 1.0),
-        ("out.alpha2", 8.0, 1.0, 1.0),
-    ],
-)
-def test_prediction_equals_the_published_one(output, alpha, lora_scale, bokeh_scale):
+def _assert_predicts(output, patched):
+    """Compare a MODEL's prediction with a published one, and that with the bare network's."""
     manifest, tensors = fixture("adapter")
     height, width = manifest["config"]["grid_hw"]
-    model, adapter = _model(manifest), _adapter(manifest, alpha)
-    updates = kontext.query_key_updates(model, adapter, lora_scale)
-    vectors = adapter.strength_vectors(manifest["config"]["k"], bokeh_scale)
-    patched = kontext.attach(model, updates, vectors)
     latent, reference = tensors["in.hidden_states"].chunk(2, dim=1)
-    got = model.model.diffusion_model(
+    got = patched.model.diffusion_model(
         _unpack(latent, height, width),
         tensors["in.timestep"],
         tensors["in.encoder_hidden_states"],
@@ -90,6 +78,42 @@ def test_prediction_equals_the_published_one(output, alpha, lora_scale, bokeh_sc
     torch.testing.assert_close(got, wanted, rtol=0, atol=atol)
     other = _unpack(tensors["out.no_adapter"][:, : latent.shape[1]], height, width)
     assert (got - other).abs().max() > 100 * atol
+
+
+@pytest.mark.parametrize(
+    ("output", "alpha", "lora_scale", "bokeh_scale"),
+    [
+        ("out.adapter", None, 1.0, 1.0),
+        ("out.bokeh_scale", None, 1.0, 0.5),
+        ("out.lora_scale", None, 0.5, 1.0),
+        ("out.alpha2", 8.0, 1.0, 1.0),
+    ],
+)
+def test_prediction_equals_the_published_one(output, alpha, lora_scale, bokeh_scale):
+    manifest, _ = fixture("adapter")
+    model, adapter = _model(manifest), _adapter(manifest, alpha)
+    updates = kontext.query_key_updates(model, adapter, lora_scale)
+    vectors = adapter.strength_vectors(manifest["config"]["k"], bokeh_scale)
+    _assert_predicts(output, kontext.attach(model, updates, vectors))
+
+
+def test_a_subset_of_the_layers_predicts_as_published():
+    manifest, _ = fixture("adapter")
+    config, model, adapter = manifest["config"], _model(manifest), _adapter(manifest)
+    sizes = config["transformer"]
+    names = [f"transformer_blocks.{i}" for i in range(sizes["num_layers"])]
+    names += [f"single_transformer_blocks.{i}" for i in range(sizes["num_single_layers"])]
+    pairs = adapter.query_key_pairs()
+    updates = {
+        i: kontext.QueryKeyUpdate(*pairs[i])
+        for i, name in enumerate(names)
+        if name in config["subset_blocks"]
+    }
+    assert 0 < len(updates) < len(pairs)
+    updates = kontext.model_patcher(kontext.QueryKeyUpdates(updates))
+    _assert_predicts(
+        "out.subset", kontext.attach(model, updates, adapter.strength_vectors(config["k"]))
+    )
 
 
 def _cases():
