@@ -91,8 +91,17 @@ def managed(network):
 
 
 def load(patcher, activation_bytes: int) -> int:
-    """Put a managed network onto its device, with room to work; return the bytes then free."""
+    """Put a managed network onto its device, with room to work; return the bytes then free.
+
+    Where memory is short ComfyUI loads a share of a network and streams the rest, but only layers
+    of its own classes can be streamed: others would stay on the CPU. These networks (at most 2.4 GB
+    in fp32) then come whole.
+    """
     mm.load_models_gpu([patcher], memory_required=activation_bytes)
+    target = patcher.load_device
+    dynamic = getattr(patcher, "is_dynamic", bool)()
+    if not dynamic and any(p.device != target for p in patcher.model.parameters()):
+        patcher.load(target, full_load=True)
     return mm.get_free_memory(patcher.load_device)
 
 
