@@ -1,137 +1,139 @@
-"""Score the lens renderer on a folder of ray-traced scenes, against two plain baselines.
+"""Score and time the lens renderer beside two plain ones, in one run.
 
-Usage: python benchmarks/render.py SCENES [--quality default] [--timing]
+    python benchmarks/render.py scores SCENES [--quality final] [--reduce 4] [--soften 3]
+                                              [--no-baselines] [--sheet crops.jpg]
+    python benchmarks/render.py costs [--side 1024]
 
-Needs scipy, scikit-image and Pillow. Edge masks: a depth edge is a step of more than 1 px of
-defocus between neighbours; its radius is that of its blurrier side. Baselines use a round spot.
+Needs the package installed with its `dev` extra. SCENES holds folders of a sharp picture, its
+depth and its true pictures through a lens, with a `scene.json` that describes them.
 """
 
 import argparse
-import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from memory import peak_bytes
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
-from skimage.metrics import structural_similarity
+from plain_renderers import gather, slices
+from scenes import EDGES, Shot, energy, read_shots, score
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
 
-from bokehdepth_core import Aperture, defocus, render_bokeh
-from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
+from bokehdepth_core import defocus, render_bokeh
+from bokehdepth_core.aperture import DISC
+from bokehdepth_core.contact_sheet import Panel, contact_sheet
+from bokehdepth_core.files import quantize
+from bokehdepth_core.render import QUALITIES
 
-COLUMNS = ("psnr", "ssim", "edge", "near-blurred", "far-blurred")
-Render = Callable[[Tensor, Tensor, float, float, Aperture], Tensor]
-
-
-def gather(image: Tensor, signed: Tensor) -> Tensor:
-    """Average, at each pixel of [H,W,3], over the disc of its own defocus: cost grows with r²."""
-    light = srgb_to_linear(image).movedim(-1, 0)[None]
-    reach = math.ceil(float(signed.abs().max()))
-    wide = pad(light, (reach,) * 4, mode="replicate")[0]
-    radius = signed.abs().clamp(min=0.5)
-    height, width = signed.shape
-    total, count = torch.zeros_like(light[0]), torch.zeros_like(signed)
-    for y in range(-reach, reach + 1):
-        for x in range(-reach, reach + 1):
-            inside = (radius + 0.5 - math.hypot(x, y)).clamp(0, 1)
-            count += inside
-            top, left = reach + y, reach + x
-            total += inside * wide[:, top : top + height, left : left + width]
-    return linear_to_srgb(total / count).movedim(0, -1)
+COLUMNS = ("psnr", "ssim", *EDGES, "light", "seconds")
+RADII = (8, 16, 32, 64)
+GATHERED = 16  # px; beyond it the gathering baseline is extrapolated by its own growth
+CROP = 128  # px
+Render = Callable[[Tensor, Tensor, Shot], Tensor]
 
 
-def slices(image: Tensor, signed: Tensor, count: int = 32) -> Tensor:
-    """Cut [H,W,3] into slices of defocus, blur each, and lay them over each other, back first."""
-    light = srgb_to_linear(image).movedim(-1, 0)
-    low, high = float(signed.min()), float(signed.max())
-    index = ((signed - low) / max(high - low, 1e-6) * (count - 1)).round()
-    out, seen = torch.zeros_like(light), torch.zeros_like(light[:1])
-    for level in range(count):
-        mask = (index == level).float()[None]
-        radius = abs(low + (high - low) * level / (count - 1))
-        layer = torch.cat([light * mask, mask])[:, None]
-        reach = math.ceil(radius)
-        axis = torch.arange(-reach, reach + 1.0)
-        disc = (max(radius, 0.5) + 0.5 - torch.hypot(axis[:, None], axis)).clamp(0, 1)
-        layer = conv2d(layer, (disc / disc.sum())[None, None], padding=reach)[:, 0]
-        out = out * (1 - layer[3:]) + layer[:3]
-        seen = seen * (1 - layer[3:]) + layer[3:]
-    return linear_to_srgb(out / seen.clamp(min=1e-6)).movedim(0, -1)
+def renderers(quality: str, baselines: bool) -> dict[str, Render]:
+    """Return the renderers by name: picture [H,W,3] and depth [1,H,W] to picture."""
 
+    def ours(image: Tensor, depth: Tensor, shot: Shot) -> Tensor:
+        return render_bokeh(
+            image[None],
+            depth,
+            shot.strength,
+            shot.focus,
+            aperture=shot.aperture,
+            quality=quality,
+        )[0]
 
-def edge_masks(signed: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the pixels [H,W] within two radii of edges, and within one of either kind."""
-    masks = {name: np.zeros(signed.shape, bool) for name in COLUMNS[2:]}
-    radii: dict[str, np.ndarray] = {
-        name: np.zeros(signed.shape, np.float32) for name in COLUMNS[3:]
-    }
-    for axis in (0, 1):
-        a, b = np.moveaxis(signed, axis, 0)[:-1], np.moveaxis(signed, axis, 0)[1:]
-        near, far = np.abs(np.maximum(a, b)), np.abs(np.minimum(a, b))
-        step = np.abs(a - b) > 1
-        for name, chosen in (("near-blurred", near > far), ("far-blurred", near <= far)):
-            rows = np.moveaxis(radii[name], axis, 0)[:-1]
-            np.maximum(rows, np.where(step & chosen, np.maximum(near, far), 0), out=rows)
-    for name, field in radii.items():
-        for radius in np.unique(np.ceil(field[field > 0])):
-            away = distance_transform_edt(np.ceil(field) != radius)
-            masks[name] |= away <= radius
-            masks["edge"] |= away <= 2 * radius
-    return masks
+    def plain(form: Callable[[Tensor, Tensor, object], Tensor]) -> Render:
+        return lambda image, depth, shot: form(
+            image, defocus(depth, shot.strength, shot.focus)[0], shot.aperture
+        )
 
-
-def score(found: np.ndarray, truth: np.ndarray, signed: np.ndarray) -> dict[str, float]:
-    """Return PSNR in dB and SSIM of [H,W,3] sRGB; NaN where a kind of edge is not there."""
-    square = (found.clip(0, 1) - truth) ** 2
-    ssim = structural_similarity(
-        found.clip(0, 1), truth, channel_axis=-1, data_range=1.0, gaussian_weights=True, sigma=1.5
+    return {"ours": ours} | (
+        {"gather": plain(gather), "slices": plain(slices)} if baselines else {}
     )
-    row = {"psnr": -10 * math.log10(square.mean()), "ssim": float(ssim)}
-    for name, mask in edge_masks(signed).items():
-        row[name] = -10 * math.log10(square[mask].mean()) if mask.any() else math.nan
-    return row
 
 
-def read_picture(path: Path) -> Tensor:
-    """Return an 8-bit PNG as [H,W,3], 0…1."""
-    return torch.from_numpy(np.asarray(Image.open(path).convert("RGB"), np.float32) / 255)
+def degrade(depth: Tensor, reduce: int, soften: float) -> Tensor:
+    """Return depth [1,H,W] as a network might give it: coarser by a factor, or soft, in px."""
+    disparity = 1 / depth[None]
+    if reduce > 1:
+        small = F.interpolate(disparity, scale_factor=1 / reduce, mode="area")
+        disparity = F.interpolate(small, size=depth.shape[1:], mode="bilinear")
+    if soften > 0:
+        reach = math.ceil(3 * soften)
+        line = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * soften**2))
+        line = (line / line.sum()).reshape(1, 1, 1, -1)
+        for kernel, border in (
+            (line, (reach, reach, 0, 0)),
+            (line.transpose(2, 3), (0, 0, reach, reach)),
+        ):
+            disparity = F.conv2d(F.pad(disparity, border, mode="replicate"), kernel)
+    return 1 / disparity[0]
 
 
-def score_scenes(folder: Path, quality: str) -> None:
-    """Print one line for each scene, render and renderer, then the means."""
-    rows: dict[str, list[dict[str, float]]] = {"ours": [], "gather": [], "slices": []}
-    for scene in sorted(path.parent for path in folder.glob("*/scene.json")):
-        facts = json.loads((scene / "scene.json").read_text())
-        image = read_picture(scene / "sharp.png")
-        depth = torch.from_numpy(np.load(scene / "depth.npz")["depth"])[None]
-        shape = facts.get("aperture") or facts.get("opening") or {}
-        opening = Aperture(int(shape.get("blades") or 0), float(shape.get("rotation_deg") or 0))
-        renders = facts["renders"]
-        named = renders.items() if isinstance(renders, dict) else [(e["name"], e) for e in renders]
-        for name, entry in named:
-            signed = defocus(depth, entry["K"], entry["focus_depth_m"])[0]
-            truth = read_picture(scene / f"gt_{name}.png").numpy()
-            ours = render_bokeh(
-                image[None],
-                depth,
-                entry["K"],
-                entry["focus_depth_m"],
-                aperture=opening,
-                quality=quality,
-            )[0]
-            found = {"ours": ours, "gather": gather(image, signed), "slices": slices(image, signed)}
-            for renderer, picture in found.items():
-                row = score(picture.numpy(), truth, signed.numpy())
-                rows[renderer].append(row)
-                print_row(f"{scene.name} {name} {renderer}", row)
-    for renderer, scored in rows.items():
-        mean = {key: float(np.nanmean([row[key] for row in scored])) for key in COLUMNS}
-        print_row(f"mean {renderer}", mean)
+def score_shots(options: argparse.Namespace) -> None:
+    """Print one line for each shot and renderer, the means by kind of shot, and those of all."""
+    rows: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+    sheet: dict[str, list[Panel]] = {}
+    for shot in read_shots(options.scenes):
+        depth = degrade(shot.depth, options.reduce, options.soften)
+        signed = defocus(shot.depth, shot.strength, shot.focus)[0]
+        found = {}
+        for name, render in renderers(options.quality, options.baselines).items():
+            start = time.perf_counter()
+            found[name] = render(shot.image, depth, shot)
+            seconds = time.perf_counter() - start
+            row = score(found[name], shot.truth, signed)
+            row |= {"seconds": seconds, "light": light_error(render, depth, shot)}
+            print_row(f"{shot.scene} {shot.name} {name}", row)
+            for group in (shot.scene, shot.name, "all"):
+                rows[group, name].append(row)
+        sheet[shot.scene] = crops(shot, found, signed)
+    for (group, name), scored in sorted(rows.items()):
+        print_row(f"mean of {group}, {name}", mean(scored))
+    if options.sheet:
+        page = contact_sheet("Where a blurred edge is hardest", "", list(sheet.values()))
+        Image.fromarray(quantize(page, 8)).save(options.sheet, quality=85, optimize=True)
+
+
+def light_error(render: Render, depth: Tensor, shot: Shot) -> float:
+    """Return by what share, in %, the light of the lights above 1 is too much; NaN without any."""
+    if shot.image_hdr is None or shot.truth_hdr is None:
+        return math.nan
+    lights = [energy(render(image, depth, shot)) for image in (shot.image_hdr, shot.image)]
+    wanted = energy(shot.truth_hdr) - energy(shot.truth)
+    return 100 * ((lights[0] - lights[1]) / wanted - 1)
+
+
+def crops(shot: Shot, found: dict[str, Tensor], signed: Tensor) -> list[Panel]:
+    """Return the crop where the worst of the plain renderers, or else ours, errs most."""
+    worst = found.get("slices", found["ours"])
+    square = (worst.clamp(0, 1) - shot.truth).square().mean(-1)[None, None]
+    spread = F.avg_pool2d(square, CROP, 1)[0, 0]
+    row, column = divmod(int(spread.argmax()), spread.shape[1])
+    pictures = {"sharp": shot.image, "truth": shot.truth} | found
+    return [
+        Panel(picture[row : row + CROP, column : column + CROP].clamp(0, 1), name, note)
+        for name, picture in pictures.items()
+        for note in [f"{shot.scene} {shot.name}, {float(signed.abs().max()):.0f} px"]
+    ]
+
+
+def mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of every column; of the light error, that of its size."""
+    columns = {key: np.array([row[key] for row in rows]) for key in COLUMNS}
+    columns["light"] = np.abs(columns["light"])
+    return {
+        key: float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+        for key, values in columns.items()
+    }
 
 
 def print_row(title: str, row: dict[str, float]) -> None:
@@ -139,35 +141,68 @@ def print_row(title: str, row: dict[str, float]) -> None:
     print(f"{title:44s}" + "".join(f" {key} {row[key]:.3f}" for key in COLUMNS), flush=True)
 
 
-def time_radii(side: int, quality: str) -> None:
-    """Print the time at radii 8…64 px over that of `gather` at 8 px, and the growth exponent."""
+def print_costs(side: int) -> None:
+    """Print time over radii as a share of the gathering baseline's, growth, and peak memory."""
     torch.manual_seed(0)
-    image = torch.rand(1, side, side, 3)
-    depth = 1 / (0.1 + torch.linspace(0, 1, side)).expand(1, side, side)
-    start = time.perf_counter()
-    gather(image[0], defocus(depth, 8.0, 10.0)[0])
-    unit = time.perf_counter() - start
-    spent = {}
-    for radius in (8, 16, 32, 64):
+    image, depth = torch.rand(side, side, 3), still_life(side)
+    gathered = {}
+    for radius in (GATHERED // 2, GATHERED):
         start = time.perf_counter()
-        render_bokeh(image, depth, float(radius), 10.0, quality=quality)
-        spent[radius] = time.perf_counter() - start
-        print(f"radius {radius}: {spent[radius] / unit:.2f} of gather at 8 px", flush=True)
-    print(f"exponent {math.log(spent[64] / spent[8]) / math.log(8):.2f}")
+        gather(image, defocus(depth, radius / 0.875, 8.0)[0], DISC)
+        gathered[radius] = time.perf_counter() - start
+    growth = math.log2(gathered[GATHERED] / gathered[GATHERED // 2])
+    print(f"{side} x {side} px; gather grows with r^{growth:.2f}, measured to {GATHERED} px")
+    default_at_32 = math.nan
+    for quality in ("default", "draft", "final"):
+        seconds = {}
+        for radius in RADII:
+            start = time.perf_counter()
+            render_bokeh(image[None], depth, radius / 0.875, 8.0, quality=quality)
+            seconds[radius] = time.perf_counter() - start
+            plain = gathered[GATHERED] * (radius / GATHERED) ** growth
+            print(
+                f"{quality} radius {radius}: {seconds[radius]:.2f} s, "
+                f"1/{plain / seconds[radius]:.1f} of gather",
+                flush=True,
+            )
+        exponent = math.log(seconds[RADII[-1]] / seconds[RADII[0]]) / math.log(RADII[-1] / RADII[0])
+        default_at_32 = seconds[32] if quality == "default" else default_at_32
+        print(f"{quality} grows with r^{exponent:.2f}; at 32 px", end=" ")
+        print(f"{seconds[32] / default_at_32:.2f} of the default's time")
+    for quality in QUALITIES:
+        held = peak_bytes(lambda q=quality: render_bokeh(image[None], depth, 36.6, 8.0, quality=q))
+        print(f"{quality} peak memory at 32 px: {held / 4 / side**2:.1f} floats a pixel")
+
+
+def still_life(side: int) -> Tensor:
+    """Return depth [1,S,S] m: a far wall, a floor, and six round things before them."""
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    slope = 1 + 7 * (rows - side // 2) / (side / 2)
+    depth = torch.where(rows > side // 2, 8 / slope, 8.0)
+    for index in range(6):
+        away = torch.hypot(columns - (0.15 * index + 0.1) * side, rows - (0.2 + 0.1 * index) * side)
+        depth[away < 0.07 * side] = 1 + 0.3 * index
+    return depth[None]
 
 
 def main() -> None:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenes", type=Path)
-    parser.add_argument("--quality", default="default")
-    parser.add_argument("--timing", action="store_true", help="time over radii, no scores")
-    parser.add_argument("--side", type=int, default=512)
-    arguments = parser.parse_args()
-    if arguments.timing:
-        time_radii(arguments.side, arguments.quality)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    scores = commands.add_parser("scores", help="quality on ray-traced scenes")
+    scores.add_argument("scenes", type=Path)
+    scores.add_argument("--quality", default="default", choices=list(QUALITIES))
+    scores.add_argument("--reduce", type=int, default=1, help="factor by which depth is coarser")
+    scores.add_argument("--soften", type=float, default=0.0, help="px of Gaussian blur of depth")
+    scores.add_argument("--no-baselines", dest="baselines", action="store_false")
+    scores.add_argument("--sheet", type=Path, help="write a picture of crops")
+    costs = commands.add_parser("costs", help="time and memory")
+    costs.add_argument("--side", type=int, default=1024)
+    options = parser.parse_args()
+    if options.command == "scores":
+        score_shots(options)
     else:
-        score_scenes(arguments.scenes, arguments.quality)
+        print_costs(options.side)
 
 
 if __name__ == "__main__":

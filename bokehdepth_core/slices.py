@@ -14,6 +14,7 @@ from torch import Tensor
 from .edges import Surface
 
 SHARP_RADIUS = 0.25  # px; a spot this small lies within one pixel
+WHITE = 1.0  # linear light; more than it comes from lamps and their reflections
 FRONT_RADIUS = 1.0  # px; a slice blurred by less is not told from one in focus
 
 Blur = Callable[[Tensor, float], Tensor]
@@ -81,32 +82,43 @@ def expose(
     Args:
         surfaces: what the lens sees, all of one size.
         levels: defocus of the slices, px, rising.
-        blur: blurs [4,H,W] by the spot of a defocus, px.
+        blur: blurs [C,H,W] by the spot of a defocus, px.
         before_slice: called with the number of slices done and of all; may raise to stop.
         keep_front: give the front's part alone as well.
     """
-    light = torch.zeros_like(surfaces[0].light)
+    glare = any(bool((surface.light > WHITE).any()) for surface in surfaces)
+    light = _apart(torch.zeros_like(surfaces[0].light), glare)
     open_share = torch.ones_like(light[:1])
-    front = torch.zeros_like(surfaces[0].light[[0, 0, 0, 0]]) if keep_front else None
+    front = torch.zeros_like(light[:1]).expand(4, -1, -1) if keep_front else None
     for done, level in enumerate(range(len(levels) - 1, -1, -1)):
         before_slice(done, len(levels))
-        layer = _slice(surfaces, levels, level)
+        layer = _slice(surfaces, levels, level, glare)
         if layer is None:
             continue
         if abs(levels[level]) >= SHARP_RADIUS:
             layer = blur(layer, levels[level])
-        cover = layer[3:]
+        cover = layer[-1:]
         taken = torch.minimum(cover.clamp(min=0), open_share)
-        light.addcmul_(layer[:3], torch.where(cover > 1e-9, taken / cover, 0.0))
+        light.addcmul_(layer[:-1], torch.where(cover > 1e-9, taken / cover, 0.0))
         open_share -= taken
-        if levels[level] >= FRONT_RADIUS:
-            front = torch.cat([light, 1 - open_share]) if keep_front else None
-    covered = (1 - open_share).clamp(min=1e-6)
-    return Exposure(light / covered, front)
+        if keep_front and levels[level] >= FRONT_RADIUS:
+            front = torch.cat([_together(light), 1 - open_share])
+    # Where no surface is known, what is seen there stands for it; but no lamp stands there twice.
+    light[:3] /= (1 - open_share).clamp(min=1e-6)
+    return Exposure(_together(light), front)
 
 
-def _slice(surfaces: list[Surface], levels: list[float], level: int) -> Tensor | None:
-    """Return light times coverage, and coverage, [4,H,W], of one slice; None where it is empty.
+def _apart(light: Tensor, glare: bool) -> Tensor:
+    """Return [6,H,W], light up to white and what is above it, of [3,H,W]; as it is without any."""
+    return torch.cat([light.clamp(max=WHITE), (light - WHITE).clamp(min=0)]) if glare else light
+
+
+def _together(light: Tensor) -> Tensor:
+    return light if len(light) == 3 else light[:3] + light[3:]
+
+
+def _slice(surfaces: list[Surface], levels: list[float], level: int, glare: bool) -> Tensor | None:
+    """Return light times coverage, and coverage last, of one slice; None where it is empty.
 
     A pixel between two levels is shared by them in proportion, so that its mean blur is its own.
     """
@@ -120,6 +132,6 @@ def _slice(surfaces: list[Surface], levels: list[float], level: int) -> Tensor |
         weight = torch.minimum(rise, fall).clamp(0, 1) * surface.cover
         if not weight.any():
             continue
-        part = torch.cat([surface.light * weight, weight[None]])
+        part = torch.cat([_apart(surface.light, glare) * weight, weight[None]])
         total = part if total is None else total.add_(part)
     return total
