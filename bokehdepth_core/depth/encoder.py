@@ -29,6 +29,7 @@ class EncoderShape:
         grid: side of the grid that the position table was trained on, patches.
         patch: side of a patch, px.
         gated: True where the MLPs are SwiGLU (ViT-G).
+        mlp_ratio: hidden channels of an MLP by the width; SwiGLU keeps two thirds of them.
     """
 
     width: int
@@ -36,6 +37,7 @@ class EncoderShape:
     grid: int
     patch: int
     gated: bool
+    mlp_ratio: int = 4
 
     @property
     def heads(self) -> int:
@@ -68,8 +70,16 @@ def encoder_shape(
         raise CheckpointError(
             f"{name}: unusable encoder, position table {list(table)}, patches {list(kernel)}."
         )
-    gated = any(".mlp.w12." in key or ".mlp.weights_in." in key for key in state)
-    return EncoderShape(kernel[0], max(numbers) + 1, grid, kernel[2], gated)
+    gated = any(".mlp.weights_in." in key or ".mlp.gate_proj." in key for key in state)
+    ratio = _mlp_ratio(state, kernel[0], gated)
+    return EncoderShape(kernel[0], max(numbers) + 1, grid, kernel[2], gated, ratio)
+
+
+def _mlp_ratio(state: Mapping[str, Tensor], width: int, gated: bool) -> int:
+    """Return the ratio that makes an MLP's hidden layer as wide as the file's, at least 1."""
+    last = re.compile(r".*\.mlp\.(weights_out|down_proj|fc2)\.weight")
+    hidden = next((v.shape[-1] for k, v in state.items() if last.fullmatch(k) and v.ndim == 2), 0)
+    return max(1, 3 * hidden // (2 * width) if gated else hidden // width)
 
 
 def encoder_config(shape: EncoderShape) -> "Dinov2Config":
@@ -82,6 +92,7 @@ def encoder_config(shape: EncoderShape) -> "Dinov2Config":
         num_attention_heads=shape.heads,
         image_size=shape.grid * shape.patch,
         patch_size=shape.patch,
+        mlp_ratio=shape.mlp_ratio,
         use_swiglu_ffn=shape.gated,
         use_mask_token=False,
         reshape_hidden_states=False,
@@ -197,24 +208,48 @@ def split_qkv(state: StateDict, name: str) -> StateDict:
     return split
 
 
-# Attention names of transformers 4 and 5, both ways.
+# Names inside a block in transformers 4 and 5, both ways. SwiGLU's first layer is one in 4 and
+# two in 5: the gate's rows, then the others.
 _NAMES_4_TO_5 = {
     "attention.attention.query": "attention.q_proj",
     "attention.attention.key": "attention.k_proj",
     "attention.attention.value": "attention.v_proj",
     "attention.output.dense": "attention.o_proj",
+    "mlp.weights_out": "mlp.down_proj",
 }
+_JOINED, _GATE, _UP = ".mlp.weights_in.", ".mlp.gate_proj.", ".mlp.up_proj."
 
 
 def match_names(state: StateDict, module: nn.Module) -> StateDict:
-    """Return the tensors under the attention names that the built module uses."""
-    newer = any(".attention.q_proj." in key for key in module.state_dict())
+    """Return the tensors under the names that the built module's blocks use."""
+    wanted = module.state_dict().keys()
+    newer = any(".attention.q_proj." in key for key in wanted)
     pairs = [(a, b) if newer else (b, a) for a, b in _NAMES_4_TO_5.items()]
 
     def matched(key: str) -> str:
         for old, new in pairs:
-            if f".{old}." in key:
+            if f".{old}." in key and key not in wanted:
                 return key.replace(f".{old}.", f".{new}.")
         return key
 
-    return {matched(key): value for key, value in state.items()}
+    gated = _split_gates if any(_GATE in key for key in wanted) else _join_gates
+    return gated({matched(key): value for key, value in state.items()})
+
+
+def _split_gates(state: StateDict) -> StateDict:
+    split: StateDict = {}
+    for key, value in state.items():
+        if _JOINED in key and value.ndim and value.shape[0] % 2 == 0:
+            split[key.replace(_JOINED, _GATE)], split[key.replace(_JOINED, _UP)] = value.chunk(2)
+        else:
+            split[key] = value
+    return split
+
+
+def _join_gates(state: StateDict) -> StateDict:
+    joined = dict(state)
+    for key in state:
+        if _GATE in key and (up := key.replace(_GATE, _UP)) in state:
+            rows = torch.cat([joined.pop(key), joined.pop(up)])
+            joined[key.replace(_GATE, _JOINED)] = rows
+    return joined

@@ -132,6 +132,9 @@ class NetworkEstimator:
     ) -> DepthMap:
         """Return depth for each picture, on the picture's device.
 
+        A relative network's disparity is normalised over the whole batch, so that a video given
+        as one batch keeps one scale and does not flicker; give unrelated pictures one by one.
+
         Args:
             image: [B,H,W,3], sRGB, 0…1.
             stack: one stack for each picture, or one for all; None for the photo alone. Networks
@@ -166,7 +169,7 @@ class NetworkEstimator:
         )
         depth, confidence, camera = (_plain(part) for part in (depth, confidence, camera))
         if isinstance(self.network, DepthAnything) and not self.network.shape.metric:
-            relative = DepthMap.from_normalized_disparity(depth)
+            relative = DepthMap.from_normalized_disparity(_normalized(depth))
             return DepthMap(relative.depth, None, camera, metric=False)
         return DepthMap(depth, confidence, camera)
 
@@ -179,7 +182,7 @@ class NetworkEstimator:
         chunk: int | None,
         check_cancelled: CheckCancelled,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Return depth [1,H,W] (or disparity 0…1), confidence and intrinsics of one picture."""
+        """Return depth [1,H,W] (or raw disparity), confidence and intrinsics of one picture."""
         device = self.device
         pictures = (
             photo[None] if stack is None else torch.cat([photo[None], stack.frames.to(photo)])
@@ -191,7 +194,7 @@ class NetworkEstimator:
         frames = frames.to(next(self.network.backbone.parameters()).dtype)[None]
         if isinstance(self.network, DepthAnything):
             found = plan.restore(self.network(frames, strengths, chunk, check_cancelled))
-            return _metres_or_disparity(found, self.network.shape.metric), None, camera
+            return found.clip(min=MIN_DEPTH_M if self.network.shape.metric else 0), None, camera
         inside = None
         if camera is not None:
             inside = plan.camera_to_network(camera.to(device), nominal=self.nominal_camera)
@@ -214,11 +217,10 @@ def _cameras(intrinsics: Tensor | None, count: int) -> Tensor | None:
     return intrinsics.float().expand(count, -1, -1)
 
 
-def _metres_or_disparity(found: Tensor, metric: bool) -> Tensor:
-    if metric:
-        return found.clip(min=MIN_DEPTH_M)
-    low, high = found.amin((1, 2), keepdim=True), found.amax((1, 2), keepdim=True)
-    return ((found - low) / (high - low).clip(min=1e-12)).clip(0, 1)
+def _normalized(disparity: Tensor) -> Tensor:
+    """Return disparity [B,H,W] as 0…1 over the whole batch, whose pictures stay comparable."""
+    low, high = disparity.amin(), disparity.amax()
+    return ((disparity - low) / (high - low).clip(min=1e-12)).clip(0, 1)
 
 
 def _plain(part: Tensor | None) -> Tensor | None:
