@@ -1,4 +1,4 @@
-"""Time and memory of the DSFA block: all frames through every part, and as this project does it.
+"""Time and memory of the DSFA block and of whole estimates, beside their plain forms in one run.
 
 Run with the package installed: python benchmarks/stage2.py
 """
@@ -7,9 +7,13 @@ import time
 
 import torch
 import torch.nn.functional as F
-from torch.profiler import ProfilerActivity, profile
+from memory import peak_bytes
 
+from bokehdepth_core import BokehStack
+from bokehdepth_core.depth.depth_anything import DepthAnything, DepthAnythingShape
 from bokehdepth_core.depth.dsfa import ALIBI, DividedSpaceFocusAttention
+from bokehdepth_core.depth.encoder import EncoderShape
+from bokehdepth_core.depth.network import NetworkEstimator
 
 WIDTH, FRAMES, TOKENS, RUNS = 1024, 3, 37 * 37, 3
 
@@ -47,21 +51,27 @@ def literal(block, tokens, strengths):
     return x.unflatten(0, (batch, count))[:, :, 0]
 
 
-def peak_bytes(run):
-    """Return the most bytes held at once above what was held before."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        run()
-    events = [e for e in recorded.profiler.kineto_results.events() if e.name() == "[memory]"]
-    held = most = 0
-    for event in sorted(events, key=lambda e: e.start_ns()):
-        held += event.nbytes()
-        most = max(most, held)
-    return most
+def measure(forms, sizes):
+    """Print seconds and extra memory of each form, and both as shares of the first form's."""
+    seconds = dict.fromkeys(forms, float("inf"))
+    for _ in range(RUNS):
+        for name, run in forms.items():
+            start = time.perf_counter()
+            run()
+            seconds[name] = min(seconds[name], time.perf_counter() - start)
+    memory = {name: peak_bytes(run) for name, run in forms.items()}
+    first = next(iter(forms))
+    print(sizes)
+    for name in forms:
+        print(
+            f"  {name:16s} {seconds[name]:6.2f} s  {memory[name] / 2**20:6.0f} MiB  "
+            f"time ratio {seconds[name] / seconds[first]:.3f}  "
+            f"extra memory ratio {memory[name] / memory[first]:.3f}"
+        )
 
 
 @torch.inference_mode()
-def main():
-    torch.manual_seed(0)
+def compare_blocks():
     block = DividedSpaceFocusAttention(WIDTH).eval()
     tokens = torch.randn(1, FRAMES, TOKENS, WIDTH)
     strengths = torch.tensor([[0.0, 10.0, 20.0]])
@@ -70,17 +80,29 @@ def main():
         "ours": lambda: block(tokens, strengths),
     }
     torch.testing.assert_close(forms["ours"](), forms["literal"](), rtol=1e-4, atol=1e-4)
-    seconds = dict.fromkeys(forms, float("inf"))
-    for _ in range(RUNS):
-        for name, run in forms.items():
-            start = time.perf_counter()
-            run()
-            seconds[name] = min(seconds[name], time.perf_counter() - start)
-    memory = {name: peak_bytes(run) for name, run in forms.items()}
-    print(f"DSFA block, width {WIDTH}, {FRAMES} frames, {TOKENS} tokens")
-    print(f"time ratio {seconds['ours'] / seconds['literal']:.3f}")
-    print(f"extra memory ratio {memory['ours'] / memory['literal']:.3f}")
+    measure(forms, f"DSFA block, width {WIDTH}, {FRAMES} frames, {TOKENS} tokens")
+
+
+def compare_estimates():
+    """Frames encoded one by one against all at once, in Depth Anything V2 small with DSFA."""
+    encoder = EncoderShape(384, 12, 37, 14, False)
+    shape = DepthAnythingShape(encoder, 64, (48, 96, 192, 384), 32, (2, 3), 80.0)
+    estimator = NetworkEstimator(DepthAnything(shape).eval())
+    image = torch.rand(1, 518, 518, 3)
+    stack = BokehStack(image[0], torch.rand(FRAMES - 1, 518, 518, 3), (10.0, 20.0))
+    forms = {
+        name: lambda chunk=chunk: estimator.estimate(image, stack, chunk=chunk).depth
+        for name, chunk in (("frame by frame", 1), ("all at once", None))
+    }
+    one, all_frames = (run() for run in forms.values())
+    torch.testing.assert_close(all_frames, one, rtol=1e-4, atol=0)
+    measure(forms, f"Estimate at 518x518, ViT-S, {FRAMES} frames")
+    for chunk in (1, None):
+        asked = estimator.memory_required(518, 518, FRAMES, chunk=chunk)
+        print(f"  memory_required with chunk={chunk}: {asked / 2**20:.0f} MiB")
 
 
 if __name__ == "__main__":
-    main()
+    torch.manual_seed(0)
+    compare_blocks()
+    compare_estimates()
