@@ -32,6 +32,11 @@ class Aperture:
         check_number(self.rotation, "aperture_rotation")
         check_number(self.anamorphic, "anamorphic", 0.25, 4.0)
 
+    @property
+    def reach(self) -> float:
+        """How far the spot reaches from its middle, in blur radii, 1…2."""
+        return max(self.anamorphic, 1 / self.anamorphic) ** 0.5
+
 
 DISC = Aperture()
 """The plain round opening."""

@@ -143,6 +143,7 @@ def _render(options: argparse.Namespace) -> None:
             aperture=_aperture(options),
             highlight_boost=options.highlight_boost,
             quality=options.quality,
+            refine_depth=options.refine,
             on_progress=on_progress,
         )
     write_image(options.output, blurred, options.bits)

@@ -70,6 +70,7 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     add("--focal-length-mm", type=float, metavar="MM", help="of the lens; else from EXIF")
     add("--focal-length-35mm", type=float, metavar="MM", help="35 mm equivalent; else from EXIF")
     add("--highlight-boost", type=float, default=0.0, help="re-expand clipped highlights")
+    add("--no-refine", dest="refine", action="store_false", help="keep soft depth edges soft")
     add("-o", "--output", type=Path, required=True, help="picture to write")
     _add_focus(parser)
     _add_lens_shape(parser)

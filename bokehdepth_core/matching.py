@@ -55,7 +55,9 @@ class Matcher:
         self.device = reference.device
         self._side = side
         size = (reference.shape[1], reference.shape[2])
-        self._blur = SpotBlur(size, int(largest_radius) + 2, aperture, reference.device)
+        self._blur = SpotBlur(
+            size, int(largest_radius * aperture.reach) + 2, aperture, reference.device
+        )
         self._spectrum = self._blur.transform(reference)
         # Square roots spread noise and rounding evenly over dark and bright.
         self._frames = frames.sqrt()

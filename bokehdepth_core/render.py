@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from . import refine
 from .aperture import DISC, Aperture
 from .checks import check_depth, check_image, check_number
 from .color import linear_to_srgb, srgb_to_linear
@@ -25,6 +26,7 @@ from .tiles import cut_tiles
 
 BOOST_FROM = 0.75  # linear light of the strongest channel at which a highlight begins to be boosted
 BOOST_RADIUS = 2.0  # px of blur from which on a highlight is boosted in full
+FLOATS_PER_PIXEL = 64  # that a tile takes at most, measured with `benchmarks/render.py costs`
 FLAT = 1.0  # px of difference in defocus below which a picture is one plane
 
 QUALITIES = {
@@ -44,6 +46,7 @@ def render_bokeh(
     aperture: Aperture = DISC,
     highlight_boost: float = 0.0,
     quality: str = "default",
+    refine_depth: bool = True,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Tensor:
@@ -59,7 +62,9 @@ def render_bokeh(
         aperture: shape of the lens opening.
         highlight_boost: light given back to clipped highlights that are out of focus: white becomes
             1 + this times as bright. 0 changes nothing.
-        quality: "draft", "default" or "final": how finely defocus is cut.
+        quality: "draft", "default" or "final": how finely defocus is cut. A draft works on a
+            quarter of the pixels, but for what is in focus.
+        refine_depth: make soft depth edges hard along those of the picture, see `refine.py`.
         on_progress: called for every slice, in hundredths of a picture.
         check_cancelled: raises to stop; called for every slice.
 
@@ -80,7 +85,10 @@ def render_bokeh(
             check_cancelled()
             on_progress(100 * first + 100 * done // total, 100 * size["B"])
 
-        signed = defocus(depth[index : index + 1], strength, planes[index])[0]
+        own = depth[index : index + 1]
+        if refine_depth and strength > 0:
+            own = refine.refine_depth(image[index : index + 1], own)
+        signed = defocus(own, strength, planes[index])[0]
         lens = _lens_for(signed, aperture, highlight_boost, quality)
         out[index] = _render_one(image[index], signed, lens, before_slice)
     on_progress(100 * size["B"], 100 * size["B"])
@@ -105,6 +113,7 @@ class _Lens:
     aperture: Aperture
     highlight_boost: float
     radius: float
+    reach: float  # px, of the largest spot
     levels: list[float]
     half_size: bool
 
@@ -114,7 +123,9 @@ def _lens_for(signed: Tensor, aperture: Aperture, highlight_boost: float, qualit
     # A plane is one convolution: quick, and exact only at full size.
     half_size = quality == "draft" and high - low > FLAT
     levels = cut_levels(low, high, QUALITIES[quality])
-    return _Lens(aperture, highlight_boost, max(-low, high), levels, half_size)
+    radius = max(-low, high)
+    reach = radius * aperture.reach
+    return _Lens(aperture, highlight_boost, radius, reach, levels, half_size)
 
 
 def _render_one(picture: Tensor, signed: Tensor, lens: _Lens, before_slice: BeforeSlice) -> Tensor:
@@ -123,7 +134,7 @@ def _render_one(picture: Tensor, signed: Tensor, lens: _Lens, before_slice: Befo
         return picture
     brightest = srgb_to_linear(picture.float().max()).clamp(min=1.0)
     out = torch.empty_like(picture)
-    tiles = cut_tiles(*signed.shape, halo_of(lens.radius))
+    tiles = cut_tiles(*signed.shape, halo_of(lens.reach))
     for index, tile in enumerate(tiles):
 
         def before_tile_slice(done: int, total: int, first: int = index) -> None:
@@ -136,8 +147,24 @@ def _render_one(picture: Tensor, signed: Tensor, lens: _Lens, before_slice: Befo
     return out
 
 
+def render_memory(height: int, width: int, radius: float) -> int:
+    """Return an upper estimate of the bytes that rendering takes beyond the picture and its depth.
+
+    Args:
+        height: of the picture, px.
+        width: of the picture, px.
+        radius: largest distance that a spot reaches, px.
+    """
+    tiles = cut_tiles(height, width, halo_of(radius))
+    seen = max(
+        (tile.seen[0].stop - tile.seen[0].start) * (tile.seen[1].stop - tile.seen[1].start)
+        for tile in tiles
+    )
+    return 4 * (FLOATS_PER_PIXEL * seen + 8 * height * width)
+
+
 def halo_of(radius: float) -> int:
-    """Return how far, px, a pixel's result depends on others when the largest blur is `radius`.
+    """Return how far, px, a pixel's result depends on others when spots reach `radius` px.
 
     As far as the spot reaches, and from there as far as hidden surfaces are searched for.
     """
@@ -159,10 +186,10 @@ def _expose(
     light: Tensor, signed: Tensor, lens: _Lens, scale: float, before_slice: BeforeSlice
 ) -> Exposure:
     """Return the exposure of [3,H,W] light whose pixels are 1/`scale` of the picture's."""
-    margin = int(lens.radius * scale) + 2
+    margin = int(lens.reach * scale) + 2
     spot = SpotBlur((signed.shape[0], signed.shape[1]), margin, lens.aperture, signed.device)
     levels = [level * scale for level in lens.levels]
-    surfaces = separate_surfaces(light, signed, lens.radius * scale)
+    surfaces = separate_surfaces(light, signed, lens.reach * scale)
     return expose(surfaces, levels, spot.convolve, before_slice, lens.half_size)
 
 

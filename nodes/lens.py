@@ -6,9 +6,8 @@ from torch import Tensor
 
 from .. import bokehdepth_core as core
 from ..bokehdepth_core.checks import check_number
+from ..bokehdepth_core.render import render_memory
 from . import host, pictures, sockets
-
-BYTES_PER_PIXEL = 400  # of device memory that the renderer needs at once, roughly
 
 
 class RenderBokeh(io.ComfyNode):
@@ -113,6 +112,20 @@ class RenderBokeh(io.ComfyNode):
                     tooltip="Gives clipped highlights back the light that the camera cut, so that "
                     "lamps become bright discs. 0 is off.",
                 ),
+                io.Combo.Input(
+                    "quality",
+                    options=["draft", "default", "final"],
+                    default="default",
+                    optional=True,
+                    tooltip="How finely blur is cut: draft is several times quicker, for finding "
+                    "the focus; final takes longer for a little more.",
+                ),
+                io.Boolean.Input(
+                    "refine_depth",
+                    default=True,
+                    optional=True,
+                    tooltip="Makes soft or coarse depth edges sharp along those of the photo.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The photo through the lens."),
@@ -137,6 +150,8 @@ class RenderBokeh(io.ComfyNode):
         aperture_rotation=0.0,
         anamorphic=1.0,
         highlight_boost=0.0,
+        quality="default",
+        refine_depth=True,
     ):
         image = pictures.as_rgb(image)
         size = tuple(image.shape[1:3])
@@ -150,6 +165,8 @@ class RenderBokeh(io.ComfyNode):
         planes = _focus_depths(depth_map, depths, focus_x, focus_y, focus_distance, focus_mask)
         radius = core.coc_radius(depths.float(), strength, planes)
         aperture = core.Aperture(aperture_blades, aperture_rotation, anamorphic)
+        reach = float(radius.max()) * aperture.reach
+        host.make_room(render_memory(*size, reach))
         rendered = _render_each(
             image.expand(count, -1, -1, -1),
             depths,
@@ -157,6 +174,8 @@ class RenderBokeh(io.ComfyNode):
             planes,
             aperture=aperture,
             highlight_boost=highlight_boost,
+            quality=quality,
+            refine_depth=refine_depth,
         )
         return io.NodeOutput(rendered, host.result(_as_share(radius)))
 
@@ -179,8 +198,7 @@ def _focus_depths(depth_map, depths: Tensor, x, y, focus_distance, mask) -> Tens
 
 def _render_each(image: Tensor, depths: Tensor, strength, planes: Tensor, **lens) -> Tensor:
     """Return the rendered pictures; one at a time on the device, so memory does not grow."""
-    count, height, width, _ = image.shape
-    host.make_room(BYTES_PER_PIXEL * height * width)
+    count = len(image)
     bar, done = host.start_bar(), []
     for index in range(count):
         host.check_cancelled()

@@ -55,7 +55,8 @@ def test_a_flat_scene_out_of_focus_is_convolved_with_the_aperture(quality, apert
         image, torch.full((1, 45, 64), depth), 8.0, 2.0, aperture=aperture, quality=quality
     )
     radius = 8.0 * (1 / depth - 1 / 2.0)
-    spot = SpotBlur((45, 64), int(abs(radius)) + 2, aperture, image.device)
+    margin = int(abs(radius) * aperture.reach) + 2
+    spot = SpotBlur((45, 64), margin, aperture, image.device)
     light = spot.blur(spot.transform(srgb_to_linear(image[0]).movedim(-1, 0)), radius)
     expected = linear_to_srgb(light.clamp(0, 1)).movedim(0, -1)
     # Rounding of float32 transforms of 45x64 values of order 1, steepened by the curve at black.
@@ -249,3 +250,19 @@ def test_a_lamp_behind_a_sharp_edge_gives_no_more_light_than_it_has(quality):
     # A draft loses up to a pixel's column at the wall, 16 px long, of the disc's 346 px.
     tolerance = 0.05 if quality == "draft" else 0.02
     assert light[0] - light[1] == pytest.approx(0.867 * given, rel=tolerance)
+
+
+@pytest.mark.parametrize("anamorphic", [0.25, 4.0])
+def test_a_squeezed_spot_does_not_come_back_at_the_other_side(quality, anamorphic):
+    image = torch.zeros(1, 64, 64, 3)
+    image[:, :3, :3] = 1.0
+    out = render_bokeh(
+        image,
+        torch.full((1, 64, 64), 1.0),
+        12.0,
+        math.inf,
+        aperture=Aperture(anamorphic=anamorphic),
+        quality=quality,
+    )
+    assert out[:, :, 40:].max() < 0.02
+    assert out[:, 40:].max() < 0.02
