@@ -1,7 +1,8 @@
 """Score and time the lens renderer beside two plain ones, in one run.
 
     python benchmarks/render.py scores SCENES [--quality final] [--reduce 4] [--soften 3]
-                                              [--no-baselines] [--sheet crops.jpg]
+                                              [--no-baselines] [--only far_k15]
+                                              [--sheet crops.jpg]
     python benchmarks/render.py costs [--side 1024]
 
 Needs the package installed with its `dev` extra. SCENES holds folders of a sharp picture, its
@@ -83,6 +84,8 @@ def score_shots(options: argparse.Namespace) -> None:
     rows: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     sheet: dict[str, list[Panel]] = {}
     for shot in read_shots(options.scenes):
+        if options.only not in (None, shot.name):
+            continue
         depth = degrade(shot.depth, options.reduce, options.soften)
         signed = defocus(shot.depth, shot.strength, shot.focus)[0]
         found = {}
@@ -195,6 +198,7 @@ def main() -> None:
     scores.add_argument("--reduce", type=int, default=1, help="factor by which depth is coarser")
     scores.add_argument("--soften", type=float, default=0.0, help="px of Gaussian blur of depth")
     scores.add_argument("--no-baselines", dest="baselines", action="store_false")
+    scores.add_argument("--only", metavar="NAME", help="one kind of shot, such as far_k15")
     scores.add_argument("--sheet", type=Path, help="write a picture of crops")
     costs = commands.add_parser("costs", help="time and memory")
     costs.add_argument("--side", type=int, default=1024)

@@ -14,6 +14,7 @@ if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
 import golden
+import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -96,6 +97,25 @@ def test_a_checkpoint_runs_is_cached_and_leaves_when_another_takes_its_place(ser
     assert other.error == ""
     assert "load" not in other.cached
     assert alive(other) == ["UniDepth", "loaded 1"]
+
+
+def test_a_predicted_camera_is_saved_with_the_depth(server):
+    prompt = graph("udv2.pth")
+    for kind in ("NPZ", "PLY point cloud"):
+        prompt[kind] = node(
+            "SaveMetricDepth", depth=["depth", 0], filename_prefix="camera/depth", format=kind
+        )
+    assert server.run(prompt).error == ""
+    files = {path.suffix: path for path in (server.folder / "output" / "camera").iterdir()}
+    arrays = np.load(files[".npz"])
+    (fx, _, cx), (_, fy, cy), _ = arrays["intrinsics"]
+    assert min(fx, fy) > 0
+    header, _, body = files[".ply"].read_bytes().partition(b"end_header\n")
+    count = int(header.split(b"element vertex ")[1].split()[0])
+    x, y, z = np.frombuffer(body, "<f4").reshape(count, -1)[:, :3].T
+    # Seen through the predicted camera, the points fall on the middles of the pixels.
+    np.testing.assert_allclose((x / z * fx + cx) % 1, 0.5, atol=0.01)
+    np.testing.assert_allclose((y / z * fy + cy) % 1, 0.5, atol=0.01)
 
 
 def test_comfyui_unloads_and_forgets_everything_when_asked(server):
