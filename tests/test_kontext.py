@@ -4,107 +4,29 @@ import json
 
 import pytest
 import torch
-from golden import fixture, recipe_state
+from golden import recipe_state
+from kontext_parts import (
+    PICTURES,
+    STAGE1,
+    load_recipe_adapter,
+    load_transformer,
+    make_pipeline,
+    tiny_text_encoders,
+)
 from safetensors.torch import save_file
 
 from bokehdepth_core.cli import main
 from bokehdepth_core.files import read_image, write_image
 from bokehdepth_core.generator import load_bokeh_generator
-from bokehdepth_core.generator.adapter import adapter_from_state_dict, fold, folded
 from bokehdepth_core.generator.kontext import (
     KontextGenerator,
-    attention_layers,
-    strengths_added,
 )
 from bokehdepth_core.generator.prompts import bokeh_prompt
 from bokehdepth_core.generator.tokens import fit_to_tokens
 
 pytest.importorskip("diffusers", reason="stage 1 outside ComfyUI needs diffusers")
 
-ADAPTER, TENSORS = fixture("adapter")
-STAGE1, PICTURES = fixture("stage1_tiny")
 CASES = {case["name"]: case for case in STAGE1["cases"]}
-
-
-def load_transformer(manifest):
-    from diffusers import FluxTransformer2DModel
-
-    model = FluxTransformer2DModel(**manifest["config"]["transformer"])
-    model.load_state_dict(recipe_state(manifest["parameters"]["transformer"], manifest["seed"]))
-    return model.eval().requires_grad_(False)
-
-
-def load_recipe_adapter(manifest, alpha=None):
-    state = recipe_state(manifest["parameters"]["adapter"], manifest["seed"])
-    return adapter_from_state_dict(state, alpha=alpha)
-
-
-def make_pipeline(transformer, text=None):
-    from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxKontextPipeline
-
-    config = STAGE1["config"]
-    vae = AutoencoderKL(**config["vae"])
-    vae.load_state_dict(recipe_state(STAGE1["parameters"]["vae"], STAGE1["seed"]))
-    text = text or dict.fromkeys(("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"))
-    pipeline = FluxKontextPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(**config["scheduler"]),
-        vae=vae.eval().requires_grad_(False),
-        transformer=transformer,
-        **text,
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def tiny_text_encoders():
-    """Random CLIP and T5 text encoders, with a word for each word of the prompt."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (
-        CLIPTextConfig,
-        CLIPTextModel,
-        PreTrainedTokenizerFast,
-        T5Config,
-        T5EncoderModel,
-    )
-
-    words = [
-        "<pad>",
-        "<unk>",
-        *dict.fromkeys(["10.00", "20.00", "Set", "dof_cond", "=", "stronger"]),
-    ]
-    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, "<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-
-    def wrapped(length):
-        return PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            pad_token="<pad>",
-            unk_token="<unk>",
-            model_max_length=length,
-        )
-
-    torch.manual_seed(0)
-    size = len(words)
-    clip = CLIPTextConfig(
-        vocab_size=size,
-        hidden_size=40,
-        projection_dim=40,
-        intermediate_size=40,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=0,
-    )
-    t5 = T5Config(
-        vocab_size=size, d_model=48, d_ff=48, d_kv=8, num_layers=1, num_heads=2, pad_token_id=0
-    )
-    return {
-        "text_encoder": CLIPTextModel(clip).eval(),
-        "tokenizer": wrapped(77),
-        "text_encoder_2": T5EncoderModel(t5).eval(),
-        "tokenizer_2": wrapped(512),
-    }
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +51,6 @@ def generator():
     return made
 
 
-@pytest.fixture(scope="module")
-def transformer():
-    return load_transformer(ADAPTER)
-
-
 @pytest.fixture
 def bits(generator):
     """Checks afterwards that no weight has changed by one bit and no hook is left."""
@@ -143,88 +60,6 @@ def bits(generator):
     after = network.state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items())
     assert not any(module._forward_pre_hooks for module in network.modules())
-
-
-def predict(transformer, rows=slice(None)):
-    names = (
-        "hidden_states",
-        "timestep",
-        "guidance",
-        "pooled_projections",
-        "encoder_hidden_states",
-    )
-    inputs = {name: TENSORS[f"in.{name}"][rows] for name in names}
-    ids = {name: TENSORS[f"in.{name}"] for name in ("txt_ids", "img_ids")}
-    with torch.no_grad():
-        return transformer(**inputs, **ids, return_dict=False)[0]
-
-
-def predict_with(transformer, adapter, lora_scale=1.0, bokeh_scale=1.0, rows=slice(None)):
-    layers = attention_layers(transformer)
-    vectors = adapter.strength_vectors(ADAPTER["config"]["k"], bokeh_scale)[rows]
-    pairs = adapter.query_key_pairs(lora_scale)
-    projections = {i: (layer.to_q, layer.to_k) for i, layer in enumerate(layers.attention)}
-    with folded(projections, pairs), strengths_added(layers, vectors):
-        return predict(transformer, rows)
-
-
-# --- the transformer -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("expected", "alpha", "scales"),
-    [
-        ("out.adapter", None, {}),
-        ("out.bokeh_scale", None, {"bokeh_scale": 0.5}),
-        ("out.lora_scale", None, {"lora_scale": 0.5}),
-        ("out.alpha2", 8, {}),
-        ("out.no_adapter", None, {"bokeh_scale": 0.0, "lora_scale": 0.0}),
-    ],
-)
-def test_predictions_equal_the_published_ones(transformer, expected, alpha, scales):
-    result = predict_with(transformer, load_recipe_adapter(ADAPTER, alpha), **scales)
-    atol = ADAPTER["tolerance"]["folded_max_abs"]
-    torch.testing.assert_close(result, TENSORS[expected], rtol=0, atol=atol)
-
-
-@pytest.mark.parametrize("row", [0, 1, 2])
-def test_one_strength_alone_gives_its_row_of_the_batch(transformer, row):
-    result = predict_with(transformer, load_recipe_adapter(ADAPTER), rows=slice(row, row + 1))
-    atol = ADAPTER["tolerance"]["folded_max_abs"]
-    torch.testing.assert_close(result, TENSORS["out.adapter"][row : row + 1], rtol=0, atol=atol)
-
-
-def test_a_subset_of_the_layers_equals_the_published_one(transformer):
-    adapter, layers = load_recipe_adapter(ADAPTER), attention_layers(transformer)
-    names = [f"transformer_blocks.{i}" for i in range(2)]
-    names += [f"single_transformer_blocks.{i}" for i in range(3)]
-    on = [name in ADAPTER["config"]["subset_blocks"] for name in names]
-    vectors = adapter.strength_vectors(ADAPTER["config"]["k"]) * torch.tensor(on)[None, :, None]
-    projections = {i: (layer.to_q, layer.to_k) for i, layer in enumerate(layers.attention) if on[i]}
-    with folded(projections, adapter.query_key_pairs()), strengths_added(layers, vectors):
-        result = predict(transformer)
-    atol = ADAPTER["tolerance"]["folded_max_abs"]
-    torch.testing.assert_close(result, TENSORS["out.subset"], rtol=0, atol=atol)
-
-
-def test_vectors_equal_a_shift_of_the_output_biases(transformer):
-    adapter, copy = load_recipe_adapter(ADAPTER), load_transformer(ADAPTER)
-    layers = attention_layers(copy)
-    vectors = adapter.strength_vectors(ADAPTER["config"]["k"][1:2])[0]
-    for index, (down, up) in adapter.query_key_pairs().items():
-        for which, linear in enumerate(
-            (layers.attention[index].to_q, layers.attention[index].to_k)
-        ):
-            for part in linear.parameters():
-                part.data = fold(part.data, down[which], up[which])
-        for linear in layers.outputs[index]:
-            linear.bias.data += linear.weight[:, : adapter.hidden_size] @ vectors[index]
-    result = predict_with(transformer, adapter, rows=slice(1, 2))
-    atol = ADAPTER["tolerance"]["folded_max_abs"]
-    torch.testing.assert_close(predict(copy, slice(1, 2)), result, rtol=0, atol=atol)
-
-
-# --- the whole generator -------------------------------------------------------------------------
 
 
 def sample(generator, name, **options):

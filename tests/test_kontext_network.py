@@ -1,0 +1,97 @@
+"""The adapter in diffusers' FLUX transformer against the published predictions."""
+
+import pytest
+import torch
+from golden import fixture
+from kontext_parts import load_recipe_adapter, load_transformer
+
+from bokehdepth_core.generator.adapter import fold, folded
+from bokehdepth_core.generator.kontext import attention_layers, strengths_added
+
+pytest.importorskip("diffusers", reason="stage 1 outside ComfyUI needs diffusers")
+
+ADAPTER, TENSORS = fixture("adapter")
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    return load_transformer(ADAPTER)
+
+
+def predict(transformer, rows=slice(None)):
+    names = (
+        "hidden_states",
+        "timestep",
+        "guidance",
+        "pooled_projections",
+        "encoder_hidden_states",
+    )
+    inputs = {name: TENSORS[f"in.{name}"][rows] for name in names}
+    ids = {name: TENSORS[f"in.{name}"] for name in ("txt_ids", "img_ids")}
+    with torch.no_grad():
+        return transformer(**inputs, **ids, return_dict=False)[0]
+
+
+def predict_with(transformer, adapter, lora_scale=1.0, bokeh_scale=1.0, rows=slice(None)):
+    layers = attention_layers(transformer)
+    vectors = adapter.strength_vectors(ADAPTER["config"]["k"], bokeh_scale)[rows]
+    pairs = adapter.query_key_pairs(lora_scale)
+    projections = {i: (layer.to_q, layer.to_k) for i, layer in enumerate(layers.attention)}
+    with folded(projections, pairs), strengths_added(layers, vectors):
+        return predict(transformer, rows)
+
+
+# --- the transformer -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expected", "alpha", "scales"),
+    [
+        ("out.adapter", None, {}),
+        ("out.bokeh_scale", None, {"bokeh_scale": 0.5}),
+        ("out.lora_scale", None, {"lora_scale": 0.5}),
+        ("out.alpha2", 8, {}),
+        ("out.no_adapter", None, {"bokeh_scale": 0.0, "lora_scale": 0.0}),
+    ],
+)
+def test_predictions_equal_the_published_ones(transformer, expected, alpha, scales):
+    result = predict_with(transformer, load_recipe_adapter(ADAPTER, alpha), **scales)
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
+    torch.testing.assert_close(result, TENSORS[expected], rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_one_strength_alone_gives_its_row_of_the_batch(transformer, row):
+    result = predict_with(transformer, load_recipe_adapter(ADAPTER), rows=slice(row, row + 1))
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
+    torch.testing.assert_close(result, TENSORS["out.adapter"][row : row + 1], rtol=0, atol=atol)
+
+
+def test_a_subset_of_the_layers_equals_the_published_one(transformer):
+    adapter, layers = load_recipe_adapter(ADAPTER), attention_layers(transformer)
+    names = [f"transformer_blocks.{i}" for i in range(2)]
+    names += [f"single_transformer_blocks.{i}" for i in range(3)]
+    on = [name in ADAPTER["config"]["subset_blocks"] for name in names]
+    vectors = adapter.strength_vectors(ADAPTER["config"]["k"]) * torch.tensor(on)[None, :, None]
+    projections = {i: (layer.to_q, layer.to_k) for i, layer in enumerate(layers.attention) if on[i]}
+    with folded(projections, adapter.query_key_pairs()), strengths_added(layers, vectors):
+        result = predict(transformer)
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
+    torch.testing.assert_close(result, TENSORS["out.subset"], rtol=0, atol=atol)
+
+
+def test_vectors_equal_a_shift_of_the_output_biases(transformer):
+    adapter, copy = load_recipe_adapter(ADAPTER), load_transformer(ADAPTER)
+    layers = attention_layers(copy)
+    vectors = adapter.strength_vectors(ADAPTER["config"]["k"][1:2])[0]
+    for index, (down, up) in adapter.query_key_pairs().items():
+        for which, linear in enumerate(
+            (layers.attention[index].to_q, layers.attention[index].to_k)
+        ):
+            for part in linear.parameters():
+                part.data = fold(part.data, down[which], up[which])
+        for linear in layers.outputs[index]:
+            linear.bias.data += linear.weight[:, : adapter.hidden_size] @ vectors[index]
+    result = predict_with(transformer, adapter, rows=slice(1, 2))
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
+    torch.testing.assert_close(predict(copy, slice(1, 2)), result, rtol=0, atol=atol)
