@@ -1,0 +1,66 @@
+"""A model hub on this machine that serves one file, and breaks off, lies or refuses when told."""
+
+import hashlib
+import http.server
+import threading
+from contextlib import contextmanager
+
+
+class FakeHub(http.server.BaseHTTPRequestHandler):
+    """Speaks the part of the hub's protocol that resolves and serves one file."""
+
+    name = "weights.bin"
+    content = b""
+    served_etag = ""
+    break_after: int | None = None
+    gated = False
+    ranges: list[str | None]
+
+    def log_message(self, *args):
+        pass
+
+    def do_HEAD(self):
+        self._head()
+
+    def _head(self):
+        if self.gated:
+            self.send_response(403)
+            self.send_header("X-Error-Code", "GatedRepo")
+        elif f"/{self.name}" not in self.path:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "EntryNotFound")
+        else:
+            self.send_response(200)
+            self.send_header("ETag", '"git"')
+            self.send_header("X-Linked-Etag", f'"{self.served_etag}"')
+            self.send_header("X-Linked-Size", str(len(self.content)))
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("Content-Length", str(len(self.content)))
+            self.end_headers()
+            return
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self):
+        asked = self.headers.get("Range")
+        type(self).ranges.append(asked)
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+        body = self.content[start:]
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body if self.break_after is None else body[: self.break_after])
+
+
+@contextmanager
+def serving(content, name="weights.bin"):
+    """Run a hub that serves `content`; yields its handler class, with its `address`."""
+    etag = hashlib.sha256(content).hexdigest()
+    facts = {"name": name, "content": content, "served_etag": etag, "ranges": []}
+    handler = type("Hub", (FakeHub,), facts)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    handler.address = f"http://127.0.0.1:{server.server_port}"
+    yield handler
+    server.shutdown()
+    server.server_close()
