@@ -59,6 +59,17 @@ def read_state_dict(path: str | Path) -> StateDict:
     return found
 
 
+def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors in a .safetensors file, from its header alone.
+
+    Raises:
+        CheckpointError: absent, damaged, or another kind of file.
+    """
+    with _open_safetensors(Path(path)) as opened:
+        names = list(opened.keys())
+        return {key: tuple(opened.get_slice(key).get_shape()) for key in names}
+
+
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Return the text beside the weights of a .safetensors file; empty for other kinds.
 

@@ -1,6 +1,7 @@
 """Stage 1 on diffusers: a tiny FLUX.1-Kontext against the published numbers, and its promises."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,9 +19,8 @@ from safetensors.torch import save_file
 from bokehdepth_core.cli import main
 from bokehdepth_core.files import read_image, write_image
 from bokehdepth_core.generator import load_bokeh_generator
-from bokehdepth_core.generator.kontext import (
-    KontextGenerator,
-)
+from bokehdepth_core.generator.kontext import KontextGenerator, _denoised
+from bokehdepth_core.generator.placement import InTurn
 from bokehdepth_core.generator.prompts import bokeh_prompt
 from bokehdepth_core.generator.tokens import fit_to_tokens
 
@@ -41,9 +41,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def generator():
-    made = KontextGenerator(
-        make_pipeline(load_transformer(STAGE1)), load_recipe_adapter(STAGE1), torch.device("cpu")
-    )
+    pipeline = make_pipeline(load_transformer(STAGE1))
+    placement = InTurn(pipeline, torch.device("cpu"))
+    made = KontextGenerator(pipeline, load_recipe_adapter(STAGE1), placement)
     for case in STAGE1["cases"]:
         for prompt, tag in zip(case["prompts"], case["prompt_tags"], strict=True):
             embeds, pooled = PICTURES[f"{tag}.embeds"], PICTURES[f"{tag}.pooled"]
@@ -192,6 +192,107 @@ def test_an_error_inside_the_network_restores_the_weights(generator, bits):
         hook.remove()
 
 
+def test_previews_end_in_the_latents_that_become_the_frames(generator, monkeypatch):
+    previews, decoded = [], []
+    decode = KontextGenerator._decode
+
+    def watched(self, latents, check_cancelled):
+        decoded.append(latents)
+        return decode(self, latents, check_cancelled)
+
+    monkeypatch.setattr(KontextGenerator, "_decode", watched)
+    sample(generator, "batch64", on_preview=previews.append)
+    assert len(previews) == CASES["batch64"]["steps"]
+    assert {preview.shape for preview in previews} == {decoded[0].shape}
+    # Without noise left, what it looks like so far is what it is.
+    assert torch.equal(previews[-1].cpu(), decoded[0])
+    assert not torch.equal(previews[0], previews[-1])
+
+
+def test_a_preview_is_the_noise_free_end_of_the_step(generator):
+    """One step more would land there: x0 = x - sigma·v, with the velocity v of the step."""
+    noise, velocity = torch.randn(2, 6, 4), torch.randn(2, 6, 4)
+    start, end = 0.9, 0.6
+    before = noise + start * velocity
+    after = noise + end * velocity
+    got = _denoised(before, after, torch.tensor([start, end]))
+    torch.testing.assert_close(got, noise, rtol=0, atol=1e-5)
+
+
+def test_each_part_is_brought_when_it_is_needed_with_room_to_work(folder):
+    pipeline = load_bokeh_generator(folder / "bokeh_lora.safetensors", folder / "kontext").pipeline
+    brought = []
+
+    class Watched(InTurn):
+        def bring(self, names, needed_bytes):
+            brought.append((*names, needed_bytes))
+            return super().bring(names, needed_bytes)
+
+    placement = Watched(pipeline, torch.device("cpu"))
+    watched = KontextGenerator(pipeline, load_recipe_adapter(STAGE1), placement)
+    photo = PICTURES["image_64x64"].float() / 255
+    watched.generate(photo, [10, 20], steps=1)
+    watched.generate(photo, [20, 10], steps=1)
+    pixels, tokens = 2200 * 64 * 64 * 4, 2 * 16 + 512
+    once = [("vae", pixels), ("transformer", 2 * 24 * tokens * 128 * 4), ("vae", pixels)]
+    assert brought == [("text_encoder", "text_encoder_2", 0), *once, *once]
+
+
+@pytest.mark.parametrize(("free", "expected"), [(10**12, 3), (1, 1), (None, 3)])
+def test_as_many_strengths_share_a_batch_as_memory_holds(generator, free, expected):
+    class Limited(InTurn):
+        def bring(self, names, needed_bytes):
+            return free
+
+    sizes = []
+    limited = KontextGenerator(
+        generator.pipeline,
+        generator.adapter,
+        Limited(generator.pipeline, torch.device("cpu")),
+        generator._encoded,
+    )
+    network = generator.pipeline.transformer
+    hook = network.register_forward_pre_hook(
+        lambda _, args, options: sizes.append(len(options["hidden_states"])), with_kwargs=True
+    )
+    try:
+        sample(limited, "batch64")
+    finally:
+        hook.remove()
+    assert sizes[0] == expected
+
+
+class FakePart(torch.nn.Module):
+    """A network of a known size whose moves are written down."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(size, dtype=torch.uint8), requires_grad=False)
+        self.place = "cpu"
+
+    def to(self, device):
+        self.place = torch.device(device).type
+        return self
+
+
+@pytest.mark.parametrize(
+    ("free", "transformer_after"), [(1000, "cuda"), (60, "cpu")], ids=["ample", "short"]
+)
+def test_text_encoders_always_leave_and_others_when_memory_is_short(
+    monkeypatch, free, transformer_after
+):
+    names = ("text_encoder", "text_encoder_2", "transformer", "vae")
+    pipeline = SimpleNamespace(**{name: FakePart(50) for name in names})
+    placement = InTurn(pipeline, torch.device("cuda"))
+    monkeypatch.setattr(InTurn, "_free", lambda self: free)
+    placement.bring(names[:2], 0)
+    assert [getattr(pipeline, name).place for name in names] == ["cuda", "cuda", "cpu", "cpu"]
+    placement.bring(names[2:3], 5)
+    assert [getattr(pipeline, name).place for name in names] == ["cpu", "cpu", "cuda", "cpu"]
+    assert placement.bring(names[3:], 20) == free
+    assert (pipeline.transformer.place, pipeline.vae.place) == (transformer_after, "cuda")
+
+
 def test_short_memory_falls_to_one_strength_at_a_time(generator, bits):
     def limited(_, args, options):
         if options["hidden_states"].shape[0] > 1:
@@ -265,13 +366,6 @@ def test_a_file_of_the_folder_stands_for_it(folder):
     part = folder / "kontext" / "vae" / "diffusion_pytorch_model.safetensors"
     loaded = load_bokeh_generator(folder / "bokeh_lora.safetensors", part)
     assert loaded.adapter.layer_count == 5
-
-
-def test_a_single_file_is_refused(folder):
-    adapter = folder / "bokeh_lora.safetensors"
-    message = r"^base_model: bokeh_lora\.safetensors is a single file, which lacks the tokenizers"
-    with pytest.raises(ValueError, match=message):
-        load_bokeh_generator(adapter, adapter)
 
 
 def test_a_folder_without_a_pipeline_is_refused(folder, tmp_path):

@@ -2,31 +2,40 @@
 
 The queries' and keys' updates are held in the weights while a stack is sampled; the strength
 vectors are added before the output projections, one for each sample, so that all strengths share a
-batch (arXiv 2512.12425, stage 1).
+batch (arXiv 2512.12425, stage 1). Text encoders, VAE and transformer are needed one after the
+other, so that only one of them has to fit into the device's memory.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..checks import check_image, check_number, check_strengths
 from ..color import color_transfer_lab
 from ..datatypes import BokehStack, DepthMap
 from ..hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
-from .adapter import BokehAdapter, diffusers_attention_names, folded, load_adapter
+from ..weights import BUILT_IN
+from .adapter import BokehAdapter, folded, load_adapter
+from .flux_layers import attention_layers, check_fit, strengths_added
+from .pipeline import DEFAULT_SOURCES, load_pipeline
+from .placement import TEXT_ENCODERS, TRANSFORMER, VAE, InTurn, Placement
 from .prompts import GUIDANCE, PROMPT, STEPS, bokeh_prompt
+from .single_files import Sources
 from .tokens import SIDE, fit_to_tokens, resized
 
 PROMPT_TOKENS = 512
-_TEXT = ("text_encoder", "text_encoder_2")
-_NETWORKS = ("transformer", "vae")
+# Memory beside the weights, in numbers of the network's own type; `benchmarks/stage1.py` measures.
+NUMBERS_PER_TOKEN = 24  # times the width, for each sample of the transformer
+NUMBERS_PER_PIXEL = 2200  # of the VAE's decoder, which takes more than its encoder
 _LOG = logging.getLogger(__name__)
+
+OnPreview = Callable[[Tensor], None]
+"""Called with what the frames of a batch look like so far: latents [n,C,h/8,w/8], as FLUX's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +45,12 @@ class KontextGenerator:
     Attributes:
         pipeline: diffusers' `FluxKontextPipeline`; its weights are as they were after every call.
         adapter: the bokeh adapter.
-        device: where the networks run; text encoders leave it before sampling.
+        placement: brings the pipeline's parts to the device that computes.
     """
 
     pipeline: Any
     adapter: BokehAdapter
-    device: torch.device
+    placement: Placement
     _encoded: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     def generate(
@@ -59,6 +68,7 @@ class KontextGenerator:
         frames_at_once: int | None = None,
         depth: DepthMap | None = None,
         on_progress: OnProgress = ignore_progress,
+        on_preview: OnPreview | None = None,
         check_cancelled: CheckCancelled = never_cancelled,
     ) -> BokehStack:
         """Return the photo with one generated frame for each strength, at the photo's size.
@@ -75,9 +85,10 @@ class KontextGenerator:
             match_color: give the frames the photo's mean and spread in LAB.
             lora_scale: scales the update of queries and keys, 1 as trained.
             bokeh_scale: scales the strength signal, 1 as trained.
-            frames_at_once: strengths in one batch; None takes all and, where memory is short, one.
+            frames_at_once: strengths in one batch; None takes as many as memory holds.
             depth: not used; the network needs no depth.
             on_progress: called after each step of each batch.
+            on_preview: called after each step of each batch, before `on_progress`.
             check_cancelled: raises to stop, between steps.
 
         Raises:
@@ -97,6 +108,7 @@ class KontextGenerator:
             lora_scale=lora_scale,
             frames_at_once=frames_at_once,
             on_progress=on_progress,
+            on_preview=on_preview,
             check_cancelled=check_cancelled,
         )
         frames = resized(frames, size["H"], size["W"]).to(image.device, image.dtype)
@@ -114,6 +126,7 @@ class KontextGenerator:
         }
         return BokehStack(image, frames, values, settings)
 
+    @torch.no_grad()
     def sample(
         self,
         image: Tensor,
@@ -126,6 +139,7 @@ class KontextGenerator:
         lora_scale: float = 1.0,
         frames_at_once: int | None = None,
         on_progress: OnProgress = ignore_progress,
+        on_preview: OnPreview | None = None,
         check_cancelled: CheckCancelled = never_cancelled,
     ) -> Tensor:
         """Return one frame for each prompt and strength vector, [N,h,w,3], float32, 0…1.
@@ -140,25 +154,30 @@ class KontextGenerator:
             lora_scale: …
             frames_at_once: …
             on_progress: …
+            on_preview: …
             check_cancelled: …
         """
         check_cancelled()
         embeds, pooled = self._encode(prompts)
-        self._place(_TEXT, "cpu")
-        self._place(_NETWORKS, self.device)
+        check_cancelled()
+        reference = self._encode_photo(image)
         noise = self._noise(image, seed)
         count = len(prompts)
-        layers = attention_layers(self.pipeline.transformer)
+        at_once = min(count, frames_at_once or count)
+        at_once = self._frames_that_fit(at_once, 2 * noise.shape[1] + embeds.shape[1])
+        transformer = self.pipeline.transformer
+        layers = attention_layers(transformer)
 
         def run(first: int, last: int) -> Tensor:
-            def after_step(_: Any, step: int, __: Any, kept: dict) -> dict:
+            def after_step(step: int, denoised: Callable[[], Tensor]) -> None:
+                if on_preview is not None:
+                    on_preview(denoised())
                 on_progress(first * steps + (step + 1) * (last - first), count * steps)
                 check_cancelled()
-                return kept
 
             with strengths_added(layers, vectors[first:last]):
-                return self._call(
-                    image,
+                return self._denoise(
+                    reference,
                     noise.expand(last - first, -1, -1),
                     embeds[first:last],
                     pooled[first:last],
@@ -171,35 +190,53 @@ class KontextGenerator:
         pairs = self.adapter.query_key_pairs(lora_scale)
         projections = {i: (layer.to_q, layer.to_k) for i, layer in enumerate(layers.attention)}
         with folded(projections, pairs):
-            return _in_batches(run, count, frames_at_once)
+            latents = _in_batches(run, count, at_once)
+        return self._decode(latents, check_cancelled)
 
-    def _call(
-        self,
-        image: Tensor,
-        noise: Tensor,
-        embeds: Tensor,
-        pooled: Tensor,
-        steps: int,
-        guidance: float,
-        after_step: Callable,
-    ) -> Tensor:
-        height, width = image.shape[:2]
-        planes = image.movedim(-1, 0)[None].to(self.device, torch.float32)
-        out = self.pipeline(
-            image=planes,
-            prompt_embeds=embeds.to(self.device),
-            pooled_prompt_embeds=pooled.to(self.device),
-            latents=noise.to(self.device),
-            height=height,
-            width=width,
-            max_area=height * width,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            callback_on_step_end=after_step,
-            output_type="pt",
-            _auto_resize=False,
-        )
-        return out.images.movedim(1, -1).float().cpu()
+    def _encode(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return prompt and pooled embeddings, [N,L,J] and [N,P], each text encoded once."""
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._encoded]
+        if new:
+            self.placement.bring(TEXT_ENCODERS, 0)
+        for prompt in new:
+            embeds, pooled, _ = self.pipeline.encode_prompt(
+                prompt, None, device=self.placement.device, max_sequence_length=PROMPT_TOKENS
+            )
+            self._encoded[prompt] = (embeds.cpu(), pooled.cpu())
+        pairs = [self._encoded[prompt] for prompt in prompts]
+        return torch.cat([one for one, _ in pairs]), torch.cat([one for _, one in pairs])
+
+    def _encode_photo(self, image: Tensor) -> Tensor:
+        """Return the latent of a photo [h,w,3], [1,C,h/8,w/8], as FLUX sees it."""
+        vae = self._vae_for(image.shape[0] * image.shape[1])
+        planes = (2 * image.movedim(-1, 0)[None] - 1).to(self.placement.device, vae.dtype)
+        latent = vae.encode(planes).latent_dist.mode()
+        return ((latent - vae.config.shift_factor) * vae.config.scaling_factor).cpu()
+
+    def _decode(self, latents: Tensor, check_cancelled: CheckCancelled) -> Tensor:
+        """Return the frames [N,h,w,3], float32, 0…1, of latents [N,C,h/8,w/8], in turn."""
+        scale = self.pipeline.vae_scale_factor
+        vae = self._vae_for(latents.shape[-2] * latents.shape[-1] * scale * scale)
+        frames = []
+        for latent in latents.split(1):
+            check_cancelled()
+            latent = latent.to(self.placement.device, vae.dtype)
+            latent = latent / vae.config.scaling_factor + vae.config.shift_factor
+            picture = vae.decode(latent, return_dict=False)[0]
+            frames.append((picture.float().cpu() / 2 + 0.5).clamp(0, 1).movedim(1, -1))
+        return torch.cat(frames)
+
+    def _vae_for(self, pixels: int) -> Any:
+        vae = self.pipeline.vae
+        self.placement.bring(VAE, NUMBERS_PER_PIXEL * pixels * vae.dtype.itemsize)
+        return vae
+
+    def _frames_that_fit(self, wanted: int, tokens: int) -> int:
+        """Bring the transformer and return how many frames it has memory for at once, 1…wanted."""
+        network = self.pipeline.transformer
+        each = NUMBERS_PER_TOKEN * tokens * network.inner_dim * network.dtype.itemsize
+        free = self.placement.bring(TRANSFORMER, wanted * each)
+        return wanted if free is None else max(1, min(wanted, free // each))
 
     def _noise(self, image: Tensor, seed: int) -> Tensor:
         """Return the packed noise that every strength starts from, [1,T,C]."""
@@ -211,26 +248,59 @@ class KontextGenerator:
         noise = torch.randn((1, channels, height, width), generator=generator)
         return self.pipeline._pack_latents(noise, 1, channels, height, width).to(network.dtype)
 
-    def _encode(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Return prompt and pooled embeddings, [N,L,J] and [N,P], each text encoded once."""
-        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._encoded]
-        if new:
-            self._place(_NETWORKS, "cpu")
-            self._place(_TEXT, self.device)
-        for prompt in new:
-            with torch.no_grad():
-                embeds, pooled, _ = self.pipeline.encode_prompt(
-                    prompt, None, device=self.device, max_sequence_length=PROMPT_TOKENS
-                )
-            self._encoded[prompt] = (embeds.cpu(), pooled.cpu())
-        pairs = [self._encoded[prompt] for prompt in prompts]
-        return torch.cat([one for one, _ in pairs]), torch.cat([one for _, one in pairs])
+    def _denoise(
+        self,
+        reference: Tensor,
+        noise: Tensor,
+        embeds: Tensor,
+        pooled: Tensor,
+        steps: int,
+        guidance: float,
+        after_step: Callable[[int, Callable[[], Tensor]], None],
+    ) -> Tensor:
+        """Return latents [n,C,h/8,w/8] from noise [n,T,4C] beside the photo's latent."""
+        device, sampler = self.placement.device, self._sampler()
+        scale = sampler.vae_scale_factor
+        height, width = (side * scale for side in reference.shape[-2:])
+        before = [noise.to(device)]
 
-    def _place(self, names: Sequence[str], device: str | torch.device) -> None:
-        for name in names:
-            module = getattr(self.pipeline, name, None)
-            if module is not None:
-                module.to(device)
+        def unpacked(latents: Tensor) -> Tensor:
+            return sampler._unpack_latents(latents, height, width, scale)
+
+        def on_step_end(_: Any, step: int, __: Any, kept: dict) -> dict:
+            last, latents = before.pop(), kept["latents"]
+            before.append(latents)
+            sigmas = sampler.scheduler.sigmas
+            after_step(step, lambda: unpacked(_denoised(last, latents, sigmas[step : step + 2])))
+            return kept
+
+        out = sampler(
+            image=reference.to(device),  # latents are taken as they are
+            prompt_embeds=embeds.to(device),
+            pooled_prompt_embeds=pooled.to(device),
+            latents=before[0],
+            height=height,
+            width=width,
+            max_area=height * width,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            callback_on_step_end=on_step_end,
+            output_type="latent",
+        )
+        return unpacked(out.images).cpu()
+
+    def _sampler(self) -> Any:
+        """Return the pipeline with nothing but the transformer, the only part on the device."""
+        absent = ("vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+        sampler = type(self.pipeline)(
+            scheduler=self.pipeline.scheduler,
+            transformer=self.pipeline.transformer,
+            **dict.fromkeys(absent),
+        )
+        sampler.vae_scale_factor = self.pipeline.vae_scale_factor
+        sampler.latent_channels = self.pipeline.latent_channels
+        sampler.set_progress_bar_config(disable=True)
+        return sampler
 
 
 def load_kontext(
@@ -239,132 +309,54 @@ def load_kontext(
     *,
     device: str | torch.device,
     dtype: torch.dtype,
+    sources: Sources = DEFAULT_SOURCES,
 ) -> KontextGenerator:
-    """Return a generator from an adapter file and FLUX.1-Kontext in diffusers' layout.
+    """Return a generator from an adapter file and FLUX.1-Kontext; see `load_pipeline`.
 
     Args:
         adapter: file, as in `load_adapter`.
-        base_model: local folder, or any file in it, or repository on the Hugging Face hub.
+        base_model: as in `load_pipeline`.
         device: where the networks run.
         dtype: precision of the networks; bfloat16 as published.
+        sources: as in `load_pipeline`.
 
     Raises:
-        FileNotFoundError: no such file or folder.
-        CheckpointError: an unusable adapter file.
+        FileNotFoundError: no such file or folder, or a missing part.
+        CheckpointError: an unusable adapter or model file.
         ValueError: a base model of another kind or size, or none.
     """
-    if not base_model or str(base_model) == "built-in":
+    if not base_model or str(base_model) == BUILT_IN:
         raise ValueError(
             "base_model: the bokeh adapter works on FLUX.1-Kontext and none was given. Give a "
-            'diffusers folder or the hub name "black-forest-labs/FLUX.1-Kontext-dev".'
+            'diffusers folder, ComfyUI\'s file, or "black-forest-labs/FLUX.1-Kontext-dev".'
         )
     loaded = load_adapter(adapter)  # first: a wrong file is found before the large model is read
-    pipeline = _load_pipeline(base_model, dtype)
+    pipeline = load_pipeline(base_model, dtype, sources)
     check_fit(loaded, pipeline.transformer)
-    return KontextGenerator(pipeline, loaded, torch.device(device))
+    return KontextGenerator(pipeline, loaded, InTurn(pipeline, torch.device(device)))
 
 
-def _load_pipeline(base_model: str | Path, dtype: torch.dtype) -> Any:
-    path = Path(base_model)
-    if path.is_file():  # one of the files of a pipeline's folder stands for the folder
-        homes = [one for one in path.parents[:2] if (one / "model_index.json").is_file()]
-        base_model = path = homes[0] if homes else path
-    if path.is_file():
-        raise ValueError(
-            f"base_model: {path.name} is a single file, which lacks the tokenizers. Give a "
-            "diffusers folder, or load it in ComfyUI and connect model, clip and vae."
-        )
-    if path.is_dir() and not (path / "model_index.json").is_file():
-        raise ValueError(
-            f"base_model: {path} holds no model_index.json. Give the folder of a whole diffusers "
-            "pipeline."
-        )
-    if not path.is_dir() and str(base_model).count("/") != 1:
-        raise FileNotFoundError(f"base_model: {base_model} does not exist. Give a folder.")
-    from diffusers import FluxKontextPipeline
-
-    pipeline = FluxKontextPipeline.from_pretrained(
-        str(base_model), torch_dtype=dtype, use_safetensors=True
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+def _denoised(before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
+    """Return where a straight path through two noise levels ends, at no noise."""
+    start, end = sigmas.tolist()
+    return after + (after - before) * (end / (start - end))
 
 
-def check_fit(adapter: BokehAdapter, transformer: Any) -> None:
-    """Check that a FLUX transformer is the one that an adapter was made for.
-
-    Raises:
-        ValueError: another number of attention layers, or another width.
-    """
-    count = len(transformer.transformer_blocks) + len(transformer.single_transformer_blocks)
-    if (adapter.layer_count, adapter.hidden_size) != (count, transformer.inner_dim):
-        raise ValueError(
-            f"base_model: the bokeh adapter is made for {adapter.layer_count} attention layers of "
-            f"width {adapter.hidden_size}, found {count} of width {transformer.inner_dim}. "
-            "Give FLUX.1-Kontext-dev."
-        )
+def _in_batches(run: Callable[[int, int], Tensor], count: int, at_once: int) -> Tensor:
+    try:
+        return _spans(run, count, at_once)
+    except torch.OutOfMemoryError:
+        if at_once == 1:
+            raise
+    # Outside the handler, which would keep the failed call's tensors alive.
+    _LOG.info("memory is short: the %d strengths are sampled one by one", count)
+    torch.cuda.empty_cache()
+    return _spans(run, count, 1)
 
 
-@dataclass(frozen=True, eq=False)
-class AttentionLayers:
-    """The parts of diffusers' FLUX that the adapter acts on, doubles first, then singles.
-
-    Attributes:
-        attention: the attention modules, which hold `to_q` and `to_k`.
-        outputs: the output projections of each: image and text stream, or the one of a single.
-    """
-
-    attention: tuple[Any, ...]
-    outputs: tuple[tuple[nn.Linear, ...], ...]
-
-
-def attention_layers(transformer: Any) -> AttentionLayers:
-    """Return the parts of diffusers' FLUX transformer that the adapter acts on."""
-    doubles, singles = transformer.transformer_blocks, transformer.single_transformer_blocks
-    names = diffusers_attention_names(len(doubles), len(singles))
-    outputs: list[tuple[nn.Linear, ...]] = [
-        (block.attn.to_out[0], block.attn.to_add_out) for block in doubles
-    ]
-    outputs += [(block.proj_out,) for block in singles]
-    return AttentionLayers(tuple(map(transformer.get_submodule, names)), tuple(outputs))
-
-
-@contextmanager
-def strengths_added(layers: AttentionLayers, vectors: Tensor) -> Iterator[None]:
-    """Add each sample's strength vectors before the output projections while the block runs.
-
-    Args:
-        layers: of the transformer.
-        vectors: [B,layers,H], one row for each sample of the batch.
-    """
-    with ExitStack() as hooks:
-        for index, outputs in enumerate(layers.outputs):
-            for linear in outputs:
-                vector = vectors[:, index, None].to(linear.weight)
-                hooks.callback(linear.register_forward_pre_hook(_adding(vector)).remove)
-        yield
-
-
-def _adding(vector: Tensor) -> Callable:
-    def add_vector(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-        # The projection's input was made for it alone; a single block's ends with its MLP.
-        args[0][..., : vector.shape[2]].add_(vector)
-
-    return add_vector
-
-
-def _in_batches(run: Callable[[int, int], Tensor], count: int, at_once: int | None) -> Tensor:
-    if at_once is None:
-        try:
-            return run(0, count)
-        except torch.OutOfMemoryError:
-            if count == 1:
-                raise
-        _LOG.info("memory is short: the %d strengths are sampled one by one", count)
-        torch.cuda.empty_cache()
-    at_once = at_once or 1
-    spans = [(first, min(first + at_once, count)) for first in range(0, count, at_once)]
-    return torch.cat([run(first, last) for first, last in spans])
+def _spans(run: Callable[[int, int], Tensor], count: int, at_once: int) -> Tensor:
+    firsts = range(0, count, at_once)
+    return torch.cat([run(first, min(first + at_once, count)) for first in firsts])
 
 
 def _check_settings(steps: int, guidance: float, frames_at_once: int | None) -> None:

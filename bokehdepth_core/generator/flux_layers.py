@@ -1,0 +1,73 @@
+"""Where the bokeh adapter acts in diffusers' FLUX transformer."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from .adapter import BokehAdapter, diffusers_attention_names
+
+
+def check_fit(adapter: BokehAdapter, transformer: Any) -> None:
+    """Check that a FLUX transformer is the one that an adapter was made for.
+
+    Raises:
+        ValueError: another number of attention layers, or another width.
+    """
+    count = len(transformer.transformer_blocks) + len(transformer.single_transformer_blocks)
+    if (adapter.layer_count, adapter.hidden_size) != (count, transformer.inner_dim):
+        raise ValueError(
+            f"base_model: the bokeh adapter is made for {adapter.layer_count} attention layers of "
+            f"width {adapter.hidden_size}, found {count} of width {transformer.inner_dim}. "
+            "Give FLUX.1-Kontext-dev."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionLayers:
+    """The parts of diffusers' FLUX that the adapter acts on, doubles first, then singles.
+
+    Attributes:
+        attention: the attention modules, which hold `to_q` and `to_k`.
+        outputs: the output projections of each: image and text stream, or the one of a single.
+    """
+
+    attention: tuple[Any, ...]
+    outputs: tuple[tuple[nn.Linear, ...], ...]
+
+
+def attention_layers(transformer: Any) -> AttentionLayers:
+    """Return the parts of diffusers' FLUX transformer that the adapter acts on."""
+    doubles, singles = transformer.transformer_blocks, transformer.single_transformer_blocks
+    names = diffusers_attention_names(len(doubles), len(singles))
+    outputs: list[tuple[nn.Linear, ...]] = [
+        (block.attn.to_out[0], block.attn.to_add_out) for block in doubles
+    ]
+    outputs += [(block.proj_out,) for block in singles]
+    return AttentionLayers(tuple(map(transformer.get_submodule, names)), tuple(outputs))
+
+
+@contextmanager
+def strengths_added(layers: AttentionLayers, vectors: Tensor) -> Iterator[None]:
+    """Add each sample's strength vectors before the output projections while the block runs.
+
+    Args:
+        layers: of the transformer.
+        vectors: [B,layers,H], one row for each sample of the batch.
+    """
+    with ExitStack() as hooks:
+        for index, outputs in enumerate(layers.outputs):
+            for linear in outputs:
+                vector = vectors[:, index, None].to(linear.weight)
+                hooks.callback(linear.register_forward_pre_hook(_adding(vector)).remove)
+        yield
+
+
+def _adding(vector: Tensor) -> Callable:
+    def add_vector(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+        # The projection's input was made for it alone; a single block's ends with its MLP.
+        args[0][..., : vector.shape[2]].add_(vector)
+
+    return add_vector

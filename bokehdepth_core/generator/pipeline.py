@@ -1,0 +1,57 @@
+"""FLUX.1-Kontext as diffusers' pipeline, from wherever the user has it."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .single_files import Sources, load_single_file
+
+_INDEX = "model_index.json"
+DEFAULT_SOURCES = Sources()
+
+
+def load_pipeline(
+    base_model: str | Path, dtype: torch.dtype, sources: Sources = DEFAULT_SOURCES
+) -> Any:
+    """Return diffusers' `FluxKontextPipeline`, its networks on the CPU.
+
+    Args:
+        base_model: folder in diffusers' layout, or any file in it; a .safetensors file of
+            ComfyUI's, with the transformer alone or with the whole model; or a repository on the
+            Hugging Face hub.
+        dtype: of the networks.
+        sources: of the other parts of a single file.
+
+    Raises:
+        FileNotFoundError: no such file or folder, or a missing part.
+        CheckpointError: an unusable single file.
+        ValueError: a folder of another kind, or several files that fit alike.
+    """
+    path = Path(base_model)
+    if path.is_file():
+        homes = [one for one in path.parents[:2] if (one / _INDEX).is_file()]
+        if not homes:
+            return _quiet(load_single_file(path, dtype, sources))
+        base_model = path = homes[0]  # one of the files of a pipeline's folder stands for it
+    if path.is_dir() and not (path / _INDEX).is_file():
+        raise ValueError(
+            f"base_model: {path} holds no {_INDEX}. Give the folder of a whole diffusers pipeline, "
+            "or a model file."
+        )
+    if not path.is_dir() and str(base_model).count("/") != 1:
+        raise FileNotFoundError(f"base_model: {base_model} does not exist. Give a folder or file.")
+    return _quiet(_from_folder(str(base_model), dtype))
+
+
+def _from_folder(folder: str, dtype: torch.dtype) -> Any:
+    import diffusers
+
+    release = tuple(int(part) for part in diffusers.__version__.split(".")[:2])
+    options = {"dtype" if release >= (0, 42) else "torch_dtype": dtype}
+    return diffusers.FluxKontextPipeline.from_pretrained(folder, use_safetensors=True, **options)
+
+
+def _quiet(pipeline: Any) -> Any:
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
