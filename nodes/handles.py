@@ -5,7 +5,7 @@ or to estimate and does not know what runs behind it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -61,6 +61,7 @@ class BokehGenerator:
         match_color: bool,
         depth: DepthMap | None,
         on_progress,
+        on_preview,
         check_cancelled,
     ) -> BokehStack:
         """Return the stack of one photo.
@@ -74,6 +75,8 @@ class BokehGenerator:
             match_color: give the frames the photo's colours; rendered frames have them already.
             depth: [1,H,W] map of the photo, or None; only the built-in generator uses it.
             on_progress: called as work proceeds.
+            on_preview: called with FLUX's latents as they grow, or None. ComfyUI's own sampler
+                shows its previews itself.
             check_cancelled: raises to stop.
         """
         options = {"depth": depth}
@@ -84,6 +87,8 @@ class BokehGenerator:
                 "seed": seed,
                 "match_color": match_color,
             }
+        if not self.is_built_in and self.model is None:
+            options["on_preview"] = on_preview
         if self.is_built_in:
             host.make_room(BUILT_IN_BYTES_PER_PIXEL * image.shape[0] * image.shape[1])
         return self._generator().generate(
@@ -102,14 +107,20 @@ class BokehGenerator:
         if self._loaded is None and self.is_built_in:
             self._loaded = load_bokeh_generator(BUILT_IN, device=host.device())
         if self._loaded is None:
-            base = self.base_model
-            self._loaded = load_bokeh_generator(
-                host.fetch_model(self.adapter),
-                None if base == BUILT_IN else host.model_path(base),
-                device=host.device(),
-                dtype=host.dtype(self.precision),
-            )
+            self._loaded = self._diffusers_generator()
         return self._loaded
+
+    def _diffusers_generator(self):
+        from ..bokehdepth_core.generator.kontext import load_kontext
+
+        made = load_kontext(
+            host.fetch_model(self.adapter),
+            None if self.base_model == BUILT_IN else host.model_path(self.base_model),
+            device="cpu",
+            dtype=host.dtype(self.precision),
+            sources=host.flux_sources(),
+        )
+        return replace(made, placement=host.ManagedParts(made.pipeline))
 
 
 @dataclass(eq=False)
@@ -168,7 +179,7 @@ class DepthEstimator:
         height, width = image.shape[1:3]
         frames = 1 + max((len(one.frames) for one in stack or ()), default=0)
         needed = estimator.memory_required(height, width, frames, resolution)
-        free = host.load(patcher, needed)
+        free = host.load([patcher], needed)
         chunk = estimator.chunk_for(height, width, frames, resolution, free)
         return estimator.estimate(image, stack, intrinsics, resolution, chunk=chunk, **options)
 

@@ -1,19 +1,27 @@
 """ComfyUI's services: devices, progress, cancelling, the model folder, and its older versions."""
 
 import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import comfy.latent_formats
 import comfy.model_management as mm
 import comfy.model_patcher
 import comfy.utils
 import folder_paths
+import latent_preview
 import torch
 from torch import Tensor
 
 from ..bokehdepth_core.download import download_hub_file
+from ..bokehdepth_core.generator.placement import TEXT_ENCODERS, TRANSFORMER, VAE
+from ..bokehdepth_core.generator.single_files import Sources
 from ..bokehdepth_core.weights import PUBLISHED
 
 FOLDER = "bokehdepth"
+# ComfyUI's own folders with whole models, or FLUX's transformer, and with its other parts.
+BASE_MODEL_FOLDERS = ("diffusion_models", "checkpoints")
+PART_FOLDERS = ("text_encoders", "vae")
 WEIGHT_SUFFIXES = {".safetensors", ".bin", ".pth"}
 CATEGORY = "BokehDepth"
 _NEWER_OPTIONS = {"advanced", "search_aliases", "essentials_category"}
@@ -45,13 +53,45 @@ def download_folder() -> Path:
     return Path(folder_paths.get_folder_paths(FOLDER)[0])
 
 
+def base_models() -> list[str]:
+    """Return ComfyUI's own model files that can be a base model, by folder and name."""
+    return [
+        f"{kind}/{name}"
+        for kind in BASE_MODEL_FOLDERS
+        for name in folder_paths.get_filename_list(kind)
+        if Path(name).suffix == ".safetensors"
+    ]
+
+
 def model_path(name: str) -> str:
-    """Return where a weight file lies.
+    """Return where a file of `model_files` or `base_models` lies.
 
     Raises:
         FileNotFoundError: it was moved or deleted since the combo was made.
     """
-    return folder_paths.get_full_path_or_raise(FOLDER, name)
+    found = _find(name)
+    if found is None:
+        raise FileNotFoundError(
+            f"{name}: no such file in models/{FOLDER} any more. Reload the page and choose again."
+        )
+    return found
+
+
+def _find(name: str) -> str | None:
+    kind, _, rest = name.partition("/")
+    own = folder_paths.get_full_path(FOLDER, name)
+    if own is None and kind in BASE_MODEL_FOLDERS:
+        return folder_paths.get_full_path(kind, rest)
+    return own
+
+
+def flux_sources() -> Sources:
+    """Return where ComfyUI keeps the other parts of FLUX, and its tokenizers."""
+    comfy_home = Path(comfy.utils.__file__).parent
+    return Sources(
+        [folder for kind in PART_FOLDERS for folder in folder_paths.get_folder_paths(kind)],
+        (comfy_home / "sd1_tokenizer", comfy_home / "text_encoders" / "t5_tokenizer"),
+    )
 
 
 def downloadable(role: str) -> list[str]:
@@ -90,24 +130,46 @@ def managed(network):
     return kind(network, load_device=device(), offload_device=mm.unet_offload_device())
 
 
-def load(patcher, activation_bytes: int) -> int:
-    """Put a managed network onto its device, with room to work; return the bytes then free.
+def load(patchers: list, activation_bytes: int) -> int:
+    """Put managed networks onto their device, with room to work; return the bytes then free.
 
     Where memory is short ComfyUI loads a share of a network and streams the rest, but only layers
     of its own classes can be streamed: others would stay on the CPU. These networks then come whole
     (UniDepthV2 ViT-L with DSFA, the largest published: 464 million weights, 1.9 GB in fp32).
     """
-    mm.load_models_gpu([patcher], memory_required=activation_bytes)
-    target = patcher.load_device
-    dynamic = getattr(patcher, "is_dynamic", bool)()
-    if not dynamic and any(p.device != target for p in patcher.model.parameters()):
-        patcher.load(target, full_load=True)
-    return mm.get_free_memory(patcher.load_device)
+    mm.load_models_gpu(patchers, memory_required=activation_bytes)
+    for patcher in patchers:
+        target = patcher.load_device
+        dynamic = getattr(patcher, "is_dynamic", bool)()
+        weights = patcher.model.parameters()
+        if not dynamic and any(weight.device.type != target.type for weight in weights):
+            patcher.load(target, full_load=True)
+    return mm.get_free_memory(patchers[0].load_device)
+
+
+class ManagedParts:
+    """A diffusers pipeline's networks under ComfyUI's model management; the core's `Placement`.
+
+    Attributes:
+        device: the device that ComfyUI computes on.
+    """
+
+    def __init__(self, pipeline) -> None:
+        self.device = device()
+        # Each in a holder: ComfyUI writes a device onto what it manages, these networks refuse it.
+        self._patchers = {
+            name: managed(torch.nn.ModuleDict({name: getattr(pipeline, name)}))
+            for name in (*TEXT_ENCODERS, *TRANSFORMER, *VAE)
+        }
+
+    def bring(self, names: Sequence[str], needed_bytes: int) -> int:
+        """Put parts on the device, with memory to work in; return the bytes free there."""
+        return load([self._patchers[name] for name in names], needed_bytes)
 
 
 def file_state(name: str) -> tuple:
     """Return what changes when a weight file does; the name alone for built-in entries."""
-    path = folder_paths.get_full_path(FOLDER, name)
+    path = _find(name)
     if path is None:
         return (name,)
     facts = Path(path).stat()
@@ -158,6 +220,23 @@ def progress(item: int = 0, items: int = 1, bar=None):
         bar.update_absolute(round(share * bar.total), bar.total)
 
     return on_progress
+
+
+def previewer(bar) -> Callable[[Tensor], None] | None:
+    """Return what shows FLUX's latents [n,C,h,w] on the node as they grow; None where switched off.
+
+    Args:
+        bar: the bar of the node, which carries the pictures.
+    """
+    decoder = latent_preview.get_previewer(device(), comfy.latent_formats.Flux())
+    if decoder is None:
+        return None
+
+    def show(latents: Tensor) -> None:
+        picture = decoder.decode_latent_to_preview_image("JPEG", latents[:1])
+        bar.update_absolute(bar.current, bar.total, picture)
+
+    return show
 
 
 def start_bar():

@@ -31,9 +31,10 @@ class LoadBokehDepth(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "base_model",
-                    options=models,
+                    options=[*models, *host.base_models()],
                     default=BUILT_IN,
-                    tooltip="The FLUX.1-Kontext that the adapter works on. Not used with the "
+                    tooltip="The FLUX.1-Kontext that the adapter works on: a diffusers folder in "
+                    "models/bokehdepth, or one of ComfyUI's model files. Not used with the "
                     "built-in adapter, or when model, clip and vae are connected.",
                 ),
                 io.Combo.Input(

@@ -124,6 +124,7 @@ class GenerateBokehStack(io.ComfyNode):
                 match_color=match_color,
                 depth=_one_depth(depth, index),
                 on_progress=host.progress(index, count, bar),
+                on_preview=host.previewer(bar),
                 check_cancelled=host.check_cancelled,
             )
             for index in range(count)

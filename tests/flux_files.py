@@ -4,14 +4,20 @@ import json
 from pathlib import Path
 
 import torch
+from golden import recipe_state
+from kontext_parts import STAGE1, tiny_text_encoders
 from safetensors.torch import save_file
 
 HIDDEN, TEXT, POOLED = 256, 48, 64
 FP8_MAX = 448.0  # largest finite float8_e4m3fn
 
 
-def make_tiny():
-    """Return diffusers' and transformers' networks, random: transformer, CLIP, T5 and VAE."""
+def make_tiny(words=(20, 20)):
+    """Return diffusers' and transformers' networks, random: transformer, CLIP, T5 and VAE.
+
+    Args:
+        words: in the vocabularies of CLIP and T5.
+    """
     from diffusers import AutoencoderKL, FluxTransformer2DModel
     from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
@@ -29,18 +35,18 @@ def make_tiny():
         patch_size=1,
     )
     clip = CLIPTextConfig(
-        vocab_size=20,
+        vocab_size=words[0],
         hidden_size=POOLED,
         intermediate_size=32,
         num_hidden_layers=2,
         num_attention_heads=1,
         hidden_act="quick_gelu",
-        bos_token_id=18,
-        eos_token_id=19,
-        pad_token_id=19,
+        bos_token_id=words[0] - 2,
+        eos_token_id=words[0] - 1,
+        pad_token_id=words[0] - 1,
     )
     t5 = T5Config(
-        vocab_size=20,
+        vocab_size=words[1],
         d_model=TEXT,
         d_ff=32,
         d_kv=8,
@@ -117,10 +123,18 @@ def save_whole(path, states):
     return path
 
 
+def save_adapter(path):
+    """Write a random bokeh adapter that fits, under its published names."""
+    shapes = {
+        key: [HIDDEN if side == 128 else side for side in shape]
+        for key, shape in STAGE1["parameters"]["adapter"].items()
+    }
+    save_file(recipe_state(shapes, 1), path)
+    return path
+
+
 def save_tokenizers(folder):
     """Write two tokenizers into the folders that diffusers names."""
-    from kontext_parts import tiny_text_encoders
-
     text = tiny_text_encoders()
     for name in ("tokenizer", "tokenizer_2"):
         text[name].save_pretrained(Path(folder) / name)

@@ -1,4 +1,4 @@
-"""A node that the server tests add to ComfyUI: which depth networks are alive, and loaded.
+"""A node that the server tests add to ComfyUI: which of the networks are alive, and loaded.
 
 ComfyUI loads this file as a custom node.
 """
@@ -7,11 +7,11 @@ import gc
 
 import comfy.model_management as mm
 
-NETWORKS = ("DepthAnything", "UniDepth")
+NETWORKS = ("DepthAnything", "UniDepth", "FluxTransformer2DModel")
 
 
 class LivingNetworks:
-    """Shows the kinds of depth network that anything still holds, and how many are loaded."""
+    """Shows the kinds of network that anything still holds, and how many are loaded."""
 
     OUTPUT_NODE = True
     RETURN_TYPES = ()

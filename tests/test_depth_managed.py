@@ -81,7 +81,7 @@ def test_a_network_comes_whole_where_memory_is_short(file, room, monkeypatch):
     with monkeypatch.context() as short:
         short.setattr(mm, "load_models_gpu", load_in_part)
         short.setattr(mm, "get_free_memory", lambda _: 0)
-        host.load(patcher, 1 << 20)
+        host.load([patcher], 1 << 20)
     assert {value.device for value in network.parameters()} == {gpu}
 
 

@@ -3,7 +3,6 @@
 import flux_files
 import pytest
 import torch
-from golden import recipe_state
 from kontext_parts import STAGE1
 from safetensors.torch import save_file
 
@@ -96,13 +95,9 @@ def test_half_precision_is_taken_over_but_for_the_t5_products_that_overflow(mode
 
 
 def test_a_stack_comes_from_single_files(models):
-    shapes = {
-        key: [flux_files.HIDDEN if side == 128 else side for side in shape]
-        for key, shape in STAGE1["parameters"]["adapter"].items()
-    }
-    save_file(recipe_state(shapes, 1), models / "bokeh_lora.safetensors")
+    adapter = flux_files.save_adapter(models / "bokeh_lora.safetensors")
     file = models / "diffusion_models" / "kontext.safetensors"
-    generator = load_bokeh_generator(models / "bokeh_lora.safetensors", file)
+    generator = load_bokeh_generator(adapter, file)
     stack = generator.generate(torch.rand(48, 64, 3), [5, 25], steps=1)
     assert stack.frames.shape == (2, 48, 64, 3)
     assert not torch.equal(stack.frames[0], stack.frames[1])
