@@ -83,7 +83,11 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
     add("--strengths", required=True, help='bokeh strengths, px·m, as "10, 20, 30"')
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
     add("--adapter", default=BUILT_IN, help="bokeh adapter file (built-in: render from --depth)")
-    add("--base-model", metavar="FLUX", help="FLUX.1-Kontext for it: diffusers folder or hub name")
+    add(
+        "--base-model",
+        metavar="FLUX",
+        help="FLUX.1-Kontext for it: diffusers folder, ComfyUI's file, or hub name",
+    )
     add("--steps", type=int, help="of the network; 50 as published, 20 with --fast")
     add("--guidance", type=float, help="of the network; 7 as published, 1 with --fast")
     add("--seed", type=int, default=0, help="of the network's noise")

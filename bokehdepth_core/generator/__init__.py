@@ -21,8 +21,8 @@ def load_bokeh_generator(
     Args:
         adapter: adapter file; or "built-in" for frames rendered from a depth map, which needs no
             weights.
-        base_model: FLUX.1-Kontext: a folder in diffusers' layout, or a repository on the Hugging
-            Face hub; not used by the built-in generator.
+        base_model: FLUX.1-Kontext: a folder in diffusers' layout, a file of ComfyUI's, or a
+            repository on the Hugging Face hub; not used by the built-in generator.
         device: where the generator works.
         dtype: precision of a network, bfloat16 as published; the built-in generator always works
             in float32.

@@ -29,9 +29,11 @@ from .single_files import Sources
 from .tokens import SIDE, fit_to_tokens, resized
 
 PROMPT_TOKENS = 512
-# Memory beside the weights, in numbers of the network's own type; `benchmarks/stage1.py` measures.
-NUMBERS_PER_TOKEN = 24  # times the width, for each sample of the transformer
-NUMBERS_PER_PIXEL = 2200  # of the VAE's decoder, which takes more than its encoder
+# Memory beside the weights, in numbers of the network's own type. Measured on the CPU: 17.4 times
+# the width for each token of each sample, and 1281 a pixel for the decoder of the full-size VAE
+# (642 for its encoder); a sixth more for what a device's libraries take.
+NUMBERS_PER_TOKEN = 20
+NUMBERS_PER_PIXEL = 1500
 _LOG = logging.getLogger(__name__)
 
 OnPreview = Callable[[Tensor], None]
@@ -88,7 +90,7 @@ class KontextGenerator:
             frames_at_once: strengths in one batch; None takes as many as memory holds.
             depth: not used; the network needs no depth.
             on_progress: called after each step of each batch.
-            on_preview: called after each step of each batch, before `on_progress`.
+            on_preview: called after each step of each batch.
             check_cancelled: raises to stop, between steps.
 
         Raises:
@@ -170,9 +172,9 @@ class KontextGenerator:
 
         def run(first: int, last: int) -> Tensor:
             def after_step(step: int, denoised: Callable[[], Tensor]) -> None:
+                on_progress(first * steps + (step + 1) * (last - first), count * steps)
                 if on_preview is not None:
                     on_preview(denoised())
-                on_progress(first * steps + (step + 1) * (last - first), count * steps)
                 check_cancelled()
 
             with strengths_added(layers, vectors[first:last]):
