@@ -205,6 +205,17 @@ def save_adapter(path, seed=3, rank=4, context=24):
     save_file(state, path)
 
 
+def save_lora(path, seed=4, rank=4):
+    """Write a random LoRA of one layer, under the names that trainers give."""
+    generator = torch.Generator().manual_seed(seed)
+    name = "lora_unet_double_blocks_1_img_attn_qkv"
+    state = {
+        f"{name}.lora_down.weight": torch.randn(rank, HIDDEN, generator=generator) / HIDDEN**0.5,
+        f"{name}.lora_up.weight": torch.randn(3 * HIDDEN, rank, generator=generator) / rank**0.5,
+    }
+    save_file(state, path)
+
+
 def _scaled_fp8(state):
     tensors = {"scaled_fp8": torch.zeros(2, dtype=torch.float8_e4m3fn)}
     for name, value in state.items():
