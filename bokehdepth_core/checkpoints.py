@@ -22,11 +22,12 @@ Rules = Mapping[str, str | None]
 
 _SAFETENSORS = ".safetensors"
 _PICKLES = (".pth", ".pt", ".bin", ".ckpt")
-_FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 _WEIGHT_KEYS = ("model", "state_dict", "model_state_dict")
 _EMA_KEYS = ("ema", "ema_state_dict", "model_ema")
 _AVERAGE_KEYS = ("shadow_params", "average_params", "state_dict", "module")
 _SAFER = "Use a .safetensors file."
+_LFS = b"version https://git-lfs"
 _SHOWN = 3  # keys named in a message
 
 
@@ -53,7 +54,12 @@ def read_state_dict(path: str | Path) -> StateDict:
         state: object = _read_safetensors(file)
     else:
         state = unwrap(_read_pickle(file), file.name)
-    found = {_without_wrappers(key): value for key, value in _tensors(state, file.name)}
+    found: StateDict = {}
+    for key, value in _tensors(state, file.name):
+        plain = _without_wrappers(key)
+        if plain in found:
+            raise CheckpointError(f"{file.name}: two keys mean '{plain}', one is '{key}'.")
+        found[plain] = value
     if not found:
         raise CheckpointError(f"{file.name}: holds no weights. Download it again.")
     return found
@@ -112,12 +118,18 @@ def weight_file(path: str | Path) -> Path:
     """
     path = Path(path)
     if path.is_dir():
-        for name in _FOLDER_FILES:
+        for name in FOLDER_FILES:
             if (path / name).is_file():
                 return path / name
-        raise FileNotFoundError(f"{path}: the folder holds no {' or '.join(_FOLDER_FILES)}.")
+        raise FileNotFoundError(f"{path}: the folder holds no {' or '.join(FOLDER_FILES)}.")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weight file. See: bokehdepth weights list.")
+    with path.open("rb") as opened:
+        if opened.read(len(_LFS)) == _LFS:
+            raise CheckpointError(
+                f"{path.name}: a Git LFS pointer in place of the weights. Fetch it with git lfs "
+                "pull, or download the file itself."
+            )
     if path.suffix not in (_SAFETENSORS, *_PICKLES):
         kinds = " ".join((_SAFETENSORS, *_PICKLES))
         raise CheckpointError(f"{path.name}: expected one of {kinds}, found '{path.suffix}'.")
@@ -151,7 +163,8 @@ def unwrap(found: object, name: str) -> Mapping[str, object]:
         raise CheckpointError(f"{name}: expected named weights, found {type(found).__name__}.")
     wrapped = [found[key] for key in _WEIGHT_KEYS if isinstance(found.get(key), Mapping)]
     weights = wrapped[0] if wrapped else found
-    averages = [found[key] for key in _EMA_KEYS if isinstance(found.get(key), Mapping | Sequence)]
+    averages = [found[key] for key in _EMA_KEYS if found.get(key)]
+    averages = [one for one in averages if isinstance(one, Mapping | list | tuple)]
     if not averages:
         return weights
     average = averages[0]
@@ -255,6 +268,11 @@ def load_strictly(
     if problems:
         raise CheckpointError(f"{name}: {'; '.join(problems)}.")
     for key, value in state.items():
+        if not value.is_floating_point():
+            raise CheckpointError(
+                f"{name}: '{key}' holds {value.dtype}, expected floating point. Get a file that is "
+                "not quantised."
+            )
         if value.shape != wanted[key].shape:
             raise CheckpointError(
                 f"{name}: '{key}' expected {list(wanted[key].shape)}, found {list(value.shape)}."

@@ -135,7 +135,7 @@ def _read_exr(source: Path) -> DepthMap:
         source,
         channels[name],
         channels.get("confidence"),
-        json.loads(camera) if isinstance(camera, str) else None,
+        _camera(source, camera) if isinstance(camera, str) else None,
         header.get("bokehdepth.metric") != "false",
     )
 
@@ -214,9 +214,10 @@ def _read_picture(source: Path, scale: float | None) -> DepthMap:
         grey16 = image.mode in ("I", "I;16", "I;16B", "I;16L")
         values = np.asarray(image).astype(np.float64) if grey16 else None
     camera = text.get("bokehdepth.intrinsics")
-    matrix = json.loads(camera) if camera else None
-    if text.get("bokehdepth.quantity") == "depth":
-        scale = float(text["bokehdepth.scale"])
+    matrix = _camera(source, camera) if camera else None
+    written = text.get("bokehdepth.quantity") == "depth"
+    if written:
+        scale = _step(source, text.get("bokehdepth.scale"))
     if scale is None:
         disparity = read_image(source).mean(dim=-1) if values is None else values / PNG_TOP
         with np.errstate(divide="ignore"):
@@ -225,7 +226,11 @@ def _read_picture(source: Path, scale: float | None) -> DepthMap:
     if values is None:
         raise ValueError(
             f"{source.name}: metres need a 16-bit grey picture, this one is of another kind. "
-            "Leave the depth scale out to read it as normalised disparity."
+            + (
+                "It was changed after it was written; save the depth again."
+                if written
+                else "Leave the depth scale out to read it as normalised disparity."
+            )
         )
     step = check_number(scale, "depth_scale", above=0)
     metres = np.where(values > 0, values * step, np.inf)
@@ -285,6 +290,27 @@ _WRITERS: dict[str, Callable[[Path, DepthMap], None]] = {
     ".png": _write_png,
     ".npz": _write_npz,
 }
+
+
+def _step(source: Path, written: object) -> float:
+    """Return the metres of one step that a file tells."""
+    try:
+        return check_number(written, "scale", above=0)
+    except ValueError as error:
+        raise ValueError(
+            f"{source.name}: holds depth, but how many metres a step is cannot be read ({error}) "
+            "Save the depth again."
+        ) from None
+
+
+def _camera(source: Path, written: str) -> object:
+    """Return the intrinsics that a file tells."""
+    try:
+        return json.loads(written)
+    except ValueError as error:
+        raise ValueError(
+            f"{source.name}: unreadable bokehdepth.intrinsics ({error}). Save the depth again."
+        ) from error
 
 
 def _plane(batch: Tensor) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Depth Anything V2, with or without DSFA, on transformers' neck and head."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from .encoder import (
     encode,
     encoder_config,
     encoder_shape,
+    fused_stages,
     original_encoder_rules,
     split_qkv,
 )
@@ -89,6 +89,11 @@ def is_depth_anything(state: Mapping[str, Tensor]) -> bool:
     return "depth_head.scratch.layer1_rn.weight" in keys or "neck.convs.0.weight" in keys
 
 
+def has_dsfa(state: Mapping[str, Tensor]) -> bool:
+    """Tell whether tensors of a Depth Anything network, in any layout, have DSFA."""
+    return any(key.startswith(("encoder_fusion.", "fusion.")) for key in state)
+
+
 def to_own_names(state: StateDict, name: str) -> StateDict:
     """Return the tensors of either layout under this module's names.
 
@@ -125,13 +130,13 @@ def read_shape(state: StateDict, name: str, max_depth: float | None) -> DepthAny
     missing = [key for key in needed if key not in state or state[key].ndim != 4]
     if missing:
         raise CheckpointError(f"{name}: {len(missing)} missing keys: {listed(missing)}.")
-    fused = {int(m.group(1)) for key in state if (m := re.match(r"fusion\.(\d)\.", key))}
+    fused = fused_stages(state, name)
     return DepthAnythingShape(
         encoder,
         state[needed[0]].shape[0],
         tuple(state[key].shape[1] for key in needed[:4]),
         state[needed[4]].shape[0],
-        tuple(sorted(fused)),
+        fused,
         DSFA_MAX_DEPTH_M if fused and max_depth is None else max_depth,
     )
 

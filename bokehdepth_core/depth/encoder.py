@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from ..checkpoints import CheckpointError, Rules, StateDict
 from ..hooks import CheckCancelled, never_cancelled
+from .preprocess import PATCH
 
 if TYPE_CHECKING:
     from transformers import Dinov2Config
 
 HEAD_DIM = 64  # channels of an attention head in every published DINOv2
+STAGES = 4
 STAGES_AFTER = {12: (2, 5, 8, 11), 24: (4, 11, 17, 23), 40: (9, 19, 29, 39)}
 
 
@@ -70,9 +72,28 @@ def encoder_shape(
         raise CheckpointError(
             f"{name}: unusable encoder, position table {list(table)}, patches {list(kernel)}."
         )
+    if kernel[2] != PATCH:
+        raise CheckpointError(f"{name}: patches of {kernel[2]} px; expected {PATCH}.")
+    if max(numbers) + 1 != len(set(numbers)):
+        raise CheckpointError(
+            f"{name}: an encoder of {max(numbers) + 1} blocks, of which {len(set(numbers))} are "
+            "there. Get the file again."
+        )
     gated = any(".mlp.weights_in." in key or ".mlp.gate_proj." in key for key in state)
     ratio = _mlp_ratio(state, kernel[0], gated)
     return EncoderShape(kernel[0], max(numbers) + 1, grid, kernel[2], gated, ratio)
+
+
+def fused_stages(state: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
+    """Return the stages (0-based) that have DSFA, rising, in tensors named `fusion.<stage>.…`.
+
+    Raises:
+        CheckpointError: a stage that no network has.
+    """
+    found = {int(m.group(1)) for key in state if (m := re.match(r"fusion\.(\d+)\.", key))}
+    if any(stage >= STAGES for stage in found):
+        raise CheckpointError(f"{name}: DSFA at stage {max(found)}; there are {STAGES}.")
+    return tuple(sorted(found))
 
 
 def _mlp_ratio(state: Mapping[str, Tensor], width: int, gated: bool) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from ..checkpoints import (
+    FOLDER_FILES,
     CheckpointError,
     StateDict,
     build_on_meta,
@@ -16,15 +17,21 @@ from ..checkpoints import (
     read_state_dict,
     weight_file,
 )
+from ..checks import check_number
 from . import depth_anything, unidepth
 from .depth_anything import ATTENTION_SCALES, DepthAnything
-from .encoder import match_names
+from .encoder import STAGES_AFTER, match_names
 from .unidepth import UniDepth
 
 MAX_DEPTH_KEY = "max_depth_m"  # in the metadata of converted files
 KIND_KEY = "network"
 # Published metric Depth Anything V2 files say their range in their names only, m.
-PUBLISHED_RANGES = {"metric_hypersim": 20.0, "metric_vkitti": 80.0}
+PUBLISHED_RANGES = {
+    "metric_hypersim": 20.0,
+    "metric_vkitti": 80.0,
+    "metric_indoor": 20.0,
+    "metric_outdoor": 80.0,
+}
 # Heads stay in float32: on the golden networks that takes the mean error of bf16 against float32
 # from 0.36 to 0.24 % (Depth Anything) and from 0.81 to 0.67 % (UniDepth).
 _HALF_KEYS = ("backbone.", "fusion.")
@@ -50,8 +57,15 @@ def load_network(
         raise ValueError(f"attention_scale: expected {known}, found '{attention_scale}'.")
     name = Path(path).name
     state = read_state_dict(path)
-    if max_depth is None:
-        max_depth = known_max_depth(path)
+    if depth_anything.is_depth_anything(state):
+        _check_version(path, name)
+        if max_depth is None:
+            max_depth = known_max_depth(path)
+        if max_depth is None and "metric" in _names(path) and not depth_anything.has_dsfa(state):
+            raise CheckpointError(
+                f"{name}: a metric network by its name, and nothing tells its range. Convert it: "
+                "bokehdepth weights convert --max-depth 20 (indoor) or 80 (outdoor)."
+            )
     return network_from(state, name, device, dtype, attention_scale, max_depth)
 
 
@@ -77,6 +91,8 @@ def network_from(
         CheckpointError: tensors of no known network, missing or unexpected ones.
     """
     network: DepthAnything | UniDepth
+    if max_depth is not None:
+        check_number(max_depth, "max_depth", above=0.0, hint="Give the end of the range in metres.")
     if unidepth.is_unidepth(state):
         own = unidepth.to_own_names(state, name)
         sizes = unidepth.read_shape(own, name)
@@ -103,17 +119,45 @@ def known_max_depth(path: str | Path) -> float | None:
     """
     written = read_metadata(path).get(MAX_DEPTH_KEY)
     if written is not None:
-        try:
-            return float(written)
-        except ValueError:
-            raise CheckpointError(
-                f"{Path(path).name}: {MAX_DEPTH_KEY} is '{written}'. Convert the file again."
-            ) from None
-    config = read_config(path) if Path(path).is_dir() else {}
+        return _reach(written, f"{Path(path).name}: {MAX_DEPTH_KEY}")
+    config = _config_of(path)
     if config.get("depth_estimation_type") == "metric":
-        return float(str(config.get("max_depth") or 1))
-    names = f"{Path(path).name} {weight_file(path).name}".lower().replace("-", "_")
-    return next((reach for part, reach in PUBLISHED_RANGES.items() if re.search(part, names)), None)
+        return _reach(config.get("max_depth") or 1, "config.json: max_depth")
+    names = _names(path)
+    return next((reach for part, reach in PUBLISHED_RANGES.items() if part in names), None)
+
+
+def _reach(written: object, what: str) -> float:
+    try:
+        return check_number(written, what, above=0.0, hint="Give it as --max-depth.")
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
+
+
+def _names(path: str | Path) -> str:
+    """Return what a checkpoint is called: its file, and the model folder it lies in."""
+    path, file = Path(path), weight_file(path)
+    folder = file.parent.name if file.name in FOLDER_FILES else ""
+    return f"{folder} {path.name} {file.name}".lower().replace("-", "_")
+
+
+def _config_of(path: str | Path) -> dict[str, object]:
+    """Return config.json of a model folder, also where its weight file is what was given."""
+    return read_config(path) if weight_file(path).name in FOLDER_FILES else {}
+
+
+def _check_version(path: str | Path, name: str) -> None:
+    """Check that a Depth Anything is of version 2; version 1 has the same keys."""
+    backbone = _config_of(path).get("backbone_config")
+    given = backbone.get("out_indices") if isinstance(backbone, dict) else None
+    known = [[block + 1 for block in blocks] for blocks in STAGES_AFTER.values()]
+    if (given and list(given) not in known) or re.search(
+        r"depth_anything_vit[sbl]14", _names(path)
+    ):
+        raise CheckpointError(
+            f"{name}: Depth Anything of version 1, which takes other blocks of its encoder. Get "
+            "version 2."
+        )
 
 
 def _precision(dtype: torch.dtype) -> Callable[[str], torch.dtype]:

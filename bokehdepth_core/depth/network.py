@@ -24,6 +24,7 @@ from .unidepth import UniDepth
 
 MIN_DEPTH_M = 1e-3  # a saturated output would be 0 m, which is no depth
 MAX_TOKENS = 1 << 15
+FLAT = 1e-4  # share of the largest disparity; networks in half precision are off by more
 # Numbers held at once in the widest step of the encoder, per token and channel: MLP, its GELU,
 # the residual and its norm.
 _ENCODER_NUMBERS = 12
@@ -111,7 +112,8 @@ class NetworkEstimator:
         if tokens > MAX_TOKENS:
             raise ValueError(
                 f"image: {height}x{width} would enter the network at {plan.network[0]}x"
-                f"{plan.network[1]} px. Crop the long side, or lower `resolution`."
+                f"{plan.network[1]} px, {tokens} patches; at most {MAX_TOKENS} are possible. Crop "
+                "the long side" + (", or lower `resolution`." if (resolution or 0) > 0 else ".")
             )
         return plan
 
@@ -194,7 +196,8 @@ class NetworkEstimator:
         frames = frames.to(next(self.network.backbone.parameters()).dtype)[None]
         if isinstance(self.network, DepthAnything):
             found = plan.restore(self.network(frames, strengths, chunk, check_cancelled))
-            return found.clip(min=MIN_DEPTH_M if self.network.shape.metric else 0), None, camera
+            found = found.clip(min=MIN_DEPTH_M if self.network.shape.metric else 0)
+            return _check_found(found), None, camera
         inside = None
         if camera is not None:
             inside = plan.camera_to_network(camera.to(device), nominal=self.nominal_camera)
@@ -203,7 +206,18 @@ class NetworkEstimator:
             camera = plan.camera_to_picture(found.intrinsics, nominal=self.nominal_camera)
         confidence = plan.restore(found.confidence)
         depth = plan.restore(found.points[:, 2]).clip(min=MIN_DEPTH_M)
-        return depth, confidence / (1 + confidence), camera
+        return _check_found(depth), confidence / (1 + confidence), camera
+
+
+def _check_found(depth: Tensor) -> Tensor:
+    """Return what a network gave, after checking that it is numbers."""
+    broken = int(torch.isnan(depth).sum())
+    if broken:
+        raise ValueError(
+            f"depth_model: the network gave no number in {broken} of {depth.numel()} pixels. Its "
+            "file is damaged, or the precision too low for it: try fp32, or get the file again."
+        )
+    return depth
 
 
 def _cameras(intrinsics: Tensor | None, count: int) -> Tensor | None:
@@ -214,12 +228,22 @@ def _cameras(intrinsics: Tensor | None, count: int) -> Tensor | None:
         raise ValueError(
             f"intrinsics: {given} cameras for {count} pictures. Give one for each, or one."
         )
+    focal = intrinsics.diagonal(dim1=-2, dim2=-1)[:, :2]
+    if not torch.isfinite(intrinsics).all() or (focal <= 0).any():
+        raise ValueError(
+            f"intrinsics: focal lengths must be above 0 px and all numbers finite, found "
+            f"{focal.flatten().tolist()}. Give [[fx,0,cx],[0,fy,cy],[0,0,1]]."
+        )
     return intrinsics.float().expand(count, -1, -1)
 
 
 def _normalized(disparity: Tensor) -> Tensor:
-    """Return disparity [B,H,W] as 0…1 over the whole batch, whose pictures stay comparable."""
+    """Return disparity [B,H,W] as 0…1 over the whole batch, whose pictures stay comparable.
+
+    What differs by rounding alone is one plane, not near and far: then the scale keeps its zero.
+    """
     low, high = disparity.amin(), disparity.amax()
+    low = torch.where(high - low <= FLAT * high, 0.0, low)
     return ((disparity - low) / (high - low).clip(min=1e-12)).clip(0, 1)
 
 

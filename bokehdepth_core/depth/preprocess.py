@@ -172,4 +172,7 @@ def _level(resolution: int | None) -> int | None:
     if resolution is None or resolution == -1:
         return None
     hint = "Use 0 (fast) to 9 (fine), or -1 for automatic."
-    return int(check_number(resolution, "resolution", 0, LEVELS - 1, hint=hint))
+    level = check_number(resolution, "resolution", 0, LEVELS - 1, hint=hint)
+    if level != int(level) or isinstance(resolution, bool):
+        raise ValueError(f"resolution: expected a whole number, found {resolution}. {hint}")
+    return int(level)

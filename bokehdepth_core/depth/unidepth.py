@@ -20,12 +20,14 @@ from .encoder import (
     encode,
     encoder_config,
     encoder_shape,
+    fused_stages,
     original_encoder_rules,
     split_qkv,
 )
 from .unidepth_decoder import Camera, DecoderShape, DepthLayers, StageAdapters
 
 FINAL_NORM_EPS = 1e-5
+SAME_ROW = 1e-6  # of a unit ray's y; float32 rays of a middle row are off by 1e-8
 
 KEYS: Rules = {
     **original_encoder_rules(r"pixel_encoder\.backbone\."),
@@ -108,12 +110,12 @@ def read_shape(state: StateDict, name: str) -> UniDepthShape:
     for key in state:
         if (match := units.fullmatch(key)) and int(match.group(1)) < len(counts):
             counts[int(match.group(1))] += 1
-    fused = {int(m.group(1)) for key in state if (m := re.match(r"fusion\.(\d)\.", key))}
+    fused = fused_stages(state, name)
     rows = [state[key].shape[0] for key in needed]
     decoder = DecoderShape(
         encoder.width, rows[0], tuple(rows[1:4]), tuple(counts), rows[4], rows[5]
     )
-    return UniDepthShape(encoder, decoder, tuple(sorted(fused)))
+    return UniDepthShape(encoder, decoder, fused)
 
 
 class UniDepth(nn.Module):
@@ -216,6 +218,9 @@ def ray_features(rays: Tensor, grid: tuple[int, int], width: int) -> Tensor:
     x, y, z = F.normalize(small, dim=1).flatten(2).unbind(1)
     polar = torch.acos(z.clip(-1, 1))
     x = torch.where(x < 0, -1.0, 1.0) * x.abs().clip(min=1e-3)
+    # The azimuth jumps by a turn at y = 0, where the middle row of a centred camera lies: rounding
+    # must not choose its side.
+    y = torch.where(y.abs() < SAME_ROW, 0.0, y)
     angles = torch.stack([polar, torch.atan2(y, x)], dim=-1)
     octaves = torch.linspace(0, math.log2(max(grid) // 2), width // 2, device=rays.device)
     waves = torch.sin(math.pi * angles[..., None] * 2**octaves)
