@@ -9,34 +9,29 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .aperture import Aperture
 from .atomic import whole_file
-from .calibration import calibrate_stack
-from .camera import (
-    focal_length_px_from_35mm,
-    intrinsics_from_focal_length,
-    read_photo_lens,
-)
+from .camera import read_photo_lens
 from .checks import check_number, parse_strengths
+from .cli_depth import run_depth
 from .cli_options import (
     OneLineParser,
     add_depth_options,
     add_render_options,
     add_stack_options,
+    aperture_of,
+    check_folder,
 )
-from .conversion import convert_checkpoint
+from .cli_weights import add_weights_commands
 from .datatypes import BokehStack, DepthMap
 from .demo import run_demo
-from .depth import BUILT_IN, load_depth_estimator
-from .depth_files import check_depth_name, read_depth, write_depth
-from .download import download_hub_file
+from .depth_files import read_depth
 from .files import check_picture_name, read_image, write_image
 from .generator import load_bokeh_generator
 from .generator.prompts import FAST, PUBLISHED_SAMPLING
 from .optics import bokeh_strength_from_lens, focus_depth_at
 from .progress_bar import progress_bar
 from .render import render_bokeh
-from .weights import PUBLISHED, local_path, other_files, weights_folder
+from .weights import BUILT_IN, find_weights
 
 FAILED = 1
 BAD_INPUT = 2
@@ -77,55 +72,8 @@ def _demo(options: argparse.Namespace) -> None:
     print("\n".join(lines))
 
 
-def _depth(options: argparse.Namespace) -> None:
-    _check_folder(options.output)
-    check_depth_name(options.output)
-    image = read_image(options.image)
-    stack = _given_stack(options, image)
-    intrinsics = _intrinsics(options, image)
-    if (
-        options.model == BUILT_IN
-        and options.output.suffix.lower() == ".ply"
-        and (intrinsics is None or options.focus_distance is None)
-    ):
-        raise ValueError(
-            "output: a point cloud needs metres and the view of the lens. "
-            "Give --focus-distance, and --focal-length-px or --focal-length-35mm."
-        )
-    estimator = load_depth_estimator(options.model, device=options.device)
-    with progress_bar("depth") as on_progress:
-        depth = estimator.estimate(
-            image[None],
-            stack,
-            intrinsics,
-            focus=options.focus,
-            focus_depth=options.focus_distance,
-            aperture=_aperture(options),
-            on_progress=on_progress,
-        )
-    write_depth(options.output, depth, image)
-    print(f"{options.output}: {_depth_summary(depth)}")
-    if options.calibration:
-        with progress_bar("calibration") as on_progress:
-            report = calibrate_stack(stack, aperture=_aperture(options), on_progress=on_progress)
-        print(report.summary)
-
-
-def _given_stack(options: argparse.Namespace, image: Tensor) -> BokehStack | None:
-    """Return the stack of `depth`'s options; None where a network is to see the photo alone."""
-    if not options.stack and options.strengths is None:
-        if options.model == BUILT_IN or options.calibration:
-            raise ValueError("stack: not given. Give blurred frames: --stack and --strengths.")
-        return None
-    if not options.stack or options.strengths is None:
-        missing = "strengths" if options.stack else "stack"
-        raise ValueError(f"{missing}: not given. Give --stack and --strengths together.")
-    strengths = parse_strengths(options.strengths)
-    return BokehStack(image, _read_frames(options.stack, image), strengths)
-
-
 def _render(options: argparse.Namespace) -> None:
-    _check_folder(options.output)
+    check_folder(options.output)
     check_picture_name(options.output, options.bits)
     image = read_image(options.image)[None]
     depth = read_depth(options.depth, options.depth_scale)
@@ -140,7 +88,7 @@ def _render(options: argparse.Namespace) -> None:
             depth.depth.to(options.device),
             strength,
             focus_depth,
-            aperture=_aperture(options),
+            aperture=aperture_of(options),
             highlight_boost=options.highlight_boost,
             quality=options.quality,
             refine_depth=options.refine,
@@ -180,7 +128,7 @@ def _rendered_stack(
             depth=depth,
             focus_depth=options.focus_distance,
             focus_point=options.focus_point,
-            aperture=_aperture(options),
+            aperture=aperture_of(options),
             quality=options.quality,
             on_progress=on_progress,
         )
@@ -190,9 +138,11 @@ def _generated_stack(
     options: argparse.Namespace, image: Tensor, strengths: tuple[float, ...]
 ) -> BokehStack:
     device = torch.device(options.device)
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     generator = load_bokeh_generator(
-        options.adapter, options.base_model, device=device, dtype=dtype
+        find_weights(options.adapter),
+        options.base_model and find_weights(options.base_model),
+        device=device,
+        dtype=torch.float32 if device.type == "cpu" else torch.bfloat16,
     )
     chosen = {"steps": options.steps, "guidance": options.guidance}
     preset = FAST if options.fast else PUBLISHED_SAMPLING
@@ -222,58 +172,13 @@ def _write_stack(options: argparse.Namespace, stack: BokehStack) -> None:
         "settings": dict(stack.settings),
     }
     if options.adapter == BUILT_IN:
-        record |= {"depth": options.depth.name, "aperture": vars(_aperture(options))}
+        record |= {"depth": options.depth.name, "aperture": vars(aperture_of(options))}
     with whole_file(folder / "stack.json") as part:
         part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(f"{folder}: {len(entries)} frames, reference.png and stack.json")
 
 
-def _weights_list(options: argparse.Namespace) -> None:
-    folder = options.folder or weights_folder()
-    rows = [("file", "use", "from", "terms", "here")]
-    for file in PUBLISHED:
-        source = f"{file.repository}{' (gated)' if file.gated else ''}"
-        here = "yes" if local_path(file, folder) else "no"
-        rows.append((file.name, file.role, source, file.terms, here))
-    for path in other_files(folder):
-        rows.append((path.name, "own file", "", "", "yes"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
-    print(f"\nFolder: {folder}")
-
-
-def _weights_download(options: argparse.Namespace) -> None:
-    files = {file.name: file for file in PUBLISHED if not file.is_folder}
-    if options.name not in files:
-        raise ValueError(f"name: unknown file '{options.name}'. One of: {', '.join(files)}.")
-    folder = options.folder or weights_folder()
-    with progress_bar("download") as on_progress:
-        path = download_hub_file(
-            files[options.name].repository, options.name, folder, on_progress=on_progress
-        )
-    print(path)
-
-
-def _weights_convert(options: argparse.Namespace) -> None:
-    output = options.output or options.source.with_suffix(".safetensors")
-    kind = convert_checkpoint(options.source, output, options.max_depth)
-    print(f"{output}: {kind}")
-
-
 # --- from options to values ----------------------------------------------------------------------
-
-
-def _read_frames(paths: Sequence[Path], reference: Tensor) -> Tensor:
-    frames = [read_image(path) for path in paths]
-    for path, frame in zip(paths, frames, strict=True):
-        if frame.shape != reference.shape:
-            raise ValueError(
-                f"{path.name}: {frame.shape[0]}x{frame.shape[1]}, the image is "
-                f"{reference.shape[0]}x{reference.shape[1]}. Give pictures of one size."
-            )
-    return torch.stack(frames)
 
 
 def _check_same_size(path: Path, depth: Tensor, image: Tensor) -> None:
@@ -282,23 +187,6 @@ def _check_same_size(path: Path, depth: Tensor, image: Tensor) -> None:
             f"{path.name}: depth of {depth.shape[1]}x{depth.shape[2]} for an image of "
             f"{image.shape[1]}x{image.shape[2]}. Make the depth from the same image."
         )
-
-
-def _check_folder(path: Path) -> None:
-    """Refuse an unusable output before the work, not after it."""
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: folder {path.parent} does not exist. Create it first.")
-
-
-def _intrinsics(options: argparse.Namespace, image: Tensor) -> Tensor | None:
-    height, width = image.shape[:2]
-    focal_px = options.focal_length_px
-    if focal_px is None:
-        focal_35 = options.focal_length_35mm or read_photo_lens(options.image).focal_length_35mm
-        if focal_35 is None:
-            return None
-        focal_px = focal_length_px_from_35mm(focal_35, width, height)
-    return intrinsics_from_focal_length(focal_px, width, height)
 
 
 def _need_metres(depth: DepthMap) -> None:
@@ -343,19 +231,6 @@ def _lens_strength(
     )
 
 
-def _aperture(options: argparse.Namespace) -> Aperture:
-    return Aperture(options.blades, options.rotation, options.anamorphic)
-
-
-def _depth_summary(depth: DepthMap) -> str:
-    finite = depth.depth[torch.isfinite(depth.depth)]
-    if not depth.metric:
-        return "normalised disparity (give --focus-distance for metres)"
-    if finite.numel() == 0:
-        return "nothing but sky"
-    return f"{float(finite.min()):.3g} to {float(finite.max()):.3g} m"
-
-
 # --- the terminal --------------------------------------------------------------------------------
 
 
@@ -372,25 +247,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     depth = commands.add_parser("depth", help="depth from a photo and its aperture stack")
     add_depth_options(depth)
-    depth.set_defaults(run=_depth)
+    depth.set_defaults(run=run_depth)
     render = commands.add_parser("render", help="blur a photo by its depth through a lens")
     add_render_options(render)
     render.set_defaults(run=_render)
     stack = commands.add_parser("stack", help="render an aperture stack from photo and depth")
     add_stack_options(stack)
     stack.set_defaults(run=_stack)
-    weights = commands.add_parser("weights", help="published weight files")
-    actions = weights.add_subparsers(required=True, metavar="action")
-    listing = actions.add_parser("list", help="their names, terms, and which are here")
-    listing.add_argument("--folder", type=Path, help="where weight files lie")
-    listing.set_defaults(run=_weights_list)
-    download = actions.add_parser("download", help="fetch one; goes on after a break")
-    download.add_argument("name", help="a file that `list` names")
-    download.add_argument("--folder", type=Path, help="where weight files lie")
-    download.set_defaults(run=_weights_download)
-    convert = actions.add_parser("convert", help="a depth checkpoint to safetensors")
-    convert.add_argument("source", type=Path)
-    convert.add_argument("output", type=Path, nargs="?", help="default: beside it")
-    convert.add_argument("--max-depth", type=float, help="range of a metric network, m")
-    convert.set_defaults(run=_weights_convert)
+    add_weights_commands(commands)
     return parser

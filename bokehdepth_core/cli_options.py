@@ -5,10 +5,20 @@ from pathlib import Path
 from typing import NoReturn
 
 import torch
+from torch import Tensor
 
+from .aperture import Aperture
+from .camera import (
+    focal_length_px_from_35mm,
+    intrinsics_from_focal_length,
+    read_photo_lens,
+)
 from .depth import BUILT_IN
+from .depth.depth_anything import ATTENTION_SCALES
+from .depth.preprocess import LEVELS
 
 _BAD_INPUT = 2
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -39,6 +49,51 @@ def _device(text: str) -> torch.device:
     return device
 
 
+def _resolution(text: str) -> int | None:
+    levels = {"auto": None, "-1": None} | {str(level): level for level in range(LEVELS)}
+    if text not in levels:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no level; use 0 (fast) to {LEVELS - 1} (fine), or auto"
+        )
+    return levels[text]
+
+
+def network_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Return the number type of a network: the chosen one, or the best the device is fast at.
+
+    On the CPU that is float32: half precision is no quicker there.
+    """
+    if precision != "auto":
+        return _DTYPES[precision]
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)  # else bf16 is emulated
+        return torch.bfloat16 if native or torch.version.hip else torch.float16
+    return torch.float16 if device.type == "mps" else torch.float32
+
+
+def check_folder(path: Path) -> None:
+    """Refuse an unusable output before the work, not after it."""
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: folder {path.parent} does not exist. Create it first.")
+
+
+def camera_of(options: argparse.Namespace, image: Tensor) -> Tensor | None:
+    """Return intrinsics [1,3,3], px, from the options or the photo's EXIF; None where unknown."""
+    height, width = image.shape[:2]
+    focal_px = options.focal_length_px
+    if focal_px is None:
+        focal_35 = options.focal_length_35mm or read_photo_lens(options.image).focal_length_35mm
+        if focal_35 is None:
+            return None
+        focal_px = focal_length_px_from_35mm(focal_35, width, height)
+    return intrinsics_from_focal_length(focal_px, width, height)
+
+
+def aperture_of(options: argparse.Namespace) -> Aperture:
+    """Return the shape of the lens opening."""
+    return Aperture(options.blades, options.rotation, options.anamorphic)
+
+
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
     """Add what `depth` takes."""
     add = parser.add_argument
@@ -53,10 +108,28 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     add(
         *("--model", "--checkpoint"),
         default=BUILT_IN,
-        help="depth checkpoint (built-in: the sweep, no weights)",
+        help="depth checkpoint: a path or a name of `weights list` (built-in: the sweep)",
     )
+    _add_network(parser)
     add("-o", "--output", type=Path, required=True, help=".exr, .png (16 bit), .npz or .ply")
     _add_lens_shape(parser)
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("with a checkpoint").add_argument
+    add("--resolution", type=_resolution, metavar="0…9", help="0 fast, 9 fine; auto as trained")
+    add("--precision", choices=("auto", *_DTYPES), help="number type of the network")
+    add("--max-depth", type=float, metavar="M", help="range of a metric Depth Anything, m")
+    add_attention_scale(parser)
+
+
+def add_attention_scale(parser: argparse.ArgumentParser) -> None:
+    """Add the choice that only Depth Anything with DSFA has."""
+    parser.add_argument(
+        "--attention-scale",
+        choices=ATTENTION_SCALES,
+        help="of Depth Anything with DSFA; else as its file says, or trained",
+    )
 
 
 def add_render_options(parser: argparse.ArgumentParser) -> None:

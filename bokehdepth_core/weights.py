@@ -23,6 +23,7 @@ class PublishedFile:
         terms: licence, as far as its page or that of the model it derives from states one.
         is_folder: True where the whole repository is one model.
         gated: True where its page asks for an account and consent first.
+        copies: files beside such a model that hold the same weights once more, as a glob pattern.
     """
 
     name: str
@@ -31,6 +32,7 @@ class PublishedFile:
     terms: str
     is_folder: bool = False
     gated: bool = False
+    copies: str | None = None
 
 
 _BOKEHDEPTH = "fogradio/BokehDepth"
@@ -46,6 +48,7 @@ PUBLISHED = (
         _FLUX_TERMS,
         is_folder=True,
         gated=True,
+        copies="flux1-*.safetensors",
     ),
     PublishedFile(
         "depth_anything_v2_vits.pth", "depth-anything/Depth-Anything-V2-Small", DEPTH, "Apache 2.0"
@@ -85,6 +88,45 @@ def local_path(file: PublishedFile, folder: Path) -> Path | None:
     path = folder / file.name
     found = path.is_dir() if file.is_folder else path.is_file()
     return path if found else None
+
+
+def find_weights(name: str | Path, folder: Path | None = None) -> str | Path:
+    """Return the path of weights that a user named: a path, or a bare name in the weights folder.
+
+    Args:
+        name: file or model folder anywhere on this disk; or the name of one in the weights folder.
+        folder: the weights folder; None for `weights_folder`.
+
+    Returns:
+        The path; or `name` as it is where it may mean something else, such as a hub's "owner/name".
+
+    Raises:
+        FileNotFoundError: the name of published weights that are not here; the message tells how
+            to get them.
+    """
+    given = Path(name)
+    if given.exists() or given.name != str(name):
+        return name
+    folder = folder or weights_folder()
+    if (folder / given).exists():
+        return folder / given
+    for file in PUBLISHED:
+        if file.name == str(name):
+            raise FileNotFoundError(f"{name}: not in {folder} yet. {how_to_get(file, folder)}")
+    return name
+
+
+def how_to_get(file: PublishedFile, folder: Path) -> str:
+    """Return the sentence that tells how published weights come into `folder`."""
+    if not file.is_folder:
+        return f"Get it with: bokehdepth weights download {file.name}"
+    page = f"https://huggingface.co/{file.repository}"
+    consent = f"Accept its licence at {page}, log in with `hf auth login`, then: "
+    spare = f'--exclude "{file.copies}" ' if file.copies else ""
+    return (
+        f"{consent if file.gated else 'Get it with: '}hf download {file.repository} {spare}"
+        f'--local-dir "{folder / file.name}". Or use the file that ComfyUI has of it.'
+    )
 
 
 def other_files(folder: Path) -> list[Path]:

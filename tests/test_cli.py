@@ -1,6 +1,5 @@
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,19 +201,3 @@ def test_depth_names_what_is_missing_of_its_stack(tmp_path, capsys):
         assert cli.main(["depth", str(photo), *given, "-o", out]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "depth.npz").exists()
-
-
-@pytest.mark.parametrize("name", ["dav2_tiny_plain.pth", "udv2_tiny_training.pth"])
-def test_a_depth_network_needs_no_stack_and_its_depth_is_a_point_cloud(tmp_path, name):
-    photo = tmp_path / "photo.png"
-    write_image(photo, torch.rand(70, 84, 3))
-    checkpoint = Path(__file__).parent / "data" / "golden" / "checkpoints" / name
-    out = tmp_path / "depth.npz"
-    command = ["depth", str(photo), "--checkpoint", str(checkpoint), "-o"]
-    assert cli.main([*command, str(out)]) == 0
-    depth = read_depth(out)
-    assert depth.metric
-    assert depth.depth.shape == (1, 70, 84)
-    if depth.intrinsics is not None:  # UniDepth finds the camera itself
-        assert cli.main([*command, str(tmp_path / "cloud.ply")]) == 0
-        assert (tmp_path / "cloud.ply").stat().st_size > 70 * 84 * 15

@@ -1,11 +1,16 @@
 import golden
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
-from bokehdepth_core import cli, load_depth_estimator
-from bokehdepth_core.checkpoints import read_metadata
+from bokehdepth_core import cli, conversion, load_depth_estimator
+from bokehdepth_core.checkpoints import CheckpointError, read_metadata, read_state_dict
+from bokehdepth_core.conversion import convert_checkpoint
+from bokehdepth_core.weights import PUBLISHED, find_weights
 
 TINY = golden.FOLDER / "checkpoints" / "dav2_tiny_plain.pth"
+UNIDEPTH = golden.FOLDER / "checkpoints" / "udv2_tiny_training.pth"
 
 
 def test_converted_weights_give_the_same_depth(tmp_path, capsys):
@@ -36,3 +41,73 @@ def test_a_given_range_wins_over_the_published_one(size):
     depth = estimator.estimate(torch.rand(2, *size, 3))
     assert depth.metric
     assert float(depth.depth.max()) <= 20.0 < float(trained.shape.max_depth)
+
+
+def test_a_gated_folder_is_named_with_the_way_to_get_it(tmp_path, capsys):
+    command = ["weights", "download", "FLUX.1-Kontext-dev", "--folder", str(tmp_path)]
+    assert cli.main(command) == 2
+    line = capsys.readouterr().err
+    assert "name: FLUX.1-Kontext-dev is a gated folder of many files" in line
+    assert "licence at https://huggingface.co/black-forest-labs/FLUX.1-Kontext-dev, log in" in line
+    assert f'--local-dir "{tmp_path / "FLUX.1-Kontext-dev"}"' in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_published_name_can_be_got_as_its_message_tells(tmp_path):
+    for file in PUBLISHED:
+        command = "hf download" if file.is_folder else f"bokehdepth weights download {file.name}"
+        with pytest.raises(FileNotFoundError, match=command):
+            find_weights(file.name, tmp_path)
+
+
+def test_paths_and_hub_names_are_not_looked_up(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights" / "sub").mkdir(parents=True)
+    (tmp_path / "weights" / "own.pth").touch()
+    assert find_weights("own.pth", tmp_path / "weights") == tmp_path / "weights" / "own.pth"
+    for name in ("owner/name", "sub/own.pth", "./bokeh_lora.bin", "unknown.pth"):
+        assert find_weights(name, tmp_path / "weights") == name
+    (tmp_path / "own.pth").touch()
+    assert find_weights("own.pth", tmp_path / "weights") == "own.pth"
+
+
+def test_an_unusable_target_is_refused_before_the_checkpoint_is_read(tmp_path, monkeypatch):
+    def reading(path):
+        raise AssertionError
+
+    monkeypatch.setattr(conversion, "read_state_dict", reading)
+    with pytest.raises(FileNotFoundError, match=r"x\.safetensors: folder .* does not exist"):
+        convert_checkpoint(TINY, tmp_path / "nodir" / "x.safetensors")
+    for wrong, found in ((-5, "must be above 0, found -5"), (float("nan"), "finite number")):
+        with pytest.raises(ValueError, match=f"max_depth: .*{found}"):
+            convert_checkpoint(TINY, tmp_path / "x.safetensors", wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_names_the_target(tmp_path, monkeypatch, capsys):
+    def full(*args):
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr(conversion, "write_safetensors", full)
+    assert cli.main(["weights", "convert", str(TINY), str(tmp_path / "x.safetensors")]) == 2
+    line = capsys.readouterr().err
+    assert "x.safetensors: cannot be written (I/O error: No space left on device)." in line
+
+
+def test_choices_that_a_network_does_not_have_are_not_written(tmp_path):
+    target = tmp_path / "x.safetensors"
+    with pytest.raises(ValueError, match=r"max_depth: UniDepth finds its range itself"):
+        convert_checkpoint(UNIDEPTH, target, 20)
+    with pytest.raises(ValueError, match=r"attention_scale: only Depth Anything with DSFA"):
+        convert_checkpoint(UNIDEPTH, target, attention_scale="single")
+    with pytest.raises(ValueError, match=r"attention_scale: expected trained, single, double"):
+        convert_checkpoint(TINY, target, attention_scale="twice")
+    assert not target.exists()
+
+
+def test_an_unknown_attention_scale_in_a_file_is_refused(tmp_path):
+    file = tmp_path / "x.safetensors"
+    state = {key: value.clone() for key, value in read_state_dict(TINY).items()}
+    save_file(state, file, {"attention_scale": "triple"})
+    with pytest.raises(CheckpointError, match=r"x\.safetensors: attention_scale: .* 'triple'"):
+        load_depth_estimator(file)

@@ -17,7 +17,7 @@ def load_depth_estimator(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
-    attention_scale: str = "trained",
+    attention_scale: str | None = None,
     max_depth: float | None = None,
 ) -> "SweepEstimator | NetworkEstimator":
     """Return a depth estimator.
@@ -28,7 +28,8 @@ def load_depth_estimator(
         device: where the estimator works.
         dtype: precision of a network's encoder; the sweep and the depth heads work in float32.
         attention_scale: of Depth Anything with DSFA, whose training and commands disagree:
-            "trained", "single" or "double".
+            "trained", "single" or "double"; None reads it from the metadata of a converted file,
+            and else takes it as trained.
         max_depth: end of a metric Depth Anything's range, m; None reads it from the file's
             metadata, its config.json or its published name, and else takes the network as
             relative.

@@ -24,6 +24,7 @@ from .encoder import STAGES_AFTER, match_names
 from .unidepth import UniDepth
 
 MAX_DEPTH_KEY = "max_depth_m"  # in the metadata of converted files
+ATTENTION_SCALE_KEY = "attention_scale"
 KIND_KEY = "network"
 # Published metric Depth Anything V2 files say their range in their names only, m.
 PUBLISHED_RANGES = {
@@ -42,7 +43,7 @@ def load_network(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
-    attention_scale: str = "trained",
+    attention_scale: str | None = None,
     max_depth: float | None = None,
 ) -> DepthAnything | UniDepth:
     """Return the network of a checkpoint; see `load_depth_estimator`.
@@ -52,10 +53,11 @@ def load_network(
         ValueError: an unknown option.
         CheckpointError: a file that is no depth network, or a damaged one.
     """
-    if attention_scale not in ATTENTION_SCALES:
+    if attention_scale is not None and attention_scale not in ATTENTION_SCALES:
         known = ", ".join(ATTENTION_SCALES)
         raise ValueError(f"attention_scale: expected {known}, found '{attention_scale}'.")
     name = Path(path).name
+    scale = attention_scale or known_attention_scale(path)
     state = read_state_dict(path)
     if depth_anything.is_depth_anything(state):
         _check_version(path, name)
@@ -66,7 +68,7 @@ def load_network(
                 f"{name}: a metric network by its name, and nothing tells its range. Convert it: "
                 "bokehdepth weights convert --max-depth 20 (indoor) or 80 (outdoor)."
             )
-    return network_from(state, name, device, dtype, attention_scale, max_depth)
+    return network_from(state, name, device, dtype, scale, max_depth)
 
 
 def network_from(
@@ -74,7 +76,7 @@ def network_from(
     name: str,
     device: str | torch.device,
     dtype: torch.dtype,
-    attention_scale: str = "trained",
+    attention_scale: str | None = None,
     max_depth: float | None = None,
 ) -> DepthAnything | UniDepth:
     """Return the network that tensors of any published layout hold.
@@ -84,7 +86,7 @@ def network_from(
         name: the file's, for messages.
         device: where the weights go; "meta" only checks them.
         dtype: of encoder and DSFA; neck and heads are float32.
-        attention_scale: see `DepthAnything`.
+        attention_scale: see `DepthAnything`; None is as trained.
         max_depth: of a metric Depth Anything, m; None for a relative one.
 
     Raises:
@@ -100,7 +102,8 @@ def network_from(
     elif depth_anything.is_depth_anything(state):
         own = depth_anything.to_own_names(state, name)
         shape = depth_anything.read_shape(own, name, max_depth)
-        network = build_on_meta(lambda: DepthAnything(shape, attention_scale))
+        scale = attention_scale or "trained"
+        network = build_on_meta(lambda: DepthAnything(shape, scale))
     else:
         raise CheckpointError(
             f"{name}: no known depth checkpoint; {len(state)} keys, first '{next(iter(state))}'. "
@@ -125,6 +128,21 @@ def known_max_depth(path: str | Path) -> float | None:
         return _reach(config.get("max_depth") or 1, "config.json: max_depth")
     names = _names(path)
     return next((reach for part, reach in PUBLISHED_RANGES.items() if part in names), None)
+
+
+def known_attention_scale(path: str | Path) -> str | None:
+    """Return the attention scale that a converted file names; None where it names none.
+
+    Raises:
+        CheckpointError: unreadable metadata, or an unknown scale.
+    """
+    written = read_metadata(path).get(ATTENTION_SCALE_KEY)
+    if written is not None and written not in ATTENTION_SCALES:
+        known = ", ".join(ATTENTION_SCALES)
+        raise CheckpointError(
+            f"{Path(path).name}: {ATTENTION_SCALE_KEY}: expected {known}, found '{written}'."
+        )
+    return written
 
 
 def _reach(written: object, what: str) -> float:
