@@ -17,6 +17,7 @@ from .aperture import DISC, Aperture
 from .checks import check_depth, check_image, check_number
 from .color import linear_to_srgb, srgb_to_linear
 from .edges import search_reach, separate_surfaces
+from .field import Field
 from .half_size import expose_at_half_size
 from .hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from .optics import as_focus_depth, defocus
@@ -140,7 +141,9 @@ def _render_one(picture: Tensor, signed: Tensor, lens: _Lens, before_slice: Befo
         def before_tile_slice(done: int, total: int, first: int = index) -> None:
             before_slice(first * total + done, len(tiles) * total)
 
-        light = _expose_tile(picture[tile.seen], signed[tile.seen], lens, before_tile_slice)
+        seen_y, seen_x = tile.seen
+        field = Field(*signed.shape, seen_y.start, seen_x.start)
+        light = _expose_tile(picture[tile.seen], signed[tile.seen], lens, field, before_tile_slice)
         light = light[(slice(None), *tile.inner)]
         light = torch.minimum(light.clamp(min=0), brightest)
         out[tile.kept] = linear_to_srgb(light).movedim(0, -1).to(picture.dtype)
@@ -171,23 +174,31 @@ def halo_of(radius: float) -> int:
     return math.ceil(radius + search_reach(radius)) + 8
 
 
-def _expose_tile(picture: Tensor, signed: Tensor, lens: _Lens, before_slice: BeforeSlice) -> Tensor:
+def _expose_tile(
+    picture: Tensor, signed: Tensor, lens: _Lens, field: Field, before_slice: BeforeSlice
+) -> Tensor:
     """Return [3,H,W] linear light that a picture [H,W,3] gives through the lens."""
     light = srgb_to_linear(picture.float()).movedim(-1, 0)
     light = light * _highlight_gain(light, signed, lens.highlight_boost)
     if lens.half_size:
         return expose_at_half_size(
-            light, signed, lambda *half: _expose(*half, lens, 0.5, before_slice)
+            light, signed, lambda *half: _expose(*half, lens, field.scaled(0.5), 0.5, before_slice)
         )
-    return _expose(light, signed, lens, 1.0, before_slice).light
+    return _expose(light, signed, lens, field, 1.0, before_slice).light
 
 
 def _expose(
-    light: Tensor, signed: Tensor, lens: _Lens, scale: float, before_slice: BeforeSlice
+    light: Tensor,
+    signed: Tensor,
+    lens: _Lens,
+    field: Field,
+    scale: float,
+    before_slice: BeforeSlice,
 ) -> Exposure:
     """Return the exposure of [3,H,W] light whose pixels are 1/`scale` of the picture's."""
     margin = int(lens.reach * scale) + 2
-    spot = SpotBlur((signed.shape[0], signed.shape[1]), margin, lens.aperture, signed.device)
+    size = (signed.shape[0], signed.shape[1])
+    spot = SpotBlur(size, margin, lens.aperture, signed.device, field)
     levels = [level * scale for level in lens.levels]
     surfaces = separate_surfaces(light, signed, lens.reach * scale)
     return expose(surfaces, levels, spot.convolve, before_slice, lens.half_size)

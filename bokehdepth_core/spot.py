@@ -7,39 +7,56 @@ from torch import Tensor
 from torch.nn import functional
 
 from .aperture import Aperture
+from .field import Field, Window, cut_windows, with_border
+from .opening import draw_opening, drawing_size, opening_spectrum
 
 
 class SpotBlur:
     """Convolves pictures of one size with lens spots, through the spots' exact Fourier transform.
 
     A spot has an edge, so drawing it on a pixel grid is inexact where it matters, below two pixels.
-    Its transform is known in closed form and needs no drawing.
+    The transform of an evenly bright disc or polygon is known in closed form; others are drawn
+    finer than any picture (`opening.py`).
 
     Args:
         size: (height, width) of the pictures, px.
         margin: px of reflected border around the pictures; at least the largest radius.
         aperture: shape of the lens opening.
         device: where the pictures are.
+        field: where they lie in the whole picture; None where they are the whole. A lens with
+            `cat_eye` has another spot at each place, which `convolve` alone can do.
     """
 
     def __init__(
-        self, size: tuple[int, int], margin: int, aperture: Aperture, device: torch.device
+        self,
+        size: tuple[int, int],
+        margin: int,
+        aperture: Aperture,
+        device: torch.device,
+        field: Field | None = None,
     ) -> None:
         self._size = size
+        self._border = margin
+        self._field = field or Field(*size)
         # Reflection cannot reach further than the picture itself.
         self._margin = tuple(min(margin, side - 1) for side in size)
         self._padded = tuple(
             _fast_size(side + 2 * pad) for side, pad in zip(size, self._margin, strict=True)
         )
         self._aperture = aperture
-        height, width = self._padded
-        # The closed forms cancel at small radii: float64, except where Apple's devices lack it.
-        exact = torch.float32 if device.type == "mps" else torch.float64
-        self._fy = 2 * math.pi * torch.fft.fftfreq(height, dtype=exact, device=device)
-        self._fx = 2 * math.pi * torch.fft.rfftfreq(width, dtype=exact, device=device)
+        self._frequencies = _frequencies(self._padded, device)
 
     def transform(self, planes: Tensor) -> Tensor:
-        """Return the spectrum of [C,H,W] pictures with their borders reflected, for `blur`."""
+        """Return the spectrum of [C,H,W] pictures with their borders reflected, for `blur`.
+
+        Raises:
+            ValueError: a lens with another spot at each place.
+        """
+        if self._aperture.cat_eye:
+            raise ValueError(
+                f"aperture: cat_eye {self._aperture.cat_eye:g} changes the spot over the picture, "
+                "and one spot is needed here. Use 0."
+            )
         top, left = self._margin
         padded = functional.pad(planes[None], (left, left, top, top), mode="reflect")
         bottom = self._padded[0] - padded.shape[2]
@@ -64,6 +81,8 @@ class SpotBlur:
 
     def convolve(self, planes: Tensor, radius: float) -> Tensor:
         """Return [C,H,W] pictures blurred by a spot, as `blur` of `transform`, in less memory."""
+        if self._aperture.cat_eye:
+            return self._convolve_in_windows(planes, radius)
         spot = self.spot(radius)
         out = torch.empty_like(planes)
         for plane, blurred in zip(planes.split(1), out.split(1), strict=True):
@@ -72,13 +91,54 @@ class SpotBlur:
 
     def spot(self, radius: float) -> Tensor:
         """Return the Fourier transform of the spot of one radius, px; its sum is 1."""
-        # Equal area: width and height of the spot stand in the ratio `anamorphic`.
-        stretch = math.sqrt(self._aperture.anamorphic)
-        fy, fx = self._fy * radius / stretch, self._fx * radius * stretch
-        if self._aperture.blades == 0:
-            return _disc_spectrum(torch.hypot(fy[:, None], fx)).to(torch.float32)
-        spectrum = _polygon_spectrum(fy, fx, self._aperture.blades, self._aperture.rotation)
-        return spectrum.to(torch.complex64)
+        return _spectrum(self._aperture, radius, *self._frequencies)
+
+    def _convolve_in_windows(self, planes: Tensor, radius: float) -> Tensor:
+        out = torch.zeros_like(planes)
+        border = min(self._border, math.ceil(abs(radius) * self._aperture.reach) + 2)
+        for window in cut_windows(self._size, self._field, planes.device):
+            part = with_border(planes, window, border)
+            if not part.any():
+                continue
+            blurred = self._blur_window(part, window, radius)
+            inner = blurred[:, border : part.shape[1] - border, border : part.shape[2] - border]
+            out[:, window.rows, window.columns] += window.share * inner
+        return out
+
+    def _blur_window(self, part: Tensor, window: Window, radius: float) -> Tensor:
+        size = (_fast_size(part.shape[1]), _fast_size(part.shape[2]))
+        hidden = tuple(self._aperture.cat_eye * offset for offset in window.off_axis)
+        spot = _spectrum(self._aperture, radius, *_frequencies(size, part.device), hidden)
+        return torch.fft.irfft2(torch.fft.rfft2(part, s=size) * spot, s=size)
+
+
+def _frequencies(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the frequencies down and to the right, radians per px, of `rfft2` at a size."""
+    # The closed forms cancel at small radii: float64, except where Apple's devices lack it.
+    exact = torch.float32 if device.type == "mps" else torch.float64
+    return (
+        2 * math.pi * torch.fft.fftfreq(size[0], dtype=exact, device=device),
+        2 * math.pi * torch.fft.rfftfreq(size[1], dtype=exact, device=device),
+    )
+
+
+def _spectrum(
+    aperture: Aperture,
+    radius: float,
+    fy: Tensor,
+    fx: Tensor,
+    hidden: tuple[float, ...] = (0.0, 0.0),
+) -> Tensor:
+    """Return the transform of the spot of one radius, px, at frequencies down and to the right."""
+    # Equal area: width and height of the spot stand in the ratio `anamorphic`.
+    stretch = math.sqrt(aperture.anamorphic)
+    fy, fx = fy * radius / stretch, fx * radius * stretch
+    if not aperture.is_even:
+        drawing = draw_opening(aperture, drawing_size(radius), radius > 0, hidden, fy.device)
+        return opening_spectrum(drawing, fy, fx)
+    if aperture.is_round:
+        return _disc_spectrum(torch.hypot(fy[:, None], fx)).to(torch.float32)
+    return _polygon_spectrum(fy, fx, aperture.blades, aperture.rotation).to(torch.complex64)
 
 
 def _fast_size(size: int) -> int:

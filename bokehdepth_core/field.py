@@ -1,0 +1,110 @@
+"""A spot that changes over the picture: windows with a spot each, which pass into one another.
+
+Windows lie fixed on the whole picture, so a tile of it is blurred as the whole is.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ACROSS = 8  # windows over the longer side
+SMALLEST_CELL = 32.0  # px between the middles of windows
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where pictures lie in the whole picture that the lens takes.
+
+    Attributes:
+        height: of the whole, px.
+        width: of the whole, px.
+        top: row of the pictures' first row, px.
+        left: column of their first column, px.
+    """
+
+    height: float
+    width: float
+    top: float = 0.0
+    left: float = 0.0
+
+    def scaled(self, factor: float) -> "Field":
+        """Return the same place where pixels are 1/`factor` as large."""
+        return Field(*(factor * side for side in (self.height, self.width, self.top, self.left)))
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A part of the pictures that one spot blurs.
+
+    Attributes:
+        rows: of the pictures, where its share is above 0.
+        columns: likewise.
+        share: [h,w], 0…1; over all windows they add up to 1.
+        off_axis: (down, right), its middle from the middle of the whole picture, in half diagonals.
+    """
+
+    rows: slice
+    columns: slice
+    share: Tensor
+    off_axis: tuple[float, float]
+
+
+def cut_windows(size: tuple[int, int], field: Field, device: torch.device) -> Iterator[Window]:
+    """Yield the windows that lie on pictures.
+
+    Args:
+        size: (height, width) of the pictures, px.
+        field: where they lie.
+        device: where the shares are made.
+    """
+    cell = max(SMALLEST_CELL, max(field.height, field.width) / ACROSS)
+    half_diagonal = math.hypot(field.height, field.width) / 2
+    columns = list(_cut(size[1], field.left, field.width, cell, device))
+    for rows, row_share, down in _cut(size[0], field.top, field.height, cell, device):
+        for places, share, right in columns:
+            off_axis = (down / half_diagonal, right / half_diagonal)
+            yield Window(rows, places, row_share[:, None] * share, off_axis)
+
+
+def _cut(
+    size: int, first: float, whole: float, cell: float, device: torch.device
+) -> Iterator[tuple[slice, Tensor, float]]:
+    """Yield the pieces of one axis: px, their shares there, and their middle from the whole's."""
+    at = torch.arange(size, dtype=torch.float32, device=device) + (0.5 + first)
+    count = max(1, round(whole / cell))
+    cell = whole / count
+    for index in range(count):
+        middle = (index + 0.5) * cell
+        # From window to window over half a cell; the outermost reach on to the picture's border.
+        rise = (at - (middle - 0.75 * cell)) / (0.5 * cell) if index else torch.ones_like(at)
+        fall = ((middle + 0.75 * cell) - at) / (0.5 * cell)
+        fall = fall if index < count - 1 else torch.ones_like(at)
+        share = torch.minimum(rise, fall).clamp(0, 1)
+        there = share.nonzero()
+        if len(there):
+            place = slice(int(there[0]), int(there[-1]) + 1)
+            yield place, share[place], middle - whole / 2
+
+
+def with_border(planes: Tensor, window: Window, border: int) -> Tensor:
+    """Return [C,h,w], a window of pictures and what is around it; their edges reflect.
+
+    Args:
+        planes: [C,H,W].
+        window: of the pictures.
+        border: px.
+    """
+    rows = _reflected(window.rows, border, planes.shape[1], planes.device)
+    columns = _reflected(window.columns, border, planes.shape[2], planes.device)
+    return planes[:, rows][:, :, columns]
+
+
+def _reflected(place: slice, border: int, size: int, device: torch.device) -> Tensor:
+    at = torch.arange(place.start - border, place.stop + border, device=device)
+    if size == 1:
+        return torch.zeros_like(at)
+    at = at.remainder(2 * (size - 1))
+    return torch.minimum(at, 2 * (size - 1) - at)
