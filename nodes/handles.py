@@ -130,10 +130,12 @@ class DepthEstimator:
     Attributes:
         checkpoint: "built-in", or a name in the model folder.
         precision: one of host.PRECISIONS.
+        attention_scale: of Depth Anything with DSFA; "auto" leaves it to the file.
     """
 
     checkpoint: str
     precision: str
+    attention_scale: str = "auto"
     _loaded: object = field(default=None, init=False, repr=False)
 
     @property
@@ -186,8 +188,11 @@ class DepthEstimator:
     def _network(self):
         """Return the estimator and its patcher; the weights wait on the CPU until a run."""
         if self._loaded is None:
+            scale = self.attention_scale
             estimator = load_depth_estimator(
-                host.fetch_model(self.checkpoint), dtype=host.dtype(self.precision)
+                host.fetch_model(self.checkpoint),
+                dtype=host.dtype(self.precision),
+                attention_scale=None if scale == "auto" else scale,
             )
             self._loaded = estimator, host.managed(estimator.network)
         return self._loaded

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..bokehdepth_core import BUILT_IN
+from ..bokehdepth_core.depth.depth_anything import ATTENTION_SCALES
 from ..bokehdepth_core.weights import ADAPTER, DEPTH
 from . import host, sockets
 
@@ -62,6 +63,16 @@ class LoadBokehDepth(io.ComfyNode):
                     "clip", optional=True, tooltip="Text encoders of FLUX (CLIP-L and T5)."
                 ),
                 io.Vae.Input("vae", optional=True, tooltip="VAE of FLUX."),
+                io.Combo.Input(
+                    "attention_scale",
+                    options=["auto", *ATTENTION_SCALES],
+                    default="auto",
+                    optional=True,
+                    tooltip="How Depth Anything with DSFA scales its attention; other networks "
+                    "take no notice. auto does as the file says, else trained: as its training "
+                    "configuration. single: as its published inference command. double: as that "
+                    "configuration on its GPU path.",
+                ),
             ],
             outputs=[
                 sockets.Generator.Output(
@@ -88,6 +99,7 @@ class LoadBokehDepth(io.ComfyNode):
         model=None,
         clip=None,
         vae=None,
+        attention_scale="auto",
     ):
         connected = {"model": model, "clip": clip, "vae": vae}
         missing = [name for name, value in connected.items() if value is None]
@@ -103,5 +115,5 @@ class LoadBokehDepth(io.ComfyNode):
             )
         return io.NodeOutput(
             sockets.BokehGenerator(bokeh_adapter, base_model, precision, **connected),
-            sockets.DepthEstimator(depth_checkpoint, precision),
+            sockets.DepthEstimator(depth_checkpoint, precision, attention_scale),
         )

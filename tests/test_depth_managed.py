@@ -19,6 +19,7 @@ import folder_paths  # isort: skip
 handles = importlib.import_module(f"{comfyui_pack.NAME}.nodes.handles")
 host = importlib.import_module(f"{comfyui_pack.NAME}.nodes.host")
 nodes = importlib.import_module(f"{comfyui_pack.NAME}.nodes.depth")
+loader = importlib.import_module(f"{comfyui_pack.NAME}.nodes.loader")
 core = importlib.import_module(f"{comfyui_pack.NAME}.bokehdepth_core")
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.usefixtures("inference_mode")]
@@ -130,3 +131,15 @@ def test_a_dropped_network_is_held_by_nothing():
     assert network() is None
     alive = [loaded.model for loaded in mm.current_loaded_models]
     assert alive == [second._loaded[1]]
+
+
+def test_the_attention_scale_chosen_reaches_the_network_and_old_graphs_need_none():
+    chosen = ("built-in", "built-in", "dav2.pth", "fp32")
+    depth = {
+        scale: run(loader.LoadBokehDepth.execute(*chosen, attention_scale=scale).args[1]).depth
+        for scale in ("auto", "trained", "single", "double")
+    }
+    assert torch.equal(run(loader.LoadBokehDepth.execute(*chosen).args[1]).depth, depth["trained"])
+    assert torch.equal(depth["auto"], depth["trained"])
+    assert not torch.equal(depth["single"], depth["trained"])
+    assert not torch.equal(depth["double"], depth["trained"])
