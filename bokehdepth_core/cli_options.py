@@ -108,6 +108,7 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     add(
         *("--model", "--checkpoint"),
         default=BUILT_IN,
+        metavar="FILE",
         help="depth checkpoint: a path or a name of `weights list` (built-in: the sweep)",
     )
     _add_network(parser)
@@ -116,14 +117,15 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_network(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("with a checkpoint").add_argument
+    group = parser.add_argument_group("with a checkpoint")
+    add = group.add_argument
     add("--resolution", type=_resolution, metavar="0…9", help="0 fast, 9 fine; auto as trained")
     add("--precision", choices=("auto", *_DTYPES), help="number type of the network")
     add("--max-depth", type=float, metavar="M", help="range of a metric Depth Anything, m")
-    add_attention_scale(parser)
+    add_attention_scale(group)
 
 
-def add_attention_scale(parser: argparse.ArgumentParser) -> None:
+def add_attention_scale(parser: "argparse._ActionsContainer") -> None:
     """Add the choice that only Depth Anything with DSFA has."""
     parser.add_argument(
         "--attention-scale",
