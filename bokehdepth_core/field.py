@@ -1,5 +1,6 @@
 """A spot that changes over the picture: windows with a spot each, which pass into one another.
 
+A point takes the spot of where it lies, so the light of a window is blurred and then added up.
 Windows lie fixed on the whole picture, so a tile of it is blurred as the whole is.
 """
 
@@ -29,6 +30,10 @@ class Field:
     width: float
     top: float = 0.0
     left: float = 0.0
+
+    def bordered(self, border: int) -> "Field":
+        """Return the place of the pictures with a border around them, px."""
+        return Field(self.height, self.width, self.top - border, self.left - border)
 
     def scaled(self, factor: float) -> "Field":
         """Return the same place where pixels are 1/`factor` as large."""
@@ -89,21 +94,13 @@ def _cut(
             yield place, share[place], middle - whole / 2
 
 
-def with_border(planes: Tensor, window: Window, border: int) -> Tensor:
-    """Return [C,h,w], a window of pictures and what is around it; their edges reflect.
-
-    Args:
-        planes: [C,H,W].
-        window: of the pictures.
-        border: px.
-    """
-    rows = _reflected(window.rows, border, planes.shape[1], planes.device)
-    columns = _reflected(window.columns, border, planes.shape[2], planes.device)
-    return planes[:, rows][:, :, columns]
+def reflected(planes: Tensor, rows: slice, columns: slice) -> Tensor:
+    """Return [C,h,w], part of the pictures [C,H,W] and of their mirror images around them."""
+    return planes[:, _mirrored(rows, planes)][:, :, _mirrored(columns, planes, 2)]
 
 
-def _reflected(place: slice, border: int, size: int, device: torch.device) -> Tensor:
-    at = torch.arange(place.start - border, place.stop + border, device=device)
+def _mirrored(place: slice, planes: Tensor, axis: int = 1) -> Tensor:
+    size, at = planes.shape[axis], torch.arange(place.start, place.stop, device=planes.device)
     if size == 1:
         return torch.zeros_like(at)
     at = at.remainder(2 * (size - 1))

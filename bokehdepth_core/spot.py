@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .aperture import Aperture
-from .field import Field, Window, cut_windows, with_border
+from .field import Field, Window, cut_windows, reflected
 from .opening import draw_opening, drawing_size, opening_spectrum
 
 
@@ -96,20 +96,42 @@ class SpotBlur:
     def _convolve_in_windows(self, planes: Tensor, radius: float) -> Tensor:
         out = torch.zeros_like(planes)
         border = min(self._border, math.ceil(abs(radius) * self._aperture.reach) + 2)
-        for window in cut_windows(self._size, self._field, planes.device):
-            part = with_border(planes, window, border)
-            if not part.any():
-                continue
-            blurred = self._blur_window(part, window, radius)
-            inner = blurred[:, border : part.shape[1] - border, border : part.shape[2] - border]
-            out[:, window.rows, window.columns] += window.share * inner
+        bordered = tuple(side + 2 * border for side in self._size)
+        for window in cut_windows(bordered, self._field.bordered(border), planes.device):
+            rows, columns = _moved(window.rows, -border), _moved(window.columns, -border)
+            part = reflected(planes, rows, columns)
+            if part.any():
+                part = functional.pad(part.mul_(window.share), (border,) * 4)
+                rows, columns = _moved(rows, -border), _moved(columns, -border)
+                _add_at(out, self._blur_part(part, window, radius), rows.start, columns.start)
         return out
 
-    def _blur_window(self, part: Tensor, window: Window, radius: float) -> Tensor:
-        size = (_fast_size(part.shape[1]), _fast_size(part.shape[2]))
+    def _blur_part(self, part: Tensor, window: Window, radius: float) -> Tensor:
+        height, width = part.shape[1:]
+        size = (_fast_size(height), _fast_size(width))
+        spot = self._spot_of(window, radius, size)
+        spectrum = torch.fft.rfft2(part, s=size).mul_(spot)
+        return torch.fft.irfft2(spectrum, s=size)[:, :height, :width]
+
+    def _spot_of(self, window: Window, radius: float, size: tuple[int, int]) -> Tensor:
         hidden = tuple(self._aperture.cat_eye * offset for offset in window.off_axis)
-        spot = _spectrum(self._aperture, radius, *_frequencies(size, part.device), hidden)
-        return torch.fft.irfft2(torch.fft.rfft2(part, s=size) * spot, s=size)
+        frequencies = _frequencies(size, window.share.device)
+        return _spectrum(self._aperture, radius, *frequencies, hidden)
+
+
+def _moved(place: slice, by: int) -> slice:
+    return slice(place.start + by, place.stop + by)
+
+
+def _add_at(out: Tensor, part: Tensor, top: int, left: int) -> None:
+    """Add a part to pictures where it lies; what lies outside of them is lost."""
+    first, first_column = max(0, -top), max(0, -left)
+    last = min(part.shape[1], out.shape[1] - top)
+    last_column = min(part.shape[2], out.shape[2] - left)
+    if first < last and first_column < last_column:
+        out[:, top + first : top + last, left + first_column : left + last_column] += part[
+            :, first:last, first_column:last_column
+        ]
 
 
 def _frequencies(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
