@@ -31,7 +31,7 @@ from .generator.prompts import FAST, PUBLISHED_SAMPLING
 from .optics import bokeh_strength_from_lens, focus_depth_at
 from .progress_bar import progress_bar
 from .render import render_bokeh
-from .weights import BUILT_IN, find_weights
+from .weights import ADAPTER, BASE_MODEL, BUILT_IN, find_weights
 
 FAILED = 1
 BAD_INPUT = 2
@@ -139,8 +139,8 @@ def _generated_stack(
 ) -> BokehStack:
     device = torch.device(options.device)
     generator = load_bokeh_generator(
-        find_weights(options.adapter),
-        options.base_model and find_weights(options.base_model),
+        find_weights(options.adapter, ADAPTER),
+        options.base_model and find_weights(options.base_model, BASE_MODEL),
         device=device,
         dtype=torch.float32 if device.type == "cpu" else torch.bfloat16,
     )

@@ -18,7 +18,7 @@ from .depth.depth_anything import DepthAnything
 from .depth_files import check_depth_name, write_depth
 from .files import read_image
 from .progress_bar import progress_bar
-from .weights import find_weights
+from .weights import DEPTH, find_weights
 
 if TYPE_CHECKING:
     from .depth.builtin import SweepEstimator
@@ -89,7 +89,7 @@ def _estimator(
             )
         return load_depth_estimator(BUILT_IN, device=options.device)
     estimator = load_depth_estimator(
-        find_weights(options.model),
+        find_weights(options.model, DEPTH),
         device=options.device,
         dtype=network_dtype(options.precision or "auto", options.device),
         attention_scale=options.attention_scale,

@@ -8,6 +8,7 @@ from .conversion import convert_checkpoint
 from .download import download_hub_file
 from .progress_bar import progress_bar
 from .weights import (
+    DEPTH,
     PUBLISHED,
     find_weights,
     how_to_get,
@@ -70,7 +71,7 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    source = Path(find_weights(options.source))
+    source = Path(find_weights(options.source, DEPTH))
     output = options.output or source.with_suffix(".safetensors")
     kind = convert_checkpoint(source, output, options.max_depth, options.attention_scale)
     print(f"{output}: {kind}")

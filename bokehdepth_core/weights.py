@@ -90,11 +90,12 @@ def local_path(file: PublishedFile, folder: Path) -> Path | None:
     return path if found else None
 
 
-def find_weights(name: str | Path, folder: Path | None = None) -> str | Path:
+def find_weights(name: str | Path, role: str, folder: Path | None = None) -> str | Path:
     """Return the path of weights that a user named: a path, or a bare name in the weights folder.
 
     Args:
         name: file or model folder anywhere on this disk; or the name of one in the weights folder.
+        role: what is wanted: ADAPTER, BASE_MODEL or DEPTH.
         folder: the weights folder; None for `weights_folder`.
 
     Returns:
@@ -103,16 +104,20 @@ def find_weights(name: str | Path, folder: Path | None = None) -> str | Path:
     Raises:
         FileNotFoundError: the name of published weights that are not here; the message tells how
             to get them.
+        ValueError: the name of published weights for another role.
     """
     given = Path(name)
     if given.exists() or given.name != str(name):
         return name
     folder = folder or weights_folder()
+    published = next((file for file in PUBLISHED if file.name == str(name)), None)
+    if published is not None and published.role != role:
+        fitting = ", ".join(file.name for file in PUBLISHED if file.role == role)
+        raise ValueError(f"{name}: for {published.role}; {role} is wanted here. Try: {fitting}.")
     if (folder / given).exists():
         return folder / given
-    for file in PUBLISHED:
-        if file.name == str(name):
-            raise FileNotFoundError(f"{name}: not in {folder} yet. {how_to_get(file, folder)}")
+    if published is not None:
+        raise FileNotFoundError(f"{name}: not in {folder} yet. {how_to_get(published, folder)}")
     return name
 
 

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from bokehdepth_core import cli, conversion, load_depth_estimator
 from bokehdepth_core.checkpoints import CheckpointError, read_metadata, read_state_dict
 from bokehdepth_core.conversion import convert_checkpoint
-from bokehdepth_core.weights import PUBLISHED, find_weights
+from bokehdepth_core.weights import ADAPTER, DEPTH, PUBLISHED, find_weights
 
 TINY = golden.FOLDER / "checkpoints" / "dav2_tiny_plain.pth"
 UNIDEPTH = golden.FOLDER / "checkpoints" / "udv2_tiny_training.pth"
@@ -57,18 +57,18 @@ def test_every_published_name_can_be_got_as_its_message_tells(tmp_path):
     for file in PUBLISHED:
         command = "hf download" if file.is_folder else f"bokehdepth weights download {file.name}"
         with pytest.raises(FileNotFoundError, match=command):
-            find_weights(file.name, tmp_path)
+            find_weights(file.name, file.role, tmp_path)
 
 
 def test_paths_and_hub_names_are_not_looked_up(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights" / "sub").mkdir(parents=True)
     (tmp_path / "weights" / "own.pth").touch()
-    assert find_weights("own.pth", tmp_path / "weights") == tmp_path / "weights" / "own.pth"
+    assert find_weights("own.pth", DEPTH, tmp_path / "weights") == tmp_path / "weights" / "own.pth"
     for name in ("owner/name", "sub/own.pth", "./bokeh_lora.bin", "unknown.pth"):
-        assert find_weights(name, tmp_path / "weights") == name
+        assert find_weights(name, ADAPTER, tmp_path / "weights") == name
     (tmp_path / "own.pth").touch()
-    assert find_weights("own.pth", tmp_path / "weights") == "own.pth"
+    assert find_weights("own.pth", DEPTH, tmp_path / "weights") == "own.pth"
 
 
 def test_an_unusable_target_is_refused_before_the_checkpoint_is_read(tmp_path, monkeypatch):
@@ -111,3 +111,10 @@ def test_an_unknown_attention_scale_in_a_file_is_refused(tmp_path):
     save_file(state, file, {"attention_scale": "triple"})
     with pytest.raises(CheckpointError, match=r"x\.safetensors: attention_scale: .* 'triple'"):
         load_depth_estimator(file)
+
+
+def test_published_weights_of_another_role_are_refused_by_name(tmp_path):
+    (tmp_path / "bokeh_lora.bin").touch()
+    wanted = r"bokeh_lora\.bin: for stage 1 adapter; stage 2 depth is wanted here\. Try: DAV2_dsfa"
+    with pytest.raises(ValueError, match=wanted):
+        find_weights("bokeh_lora.bin", DEPTH, tmp_path)
