@@ -126,6 +126,7 @@ class RenderBokeh(io.ComfyNode):
                     optional=True,
                     tooltip="Makes soft or coarse depth edges sharp along those of the photo.",
                 ),
+                *_opening_inputs(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The photo through the lens."),
@@ -152,6 +153,9 @@ class RenderBokeh(io.ComfyNode):
         highlight_boost=0.0,
         quality="default",
         refine_depth=True,
+        blade_curvature=0.0,
+        spherical_aberration=0.0,
+        cat_eye=0.0,
     ):
         image = pictures.as_rgb(image)
         size = tuple(image.shape[1:3])
@@ -164,7 +168,14 @@ class RenderBokeh(io.ComfyNode):
         depths = depth_map.depth.expand(count, -1, -1)
         planes = _focus_depths(depth_map, depths, focus_x, focus_y, focus_distance, focus_mask)
         radius = core.coc_radius(depths.float(), strength, planes)
-        aperture = core.Aperture(aperture_blades, aperture_rotation, anamorphic)
+        aperture = core.Aperture(
+            aperture_blades,
+            aperture_rotation,
+            anamorphic,
+            blade_curvature,
+            spherical_aberration,
+            cat_eye,
+        )
         reach = float(radius.max()) * aperture.reach
         host.make_room(render_memory(*size, reach))
         rendered = _render_each(
@@ -178,6 +189,42 @@ class RenderBokeh(io.ComfyNode):
             refine_depth=refine_depth,
         )
         return io.NodeOutput(rendered, host.result(_as_share(radius)))
+
+
+def _opening_inputs() -> list:
+    """Return the inputs for what real lens openings do; each leaves the picture as it is at 0."""
+    inputs = {
+        "blade_curvature": (
+            0.0,
+            "Bends the blades outwards: 0 is a straight-sided polygon, 1 a circle. No effect with "
+            "0 blades.",
+        ),
+        "spherical_aberration": (
+            -1.0,
+            "Above 0 lamps in the background become bubbles with a bright rim, below 0 soft discs; "
+            "in front of the focus the other way round. 0 is even.",
+        ),
+        "cat_eye": (
+            0.0,
+            "How much the lens barrel cuts the blur spots towards the corners of the picture, 0 to "
+            "1.",
+        ),
+    }
+    return [
+        host.fit(
+            io.Float.Input,
+            name,
+            default=0.0,
+            min=lowest,
+            max=1.0,
+            step=0.05,
+            round=False,
+            optional=True,
+            advanced=True,
+            tooltip=tip,
+        )
+        for name, (lowest, tip) in inputs.items()
+    ]
 
 
 def _focus_depths(depth_map, depths: Tensor, x, y, focus_distance, mask) -> Tensor:
