@@ -220,3 +220,16 @@ def test_both_parts_of_the_stage_one_network_are_looked_up(scene, capsys, monkey
     (scene / "weights" / "bokeh_lora.bin").write_bytes(b"")
     assert "hf download black-forest-labs" in refusal(f"{command} FLUX.1-Kontext-dev", capsys)
     assert "bokeh_lora.bin: damaged" in refusal(f"{command} owner/name", capsys)
+
+
+def test_the_example_in_the_docs_runs(scene):
+    page = (Path(__file__).parents[1] / "docs" / "depth.md").read_text(encoding="utf-8")
+    example = page.split("```python\n")[1].split("```")[0]
+    for name in ("photo.jpg", "f4.jpg", "f2.jpg"):
+        write_image(name, torch.rand(HEIGHT, WIDTH, 3))
+    shutil.copy(WITH_CAMERA, "UDv2_dsfa_release.pth")
+    exec(example, {})
+    depth = read_depth("depth.exr")
+    assert depth.metric
+    assert depth.intrinsics is not None
+    assert (scene / "cloud.ply").stat().st_size > HEIGHT * WIDTH * 15
