@@ -91,7 +91,14 @@ def camera_of(options: argparse.Namespace, image: Tensor) -> Tensor | None:
 
 def aperture_of(options: argparse.Namespace) -> Aperture:
     """Return the shape of the lens opening."""
-    return Aperture(options.blades, options.rotation, options.anamorphic)
+    return Aperture(
+        options.blades,
+        options.rotation,
+        options.anamorphic,
+        options.blade_curvature,
+        options.spherical_aberration,
+        options.cat_eye,
+    )
 
 
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
@@ -186,4 +193,13 @@ def _add_lens_shape(parser: argparse.ArgumentParser) -> None:
     add("--blades", type=int, default=0, help="corners of the opening, 3…11; 0 is a disc")
     add("--rotation", type=float, default=0.0, metavar="DEG", help="of the opening, degrees")
     add("--anamorphic", type=float, default=1.0, help="spot width over height, 0.25…4")
+    add("--blade-curvature", type=float, default=0.0, metavar="0…1", help="1 is round")
+    add(
+        "--spherical-aberration",
+        type=float,
+        default=0.0,
+        metavar="-1…1",
+        help="above 0 bright-rimmed bubbles behind the focus, below 0 soft ones",
+    )
+    add("--cat-eye", type=float, default=0.0, metavar="0…1", help="spots cut towards the corners")
     add("--device", type=_device, default="cpu", help="cpu, cuda or mps")

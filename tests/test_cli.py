@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from bokehdepth_core import cli
+from bokehdepth_core import cli, render_bokeh
+from bokehdepth_core.aperture import Aperture
 from bokehdepth_core.datatypes import DepthMap
 from bokehdepth_core.depth_files import read_depth, write_depth
 from bokehdepth_core.files import read_image, write_image
@@ -106,6 +107,21 @@ def test_a_lens_equals_its_strength(scene):
     assert torch.equal(read_image("lens.png"), read_image("k.png"))
 
 
+def test_every_shape_of_the_opening_reaches_the_renderer(scene):
+    lens = "--blades 6 --rotation 15 --anamorphic 0.7 --blade-curvature 0.4"
+    lens += " --spherical-aberration 0.5 --cat-eye 0.3"
+    assert run(f"render photo.png depth.exr --strength 9 --focus-distance 1 {lens} -o o.png") == 0
+    wanted = render_bokeh(
+        read_image("photo.png")[None],
+        read_depth("depth.exr").depth,
+        9.0,
+        1.0,
+        aperture=Aperture(6, 15.0, 0.7, 0.4, 0.5, 0.3),
+    )
+    write_image("wanted.png", wanted, 8)
+    assert torch.equal(read_image("o.png"), read_image("wanted.png"))
+
+
 def test_a_depth_picture_from_elsewhere_renders_too(scene):
     Image.fromarray(np.full((HEIGHT, WIDTH), 128, np.uint8)).save("near_is_white.png")
     assert run("render photo.png near_is_white.png --strength 9 -o out.png") == 0
@@ -132,6 +148,8 @@ def test_a_depth_picture_from_elsewhere_renders_too(scene):
         ("render photo.png depth.exr --strength 5 --focus-point 2 -o o.png", "cannot read '2' as"),
         ("render photo.png depth.exr --strength 5 --focus-distance 0 -o o.png", "focus_distance: "),
         ("render photo.png depth.exr --strength 5 --blades 2 -o o.png", "aperture_blades: "),
+        ("render photo.png depth.exr --strength 5 --cat-eye 2 -o o.png", "cat_eye: expected 0 to 1"),
+        ("depth photo.png --stack photo.png --strengths 1 --cat-eye 0.5 -o d.exr", "cat_eye"),
         ("render photo.png depth.exr --strength 5 -o o.xyz", "o.xyz: unknown kind of picture"),
         ("render photo.png depth.exr --strength 5 --device nowhere -o o.png", "device: "),
         ("render photo.png depth.exr -o o.png", "Give --strength, or --f-number, --focal-length-"),
