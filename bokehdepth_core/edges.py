@@ -10,6 +10,8 @@ EDGE_STEP = 1.0  # px of defocus between neighbours that makes a depth edge
 BESIDE = 1.5  # px from a depth edge at which a pixel holds one side only
 SMALLEST_CONTRAST = 0.003  # squared distance of two colours in linear light that can be unmixed
 LARGEST_MISFIT = 0.1  # share of that distance by which a mixed colour may miss their line
+EVEN = 0.5  # share of a pixel at which the depth map changes from the far to the near side
+THIN = 2  # px around a pixel of a thin thing in which its purest colour is looked for
 
 _SQUARE = [(y, x) for y in range(3) for x in range(3)]
 _EXCHANGES = (
@@ -131,6 +133,11 @@ def _around(step: int) -> list[tuple[int, int]]:
     return [(dy, dx) for dy in (-step, 0, step) for dx in (-step, 0, step) if dy or dx]
 
 
+def _square(reach: int) -> list[tuple[int, int]]:
+    steps = range(-reach, reach + 1)
+    return [(dy, dx) for dy in steps for dx in steps if dy or dx]
+
+
 def _shifted(planes: Tensor, dy: int, dx: int) -> Tensor:
     """Return planes moved by (dy, dx), infinity where nothing comes in."""
     height, width = planes.shape[-2:]
@@ -202,31 +209,62 @@ def _unmix_near_side(
         columns + BESIDE * (columns - behind.column) / length,
         signed,
     )
-    pure = light[:, inward[0], inward[1]]
-    usable = (
-        (behind.distance < BESIDE)
-        & (behind.distance[inward] > BESIDE)
-        & ((signed[inward] - signed).abs() < EDGE_STEP)
-    )
+    beside = behind.distance < BESIDE
+    inside = (behind.distance[inward] > BESIDE) & ((signed[inward] - signed).abs() < EDGE_STEP)
+    thin = beside & ~inside
+    purest = _purest(light, signed, thin, hidden_light)
+    pure = torch.where(thin, purest, light[:, inward[0], inward[1]])
     share, mixed = _unmix(light, pure, hidden_light)
-    mixed &= usable
-    return torch.where(mixed, pure, light), torch.where(mixed, share, 1.0)
+    share = share.clamp(min=EVEN)
+    # Of a thin thing no pure colour may be in view: it holds the purest one's share, or all.
+    share = torch.where(thin, (share + 1) / 2, share)
+    share = torch.where(mixed & beside, share, 1.0)
+    return _rest(light, hidden_light, 1 - share), share
+
+
+def _purest(light: Tensor, signed: Tensor, at: Tensor, back: Tensor) -> Tensor:
+    """Return light [3,H,W] in which pixels `at` have a neighbour's on the line away from `back`.
+
+    It is the farthest one within `THIN` px on the same surface.
+    """
+    row, column = at.nonzero(as_tuple=True)
+    height, width = signed.shape
+    own, own_back, own_defocus = light[:, row, column], back[:, row, column], signed[row, column]
+    found, farthest = own, (own - own_back).square().sum(0)
+    for dy, dx in _square(THIN):
+        there = ((row + dy).clamp(0, height - 1), (column + dx).clamp(0, width - 1))
+        other = light[:, there[0], there[1]]
+        contrast = (other - own_back).square().sum(0)
+        _, on_line = _unmix(own, other, own_back)
+        better = on_line & (contrast > farthest) & ((signed[there] - own_defocus).abs() < EDGE_STEP)
+        found = torch.where(better, other, found)
+        farthest = torch.where(better, contrast, farthest)
+    purest = light.clone()
+    purest[:, row, column] = found
+    return purest
 
 
 def _unmix_far_side(light: Tensor, signed: Tensor) -> tuple[Tensor, Surface]:
     """Return the far side's own colour at its edge, and the near side's spill over those pixels."""
     rows, columns = _grid(signed)
     dy, dx, found = _towards_nearer(signed)
-    near = _clip(rows + 2 * dy, columns + 2 * dx, signed)
+    next_to = _clip(rows + dy, columns + dx, signed)
+    inner = _clip(rows + 2 * dy, columns + 2 * dx, signed)
     away = _clip(rows - dy, columns - dx, signed)
-    usable = (
-        found & (signed[near] > signed + EDGE_STEP) & ((signed[away] - signed).abs() < EDGE_STEP)
-    )
-    near_light, far_light = light[:, near[0], near[1]], light[:, away[0], away[1]]
-    share, mixed = _unmix(light, near_light, far_light)
-    mixed &= usable
-    spill = Surface(near_light, signed[near], torch.where(mixed, share, 0.0))
-    return torch.where(mixed, far_light, light), spill
+    thin = signed[inner] <= signed + EDGE_STEP
+    near = tuple(torch.where(thin, a, b) for a, b in zip(next_to, inner, strict=True))
+    usable = found & (signed[near] > signed + EDGE_STEP)
+    usable &= (signed[away] - signed).abs() < EDGE_STEP
+    near_light = light[:, near[0], near[1]]
+    share, mixed = _unmix(light, near_light, light[:, away[0], away[1]])
+    share = torch.where(thin, share / 2, share.clamp(max=EVEN))  # a thin thing's colour is mixed
+    share = torch.where(mixed & usable, share, 0.0)
+    return _rest(light, near_light, share), Surface(near_light, signed[near], share)
+
+
+def _rest(light: Tensor, other: Tensor, share: Tensor) -> Tensor:
+    """Return the light of what is left of mixed pixels without a share of another light."""
+    return torch.where(share > 0, ((light - share * other) / (1 - share)).clamp(min=0), light)
 
 
 def _towards_nearer(signed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
