@@ -11,6 +11,7 @@ BESIDE = 1.5  # px from a depth edge at which a pixel holds one side only
 SMALLEST_CONTRAST = 0.003  # squared distance of two colours in linear light that can be unmixed
 LARGEST_MISFIT = 0.1  # share of that distance by which a mixed colour may miss their line
 EVEN = 0.5  # share of a pixel at which the depth map changes from the far to the near side
+SMOOTHINGS = 5  # of what is hidden, each twice as wide as the one before
 THIN = 2  # px around a pixel of a thin thing in which its purest colour is looked for
 
 _SQUARE = [(y, x) for y in range(3) for x in range(3)]
@@ -49,31 +50,39 @@ class _Behind:
     distance: Tensor
 
 
-def search_reach(radius: float) -> float:
+def _search_reach(radius: float) -> float:
     """Return how far, px, a surface behind an edge is searched for, for a blur of `radius` px."""
     return 1.5 * radius + 3
+
+
+def completion_reach(radius: float) -> float:
+    """Return how far, px, the surfaces at a pixel depend on others, for a blur of `radius` px."""
+    return _search_reach(radius) + 2**SMOOTHINGS + 3
 
 
 def separate_surfaces(light: Tensor, signed: Tensor, radius: float) -> list[Surface]:
     """Return the visible surface with its edges unmixed, and the hidden one as far as it may show.
 
-    The hidden surface takes the nearest colour in view of the surface behind. Where it is the
-    blurrier side it is left out: there the mean of what is in view is the better guess, and the
-    renderer's division by coverage gives just that.
+    The hidden surface takes the nearest colour in view of the surface behind, and a wider mean of
+    such colours the farther that is away. Where it is the blurrier side it is left out: there the
+    mean of what is in view is the better guess, and the renderer's division by coverage gives just
+    that.
 
     Args:
         light: [3,H,W], linear light.
         signed: [H,W], px, defocus, front positive.
         radius: px, the largest blur of the picture; how far a hidden surface may come to show.
     """
-    edge = _next_to_nearer(signed)
+    towards = _towards_nearer(signed)
+    edge = towards[2]
     if not edge.any():
         return [Surface(light, signed, torch.ones_like(signed))]
-    behind = _nearest_behind(signed, edge, search_reach(radius))
+    behind = _nearest_behind(signed, edge, _search_reach(radius))
     hidden_light, hidden_defocus, origin = _sample_behind(light, signed, behind)
     there = torch.isfinite(behind.distance)
     front_light, front_cover = _unmix_near_side(light, signed, behind, hidden_light)
-    visible, spill = _unmix_far_side(light, signed)
+    hidden_light = _smoothed(hidden_light, behind.distance)
+    visible, spill = _unmix_far_side(light, signed, *towards)
     visible = torch.where(front_cover < 1, front_light, visible)
     sharper = there & (hidden_defocus.abs() < signed.abs())
     cover = torch.where(sharper, 1.0, 1 - front_cover)
@@ -86,11 +95,6 @@ def separate_surfaces(light: Tensor, signed: Tensor, radius: float) -> list[Surf
         Surface(hidden_light[:, origin[0], origin[1]], deeper_defocus, deeper.to(light)),
         spill,
     ]
-
-
-def _next_to_nearer(signed: Tensor) -> Tensor:
-    nearest = F.max_pool2d(signed[None, None], 3, 1, 1)[0, 0]
-    return nearest > signed + EDGE_STEP
 
 
 def _grid(like: Tensor) -> tuple[Tensor, Tensor]:
@@ -176,6 +180,40 @@ def _sample_behind(
     return _median(light[:, row, column]), signed[row, column], first
 
 
+def _smoothed(hidden_light: Tensor, distance: Tensor) -> Tensor:
+    """Return light [3,H,W] found `distance` px away, as a mean over about as many px.
+
+    Else every pixel of the edge would be drawn out into a streak. The means grow by the à trous
+    scheme (Holschneider et al. 1989): a small kernel whose taps move apart.
+    """
+    there = torch.isfinite(distance)
+    width = (distance - 1).masked_fill(~there, 0)  # of the mean, standard deviation, px
+    planes = torch.cat([hidden_light * there, there[None].to(hidden_light)])
+    out, finer, finer_width, variance = hidden_light.clone(), hidden_light, 0.0, 0.0
+    for level in range(SMOOTHINGS):
+        if not (width > finer_width).any():
+            break
+        step = 1 << level
+        variance += step * step / 2  # of the kernel 1, 2, 1
+        coarser_width = variance**0.5
+        planes = _spread(_spread(planes, step, 0), 0, step)
+        coarser = torch.where(planes[3] > 0, planes[:3] / planes[3].clamp(min=1e-9), finer)
+        share = ((width - finer_width) / (coarser_width - finer_width)).clamp(0, 1)
+        out = torch.where(width > finer_width, torch.lerp(finer, coarser, share), out)
+        finer, finer_width = coarser, coarser_width
+    return out
+
+
+def _spread(planes: Tensor, dy: int, dx: int) -> Tensor:
+    """Return planes averaged with those (dy, dx) to either side, by weights 1, 2, 1; 0 outside."""
+    height, width = planes.shape[-2:]
+    padded = F.pad(planes, (dx, dx, dy, dy))
+    out = planes / 2
+    for y, x in ((0, 0), (2 * dy, 2 * dx)):
+        out.add_(padded[:, y : y + height, x : x + width], alpha=0.25)
+    return out
+
+
 def _median(planes: Tensor) -> Tensor:
     """Return the median over 3x3 px: drops samples that fell on a mixed pixel after all."""
     padded = F.pad(planes[None], (1, 1, 1, 1), mode="replicate")[0]
@@ -244,16 +282,17 @@ def _purest(light: Tensor, signed: Tensor, at: Tensor, back: Tensor) -> Tensor:
     return purest
 
 
-def _unmix_far_side(light: Tensor, signed: Tensor) -> tuple[Tensor, Surface]:
+def _unmix_far_side(
+    light: Tensor, signed: Tensor, dy: Tensor, dx: Tensor, edge: Tensor
+) -> tuple[Tensor, Surface]:
     """Return the far side's own colour at its edge, and the near side's spill over those pixels."""
     rows, columns = _grid(signed)
-    dy, dx, found = _towards_nearer(signed)
     next_to = _clip(rows + dy, columns + dx, signed)
     inner = _clip(rows + 2 * dy, columns + 2 * dx, signed)
     away = _clip(rows - dy, columns - dx, signed)
     thin = signed[inner] <= signed + EDGE_STEP
     near = tuple(torch.where(thin, a, b) for a, b in zip(next_to, inner, strict=True))
-    usable = found & (signed[near] > signed + EDGE_STEP)
+    usable = edge & (signed[near] > signed + EDGE_STEP)
     usable &= (signed[away] - signed).abs() < EDGE_STEP
     near_light = light[:, near[0], near[1]]
     share, mixed = _unmix(light, near_light, light[:, away[0], away[1]])
@@ -268,12 +307,21 @@ def _rest(light: Tensor, other: Tensor, share: Tensor) -> Tensor:
 
 
 def _towards_nearer(signed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the step (dy, dx) to the closest neighbour across a depth edge, and where one is."""
+    """Return the step (dy, dx) to the closest neighbour across a depth edge, and where one is.
+
+    An edge is a step by more than `EDGE_STEP` and than the slope goes on with on either side: the
+    steep rim of a ball is one surface.
+    """
     dy, dx = torch.zeros_like(signed), torch.zeros_like(signed)
     found = torch.zeros_like(signed, dtype=torch.bool)
+    height, width = signed.shape
+    padded = F.pad(signed[None, None], (2, 2, 2, 2), mode="replicate")[0, 0]
     for step_y, step_x in sorted(_around(1), key=lambda step: abs(step[0]) + abs(step[1])):
-        beside = _shifted(signed[None], -step_y, -step_x)[0]
-        new = torch.isfinite(beside) & (beside > signed + EDGE_STEP) & ~found
+        back, ahead, on = (
+            padded[2 + k * step_y :, 2 + k * step_x :][:height, :width] for k in (-1, 1, 2)
+        )
+        slope = torch.maximum(signed - back, on - ahead).clamp(min=0)
+        new = (ahead - signed > EDGE_STEP + slope) & ~found
         dy, dx = dy.masked_fill(new, step_y), dx.masked_fill(new, step_x)
         found |= new
     return dy, dx, found

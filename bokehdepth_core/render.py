@@ -16,7 +16,7 @@ from . import refine
 from .aperture import DISC, Aperture
 from .checks import check_depth, check_image, check_number
 from .color import linear_to_srgb, srgb_to_linear
-from .edges import search_reach, separate_surfaces
+from .edges import completion_reach, separate_surfaces
 from .field import Field
 from .half_size import expose_at_half_size
 from .hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
@@ -169,9 +169,9 @@ def render_memory(height: int, width: int, radius: float) -> int:
 def halo_of(radius: float) -> int:
     """Return how far, px, a pixel's result depends on others when spots reach `radius` px.
 
-    As far as the spot reaches, and from there as far as hidden surfaces are searched for.
+    As far as the spot reaches, and from there as far as hidden surfaces are completed from.
     """
-    return math.ceil(radius + search_reach(radius)) + 8
+    return math.ceil(radius + completion_reach(radius)) + 5
 
 
 def _expose_tile(
