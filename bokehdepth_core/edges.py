@@ -12,6 +12,7 @@ SMALLEST_CONTRAST = 0.003  # squared distance of two colours in linear light tha
 LARGEST_MISFIT = 0.1  # share of that distance by which a mixed colour may miss their line
 EVEN = 0.5  # share of a pixel at which the depth map changes from the far to the near side
 SMOOTHINGS = 5  # of what is hidden, each twice as wide as the one before
+FAR = 3  # px around a mixed pixel of the far side in which its pure colour is looked for
 THIN = 2  # px around a pixel of a thin thing in which its purest colour is looked for
 
 _SQUARE = [(y, x) for y in range(3) for x in range(3)]
@@ -81,7 +82,7 @@ def separate_surfaces(light: Tensor, signed: Tensor, radius: float) -> list[Surf
     hidden_light, hidden_defocus, origin = _sample_behind(light, signed, behind)
     there = torch.isfinite(behind.distance)
     front_light, front_cover = _unmix_near_side(light, signed, behind, hidden_light)
-    hidden_light = _smoothed(hidden_light, behind.distance)
+    hidden_light = _smoothed(hidden_light, hidden_defocus, behind.distance)
     visible, spill = _unmix_far_side(light, signed, *towards)
     visible = torch.where(front_cover < 1, front_light, visible)
     sharper = there & (hidden_defocus.abs() < signed.abs())
@@ -95,6 +96,16 @@ def separate_surfaces(light: Tensor, signed: Tensor, radius: float) -> list[Surf
         Surface(hidden_light[:, origin[0], origin[1]], deeper_defocus, deeper.to(light)),
         spill,
     ]
+
+
+def without_spill(light: Tensor, signed: Tensor) -> Tensor:
+    """Return light [3,H,W] without what the near side of depth edges adds to the far side's pixels.
+
+    Args:
+        light: [3,H,W], linear light.
+        signed: [H,W], px, defocus, front positive.
+    """
+    return _unmix_far_side(light, signed, *_towards_nearer(signed))[0]
 
 
 def _grid(like: Tensor) -> tuple[Tensor, Tensor]:
@@ -180,8 +191,8 @@ def _sample_behind(
     return _median(light[:, row, column]), signed[row, column], first
 
 
-def _smoothed(hidden_light: Tensor, distance: Tensor) -> Tensor:
-    """Return light [3,H,W] found `distance` px away, as a mean over about as many px.
+def _smoothed(hidden_light: Tensor, hidden_defocus: Tensor, distance: Tensor) -> Tensor:
+    """Return light [3,H,W] found `distance` px away, as a mean over about as many px of a surface.
 
     Else every pixel of the edge would be drawn out into a streak. The means grow by the à trous
     scheme (Holschneider et al. 1989): a small kernel whose taps move apart.
@@ -196,7 +207,7 @@ def _smoothed(hidden_light: Tensor, distance: Tensor) -> Tensor:
         step = 1 << level
         variance += step * step / 2  # of the kernel 1, 2, 1
         coarser_width = variance**0.5
-        planes = _spread(_spread(planes, step, 0), 0, step)
+        planes = _spread(_spread(planes, hidden_defocus, step, 0), hidden_defocus, 0, step)
         coarser = torch.where(planes[3] > 0, planes[:3] / planes[3].clamp(min=1e-9), finer)
         share = ((width - finer_width) / (coarser_width - finer_width)).clamp(0, 1)
         out = torch.where(width > finer_width, torch.lerp(finer, coarser, share), out)
@@ -204,13 +215,18 @@ def _smoothed(hidden_light: Tensor, distance: Tensor) -> Tensor:
     return out
 
 
-def _spread(planes: Tensor, dy: int, dx: int) -> Tensor:
-    """Return planes averaged with those (dy, dx) to either side, by weights 1, 2, 1; 0 outside."""
-    height, width = planes.shape[-2:]
-    padded = F.pad(planes, (dx, dx, dy, dy))
+def _spread(planes: Tensor, defocus: Tensor, dy: int, dx: int) -> Tensor:
+    """Return planes averaged with those (dy, dx) to either side by weights 1, 2, 1.
+
+    What lies outside of the picture, or on a surface of another defocus, adds nothing.
+    """
+    height, width = defocus.shape
+    padded = F.pad(torch.cat([planes, defocus[None]]), (dx, dx, dy, dy), value=torch.nan)
     out = planes / 2
     for y, x in ((0, 0), (2 * dy, 2 * dx)):
-        out.add_(padded[:, y : y + height, x : x + width], alpha=0.25)
+        beside = padded[:, y : y + height, x : x + width]
+        same = (beside[-1] - defocus).abs() < EDGE_STEP * max(dy, dx) ** 0.5
+        out += torch.where(same, beside[:-1], 0.0) / 4
     return out
 
 
@@ -292,13 +308,38 @@ def _unmix_far_side(
     away = _clip(rows - dy, columns - dx, signed)
     thin = signed[inner] <= signed + EDGE_STEP
     near = tuple(torch.where(thin, a, b) for a, b in zip(next_to, inner, strict=True))
-    usable = edge & (signed[near] > signed + EDGE_STEP)
-    usable &= (signed[away] - signed).abs() < EDGE_STEP
     near_light = light[:, near[0], near[1]]
-    share, mixed = _unmix(light, near_light, light[:, away[0], away[1]])
+    hard = edge & (edge[away] | ((signed[away] - signed).abs() >= EDGE_STEP))
+    far_light, pure = _mean_beside(light, signed, hard, ~edge)
+    far_light = torch.where(hard, far_light, light[:, away[0], away[1]])
+    usable = edge & pure & (signed[near] > signed + EDGE_STEP)
+    share, mixed = _unmix(light, near_light, far_light)
     share = torch.where(thin, share / 2, share.clamp(max=EVEN))  # a thin thing's colour is mixed
     share = torch.where(mixed & usable, share, 0.0)
     return _rest(light, near_light, share), Surface(near_light, signed[near], share)
+
+
+def _mean_beside(
+    light: Tensor, signed: Tensor, at: Tensor, pure: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return light [3,H,W] that holds at pixels `at` the mean of `pure` ones beside them.
+
+    Those lie on the same surface, within `FAR` px. Also return where there are any, or none needed.
+    """
+    row, column = at.nonzero(as_tuple=True)
+    height, width = signed.shape
+    own, total = signed[row, column], light.new_zeros(3, len(row))
+    count = torch.zeros_like(own)
+    for dy, dx in _square(FAR):
+        there = ((row + dy).clamp(0, height - 1), (column + dx).clamp(0, width - 1))
+        fits = pure[there] & ((signed[there] - own).abs() < EDGE_STEP)
+        weight = fits / (dy * dy + dx * dx)
+        total += weight * light[:, there[0], there[1]]
+        count += weight
+    mean, found = light.clone(), ~at
+    mean[:, row, column] = total / count.clamp(min=1e-6)
+    found[row, column] = count > 0
+    return mean, found
 
 
 def _rest(light: Tensor, other: Tensor, share: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .edges import without_spill
 from .slices import SHARP_RADIUS, Exposure
 
 BLURRED_RADIUS = 2.0  # px of blur from which on half the size holds all detail there is
@@ -31,7 +32,7 @@ def expose_at_half_size(
     exposure = expose(small, _majority(even[3]) / 2)
     sharp = 1 - (even[3].abs() - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
     front = _twice(exposure.front)
-    in_focus = even[:3] * (1 - front[3:]) + front[:3]
+    in_focus = without_spill(even[:3], even[3]) * (1 - front[3:]) + front[:3]
     out = torch.lerp(_twice(exposure.light), in_focus, sharp.clamp(0, 1))
     return out[:, :height, :width]
 
