@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+WHITE = 1.0  # linear light; more than it comes from lamps and their reflections
 EDGE_STEP = 1.0  # px of defocus between neighbours that makes a depth edge
 BESIDE = 1.5  # px from a depth edge at which a pixel holds one side only
 SMALLEST_CONTRAST = 0.003  # squared distance of two colours in linear light that can be unmixed
@@ -78,13 +79,12 @@ def separate_surfaces(light: Tensor, signed: Tensor, radius: float) -> list[Surf
     edge = towards[2]
     if not edge.any():
         return [Surface(light, signed, torch.ones_like(signed))]
+    visible, spill = _unmix_far_side(light, signed, *towards)
     behind = _nearest_behind(signed, edge, _search_reach(radius))
     hidden_light, hidden_defocus, origin = _sample_behind(light, signed, behind)
-    there = torch.isfinite(behind.distance)
-    front_light, front_cover = _unmix_near_side(light, signed, behind, hidden_light)
+    visible, front_cover = _unmix_near_side(visible, light, signed, behind, hidden_light)
     hidden_light = _smoothed(hidden_light, hidden_defocus, behind.distance)
-    visible, spill = _unmix_far_side(light, signed, *towards)
-    visible = torch.where(front_cover < 1, front_light, visible)
+    there = torch.isfinite(behind.distance)
     sharper = there & (hidden_defocus.abs() < signed.abs())
     cover = torch.where(sharper, 1.0, 1 - front_cover)
     # A leaf before a fence before a wall: behind the fence that the leaf hides stands the wall.
@@ -220,14 +220,21 @@ def _spread(planes: Tensor, defocus: Tensor, dy: int, dx: int) -> Tensor:
 
     What lies outside of the picture, or on a surface of another defocus, adds nothing.
     """
-    height, width = defocus.shape
-    padded = F.pad(torch.cat([planes, defocus[None]]), (dx, dx, dy, dy), value=torch.nan)
     out = planes / 2
-    for y, x in ((0, 0), (2 * dy, 2 * dx)):
-        beside = padded[:, y : y + height, x : x + width]
-        same = (beside[-1] - defocus).abs() < EDGE_STEP * max(dy, dx) ** 0.5
-        out += torch.where(same, beside[:-1], 0.0) / 4
+    for y, x in ((-dy, -dx), (dy, dx)):
+        here, beside = _overlap(defocus, y, x), _overlap(defocus, -y, -x)
+        same = (defocus[beside] - defocus[here]).abs() < EDGE_STEP * max(dy, dx) ** 0.5
+        for plane, spread in zip(planes, out, strict=True):
+            spread[here].add_(torch.where(same, plane[beside], 0.0), alpha=0.25)
     return out
+
+
+def _overlap(plane: Tensor, dy: int, dx: int) -> tuple[slice, slice]:
+    """Return where a plane [H,W] and itself moved by (dy, dx) overlap."""
+    return tuple(
+        slice(min(size, max(0, step)), max(0, min(size, size + step)))
+        for size, step in zip(plane.shape, (dy, dx), strict=True)
+    )
 
 
 def _median(planes: Tensor) -> Tensor:
@@ -253,98 +260,104 @@ def _median_of_nine(values: list[Tensor]) -> Tensor:
 
 
 def _unmix_near_side(
-    light: Tensor, signed: Tensor, behind: _Behind, hidden_light: Tensor
+    visible: Tensor, light: Tensor, signed: Tensor, behind: _Behind, hidden_light: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return colour and coverage of the near side, where its edge pixels hold some of the far."""
-    rows, columns = _grid(signed)
-    length = behind.distance.clamp(min=1)
+    """Return `visible` with the near side's own colour at its edges, and its coverage [H,W]."""
+    row, column = (behind.distance < BESIDE).nonzero(as_tuple=True)
+    length = behind.distance[row, column].clamp(min=1)
     inward = _clip(
-        rows + BESIDE * (rows - behind.row) / length,
-        columns + BESIDE * (columns - behind.column) / length,
+        row + BESIDE * (row - behind.row[row, column]) / length,
+        column + BESIDE * (column - behind.column[row, column]) / length,
         signed,
     )
-    beside = behind.distance < BESIDE
-    inside = (behind.distance[inward] > BESIDE) & ((signed[inward] - signed).abs() < EDGE_STEP)
-    thin = beside & ~inside
-    purest = _purest(light, signed, thin, hidden_light)
-    pure = torch.where(thin, purest, light[:, inward[0], inward[1]])
-    share, mixed = _unmix(light, pure, hidden_light)
+    inside = (signed[inward] - signed[row, column]).abs() < EDGE_STEP
+    thin = ~(inside & (behind.distance[inward] > BESIDE))
+    own, back = light[:, row, column], hidden_light[:, row, column]
+    pure = light[:, inward[0], inward[1]]
+    pure[:, thin] = _purest(light, signed, row[thin], column[thin], back[:, thin])
+    share, mixed = _unmix(own, pure, back)
     share = share.clamp(min=EVEN)
     # Of a thin thing no pure colour may be in view: it holds the purest one's share, or all.
     share = torch.where(thin, (share + 1) / 2, share)
-    share = torch.where(mixed & beside, share, 1.0)
-    return _rest(light, hidden_light, 1 - share), share
+    share = torch.where(mixed, share, 1.0)
+    brightest = light.max().clamp(min=WHITE)
+    visible, cover = visible.clone(), torch.ones_like(signed)
+    seen = torch.where(mixed, _rest(own, back, 1 - share, brightest), visible[:, row, column])
+    visible[:, row, column], cover[row, column] = seen, share
+    return visible, cover
 
 
-def _purest(light: Tensor, signed: Tensor, at: Tensor, back: Tensor) -> Tensor:
-    """Return light [3,H,W] in which pixels `at` have a neighbour's on the line away from `back`.
+def _purest(light: Tensor, signed: Tensor, row: Tensor, column: Tensor, back: Tensor) -> Tensor:
+    """Return for pixels their neighbour's light [3,N] on the line away from `back` [3,N].
 
-    It is the farthest one within `THIN` px on the same surface.
+    It is the farthest one within `THIN` px on the same surface, or the pixel's own.
     """
-    row, column = at.nonzero(as_tuple=True)
-    height, width = signed.shape
-    own, own_back, own_defocus = light[:, row, column], back[:, row, column], signed[row, column]
-    found, farthest = own, (own - own_back).square().sum(0)
+    own, own_defocus = light[:, row, column], signed[row, column]
+    found, farthest = own, (own - back).square().sum(0)
     for dy, dx in _square(THIN):
-        there = ((row + dy).clamp(0, height - 1), (column + dx).clamp(0, width - 1))
+        there = _clip(row + dy, column + dx, signed)
         other = light[:, there[0], there[1]]
-        contrast = (other - own_back).square().sum(0)
-        _, on_line = _unmix(own, other, own_back)
+        contrast = (other - back).square().sum(0)
+        _, on_line = _unmix(own, other, back)
         better = on_line & (contrast > farthest) & ((signed[there] - own_defocus).abs() < EDGE_STEP)
         found = torch.where(better, other, found)
         farthest = torch.where(better, contrast, farthest)
-    purest = light.clone()
-    purest[:, row, column] = found
-    return purest
+    return found
 
 
 def _unmix_far_side(
     light: Tensor, signed: Tensor, dy: Tensor, dx: Tensor, edge: Tensor
 ) -> tuple[Tensor, Surface]:
     """Return the far side's own colour at its edge, and the near side's spill over those pixels."""
-    rows, columns = _grid(signed)
-    next_to = _clip(rows + dy, columns + dx, signed)
-    inner = _clip(rows + 2 * dy, columns + 2 * dx, signed)
-    away = _clip(rows - dy, columns - dx, signed)
-    thin = signed[inner] <= signed + EDGE_STEP
+    row, column = edge.nonzero(as_tuple=True)
+    step_y, step_x, own_defocus = dy[edge], dx[edge], signed[edge]
+    away, next_to, inner = (
+        _clip(row + k * step_y, column + k * step_x, signed) for k in (-1, 1, 2)
+    )
+    thin = signed[inner] <= own_defocus + EDGE_STEP
     near = tuple(torch.where(thin, a, b) for a, b in zip(next_to, inner, strict=True))
-    near_light = light[:, near[0], near[1]]
-    hard = edge & (edge[away] | ((signed[away] - signed).abs() >= EDGE_STEP))
-    far_light, pure = _mean_beside(light, signed, hard, ~edge)
-    far_light = torch.where(hard, far_light, light[:, away[0], away[1]])
-    usable = edge & pure & (signed[near] > signed + EDGE_STEP)
-    share, mixed = _unmix(light, near_light, far_light)
+    own, near_light = light[:, row, column], light[:, near[0], near[1]]
+    far_light = light[:, away[0], away[1]]
+    other = edge[away] | ((signed[away] - own_defocus).abs() >= EDGE_STEP)
+    mean, found = _mean_beside(light, signed, row[other], column[other], edge)
+    far_light[:, other], pure = mean, ~other
+    pure[other] = found
+    share, mixed = _unmix(own, near_light, far_light)
     share = torch.where(thin, share / 2, share.clamp(max=EVEN))  # a thin thing's colour is mixed
-    share = torch.where(mixed & usable, share, 0.0)
-    return _rest(light, near_light, share), Surface(near_light, signed[near], share)
+    share = torch.where(mixed & pure, share, 0.0)
+    brightest = light.max().clamp(min=WHITE)
+    visible, spill = light.clone(), torch.zeros_like(light)
+    cover, spill_defocus = torch.zeros_like(signed), signed.clone()
+    visible[:, row, column], spill[:, row, column] = (
+        _rest(own, near_light, share, brightest),
+        near_light,
+    )
+    cover[row, column], spill_defocus[row, column] = share, signed[near]
+    return visible, Surface(spill, spill_defocus, cover)
 
 
 def _mean_beside(
-    light: Tensor, signed: Tensor, at: Tensor, pure: Tensor
+    light: Tensor, signed: Tensor, row: Tensor, column: Tensor, mixed: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return light [3,H,W] that holds at pixels `at` the mean of `pure` ones beside them.
+    """Return for pixels the mean light [3,N] of unmixed ones beside them, and where there are any.
 
-    Those lie on the same surface, within `FAR` px. Also return where there are any, or none needed.
+    Those lie on the same surface, within `FAR` px; the closer count more.
     """
-    row, column = at.nonzero(as_tuple=True)
-    height, width = signed.shape
-    own, total = signed[row, column], light.new_zeros(3, len(row))
-    count = torch.zeros_like(own)
+    own = signed[row, column]
+    total, count = light.new_zeros(3, len(row)), torch.zeros_like(own)
     for dy, dx in _square(FAR):
-        there = ((row + dy).clamp(0, height - 1), (column + dx).clamp(0, width - 1))
-        fits = pure[there] & ((signed[there] - own).abs() < EDGE_STEP)
+        there = _clip(row + dy, column + dx, signed)
+        fits = ~mixed[there] & ((signed[there] - own).abs() < EDGE_STEP)
         weight = fits / (dy * dy + dx * dx)
         total += weight * light[:, there[0], there[1]]
         count += weight
-    mean, found = light.clone(), ~at
-    mean[:, row, column] = total / count.clamp(min=1e-6)
-    found[row, column] = count > 0
-    return mean, found
+    return total / count.clamp(min=1e-6), count > 0
 
 
-def _rest(light: Tensor, other: Tensor, share: Tensor) -> Tensor:
+def _rest(light: Tensor, other: Tensor, share: Tensor, brightest: Tensor) -> Tensor:
     """Return the light of what is left of mixed pixels without a share of another light."""
-    return torch.where(share > 0, ((light - share * other) / (1 - share)).clamp(min=0), light)
+    rest = torch.minimum(((light - share * other) / (1 - share)).clamp(min=0), brightest)
+    return torch.where(share > 0, rest, light)
 
 
 def _towards_nearer(signed: Tensor) -> tuple[Tensor, Tensor, Tensor]:

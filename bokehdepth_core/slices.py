@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .edges import Surface
+from .edges import WHITE, Surface
 
 SHARP_RADIUS = 0.25  # px; a spot this small lies within one pixel
-WHITE = 1.0  # linear light; more than it comes from lamps and their reflections
 FRONT_RADIUS = 1.0  # px; a slice blurred by less is not told from one in focus
 
 Blur = Callable[[Tensor, float], Tensor]
