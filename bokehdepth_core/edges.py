@@ -6,21 +6,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .hidden import (
+    BESIDE,
+    EDGE_STEP,
+    Behind,
+    around,
+    clip,
+    nearest_behind,
+    sample_behind,
+    search_reach,
+    smoothed,
+)
+
 WHITE = 1.0  # linear light; more than it comes from lamps and their reflections
-EDGE_STEP = 1.0  # px of defocus between neighbours that makes a depth edge
-BESIDE = 1.5  # px from a depth edge at which a pixel holds one side only
 SMALLEST_CONTRAST = 0.003  # squared distance of two colours in linear light that can be unmixed
 LARGEST_MISFIT = 0.1  # share of that distance by which a mixed colour may miss their line
 EVEN = 0.5  # share of a pixel at which the depth map changes from the far to the near side
-SMOOTHINGS = 5  # of what is hidden, each twice as wide as the one before
 FAR = 3  # px around a mixed pixel of the far side in which its pure colour is looked for
 THIN = 2  # px around a pixel of a thin thing in which its purest colour is looked for
-
-_SQUARE = [(y, x) for y in range(3) for x in range(3)]
-_EXCHANGES = (
-    *((1, 2), (4, 5), (7, 8), (0, 1), (3, 4), (6, 7), (1, 2), (4, 5), (7, 8), (0, 3)),
-    *((5, 8), (4, 7), (3, 6), (1, 4), (2, 5), (4, 7), (4, 2), (6, 4), (4, 2)),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,30 +39,6 @@ class Surface:
     light: Tensor
     defocus: Tensor
     cover: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class _Behind:
-    """For every pixel the nearest place where a surface behind it comes into view.
-
-    Attributes:
-        row, column: [H,W], px; the pixel itself where there is none.
-        distance: [H,W], px; infinity where there is none.
-    """
-
-    row: Tensor
-    column: Tensor
-    distance: Tensor
-
-
-def _search_reach(radius: float) -> float:
-    """Return how far, px, a surface behind an edge is searched for, for a blur of `radius` px."""
-    return 1.5 * radius + 3
-
-
-def completion_reach(radius: float) -> float:
-    """Return how far, px, the surfaces at a pixel depend on others, for a blur of `radius` px."""
-    return _search_reach(radius) + 2**SMOOTHINGS + 3
 
 
 def separate_surfaces(light: Tensor, signed: Tensor, radius: float) -> list[Surface]:
@@ -80,10 +59,10 @@ def separate_surfaces(light: Tensor, signed: Tensor, radius: float) -> list[Surf
     if not edge.any():
         return [Surface(light, signed, torch.ones_like(signed))]
     visible, spill = _unmix_far_side(light, signed, *towards)
-    behind = _nearest_behind(signed, edge, _search_reach(radius))
-    hidden_light, hidden_defocus, origin = _sample_behind(light, signed, behind)
+    behind = nearest_behind(signed, edge, search_reach(radius))
+    hidden_light, hidden_defocus, origin = sample_behind(light, signed, behind)
     visible, front_cover = _unmix_near_side(visible, light, signed, behind, hidden_light)
-    hidden_light = _smoothed(hidden_light, hidden_defocus, behind.distance)
+    hidden_light = smoothed(hidden_light, hidden_defocus, behind.distance)
     there = torch.isfinite(behind.distance)
     sharper = there & (hidden_defocus.abs() < signed.abs())
     cover = torch.where(sharper, 1.0, 1 - front_cover)
@@ -108,164 +87,18 @@ def without_spill(light: Tensor, signed: Tensor) -> Tensor:
     return _unmix_far_side(light, signed, *_towards_nearer(signed))[0]
 
 
-def _grid(like: Tensor) -> tuple[Tensor, Tensor]:
-    height, width = like.shape
-    rows = torch.arange(height, dtype=torch.float32, device=like.device)
-    columns = torch.arange(width, dtype=torch.float32, device=like.device)
-    return rows[:, None].expand(height, width), columns[None, :].expand(height, width)
-
-
-def _nearest_behind(signed: Tensor, edge: Tensor, reach: float) -> _Behind:
-    """Find for every pixel, up to `reach` px away, the nearest pixel of `edge` that is behind it.
-
-    Jump flooding (Rong and Tan 2006): candidates travel in halving steps, and a pixel keeps the
-    nearest one that lies behind its own surface.
-    """
-    rows, columns = _grid(signed)
-    nowhere = torch.full_like(signed, torch.inf)
-    seeds = torch.stack([rows, columns, signed]).masked_fill(~edge, torch.inf)
-    best, nearest = torch.full_like(seeds, torch.inf), nowhere
-    step = 1 << max(0, int(reach).bit_length() - 1)
-    steps = [step >> k for k in range(step.bit_length())] + [1]
-    for step in steps:
-        for dy, dx in _around(step):
-            for source in (best, seeds):
-                found = _shifted(source, dy, dx)
-                distance = (rows - found[0]).square() + (columns - found[1]).square()
-                better = (found[2] < signed - EDGE_STEP) & (distance < nearest)
-                best = torch.where(better, found, best)
-                nearest = torch.where(better, distance, nearest)
-    distance = nearest.sqrt()
-    there = distance <= reach
-    return _Behind(
-        torch.where(there, best[0], rows),
-        torch.where(there, best[1], columns),
-        distance.masked_fill(~there, torch.inf),
-    )
-
-
-def _around(step: int) -> list[tuple[int, int]]:
-    return [(dy, dx) for dy in (-step, 0, step) for dx in (-step, 0, step) if dy or dx]
-
-
 def _square(reach: int) -> list[tuple[int, int]]:
     steps = range(-reach, reach + 1)
     return [(dy, dx) for dy in steps for dx in steps if dy or dx]
 
 
-def _shifted(planes: Tensor, dy: int, dx: int) -> Tensor:
-    """Return planes moved by (dy, dx), infinity where nothing comes in."""
-    height, width = planes.shape[-2:]
-    moved = torch.full_like(planes, torch.inf)
-    if abs(dy) < height and abs(dx) < width:
-        moved[..., max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] = planes[
-            ..., max(-dy, 0) : height - max(dy, 0), max(-dx, 0) : width - max(dx, 0)
-        ]
-    return moved
-
-
-def _clip(rows: Tensor, columns: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    height, width = like.shape
-    # Not `round`, which goes to even numbers and so depends on where the picture begins.
-    rows, columns = (rows + 0.5).floor(), (columns + 0.5).floor()
-    return rows.clamp(0, height - 1).long(), columns.clamp(0, width - 1).long()
-
-
-def _sample_behind(
-    light: Tensor, signed: Tensor, behind: _Behind
-) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-    """Return colour and defocus of the surface behind, and where its edge comes into view.
-
-    The sample is taken a little off that edge, whose pixels are mixed.
-    """
-    rows, columns = _grid(signed)
-    length = behind.distance.clamp(min=1)
-    first = _clip(behind.row, behind.column, signed)
-    off = _clip(
-        behind.row + BESIDE * (behind.row - rows) / length,
-        behind.column + BESIDE * (behind.column - columns) / length,
-        signed,
-    )
-    same = (signed[off] - signed[first]).abs() <= EDGE_STEP
-    row, column = (torch.where(same, a, b) for a, b in zip(off, first, strict=True))
-    return _median(light[:, row, column]), signed[row, column], first
-
-
-def _smoothed(hidden_light: Tensor, hidden_defocus: Tensor, distance: Tensor) -> Tensor:
-    """Return light [3,H,W] found `distance` px away, as a mean over about as many px of a surface.
-
-    Else every pixel of the edge would be drawn out into a streak. The means grow by the à trous
-    scheme (Holschneider et al. 1989): a small kernel whose taps move apart.
-    """
-    there = torch.isfinite(distance)
-    width = (distance - 1).masked_fill(~there, 0)  # of the mean, standard deviation, px
-    planes = torch.cat([hidden_light * there, there[None].to(hidden_light)])
-    out, finer, finer_width, variance = hidden_light.clone(), hidden_light, 0.0, 0.0
-    for level in range(SMOOTHINGS):
-        if not (width > finer_width).any():
-            break
-        step = 1 << level
-        variance += step * step / 2  # of the kernel 1, 2, 1
-        coarser_width = variance**0.5
-        planes = _spread(_spread(planes, hidden_defocus, step, 0), hidden_defocus, 0, step)
-        coarser = torch.where(planes[3] > 0, planes[:3] / planes[3].clamp(min=1e-9), finer)
-        share = ((width - finer_width) / (coarser_width - finer_width)).clamp(0, 1)
-        out = torch.where(width > finer_width, torch.lerp(finer, coarser, share), out)
-        finer, finer_width = coarser, coarser_width
-    return out
-
-
-def _spread(planes: Tensor, defocus: Tensor, dy: int, dx: int) -> Tensor:
-    """Return planes averaged with those (dy, dx) to either side by weights 1, 2, 1.
-
-    What lies outside of the picture, or on a surface of another defocus, adds nothing.
-    """
-    out = planes / 2
-    for y, x in ((-dy, -dx), (dy, dx)):
-        here, beside = _overlap(defocus, y, x), _overlap(defocus, -y, -x)
-        same = (defocus[beside] - defocus[here]).abs() < EDGE_STEP * max(dy, dx) ** 0.5
-        for plane, spread in zip(planes, out, strict=True):
-            spread[here].add_(torch.where(same, plane[beside], 0.0), alpha=0.25)
-    return out
-
-
-def _overlap(plane: Tensor, dy: int, dx: int) -> tuple[slice, slice]:
-    """Return where a plane [H,W] and itself moved by (dy, dx) overlap."""
-    return tuple(
-        slice(min(size, max(0, step)), max(0, min(size, size + step)))
-        for size, step in zip(plane.shape, (dy, dx), strict=True)
-    )
-
-
-def _median(planes: Tensor) -> Tensor:
-    """Return the median over 3x3 px: drops samples that fell on a mixed pixel after all."""
-    padded = F.pad(planes[None], (1, 1, 1, 1), mode="replicate")[0]
-    height, width = planes.shape[-2:]
-    return torch.stack(
-        [
-            _median_of_nine([plane[y : y + height, x : x + width] for y, x in _SQUARE])
-            for plane in padded
-        ]
-    )
-
-
-def _median_of_nine(values: list[Tensor]) -> Tensor:
-    """Return the median by a sorting network (Paeth 1990, Graphics Gems, median of 3x3)."""
-    for low, high in _EXCHANGES:
-        values[low], values[high] = (
-            torch.minimum(values[low], values[high]),
-            torch.maximum(values[low], values[high]),
-        )
-    return values[4]
-
-
 def _unmix_near_side(
-    visible: Tensor, light: Tensor, signed: Tensor, behind: _Behind, hidden_light: Tensor
+    visible: Tensor, light: Tensor, signed: Tensor, behind: Behind, hidden_light: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return `visible` with the near side's own colour at its edges, and its coverage [H,W]."""
     row, column = (behind.distance < BESIDE).nonzero(as_tuple=True)
     length = behind.distance[row, column].clamp(min=1)
-    inward = _clip(
+    inward = clip(
         row + BESIDE * (row - behind.row[row, column]) / length,
         column + BESIDE * (column - behind.column[row, column]) / length,
         signed,
@@ -295,7 +128,7 @@ def _purest(light: Tensor, signed: Tensor, row: Tensor, column: Tensor, back: Te
     own, own_defocus = light[:, row, column], signed[row, column]
     found, farthest = own, (own - back).square().sum(0)
     for dy, dx in _square(THIN):
-        there = _clip(row + dy, column + dx, signed)
+        there = clip(row + dy, column + dx, signed)
         other = light[:, there[0], there[1]]
         contrast = (other - back).square().sum(0)
         _, on_line = _unmix(own, other, back)
@@ -311,9 +144,7 @@ def _unmix_far_side(
     """Return the far side's own colour at its edge, and the near side's spill over those pixels."""
     row, column = edge.nonzero(as_tuple=True)
     step_y, step_x, own_defocus = dy[edge], dx[edge], signed[edge]
-    away, next_to, inner = (
-        _clip(row + k * step_y, column + k * step_x, signed) for k in (-1, 1, 2)
-    )
+    away, next_to, inner = (clip(row + k * step_y, column + k * step_x, signed) for k in (-1, 1, 2))
     thin = signed[inner] <= own_defocus + EDGE_STEP
     near = tuple(torch.where(thin, a, b) for a, b in zip(next_to, inner, strict=True))
     own, near_light = light[:, row, column], light[:, near[0], near[1]]
@@ -346,7 +177,7 @@ def _mean_beside(
     own = signed[row, column]
     total, count = light.new_zeros(3, len(row)), torch.zeros_like(own)
     for dy, dx in _square(FAR):
-        there = _clip(row + dy, column + dx, signed)
+        there = clip(row + dy, column + dx, signed)
         fits = ~mixed[there] & ((signed[there] - own).abs() < EDGE_STEP)
         weight = fits / (dy * dy + dx * dx)
         total += weight * light[:, there[0], there[1]]
@@ -370,7 +201,7 @@ def _towards_nearer(signed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     found = torch.zeros_like(signed, dtype=torch.bool)
     height, width = signed.shape
     padded = F.pad(signed[None, None], (2, 2, 2, 2), mode="replicate")[0, 0]
-    for step_y, step_x in sorted(_around(1), key=lambda step: abs(step[0]) + abs(step[1])):
+    for step_y, step_x in sorted(around(1), key=lambda step: abs(step[0]) + abs(step[1])):
         back, ahead, on = (
             padded[2 + k * step_y :, 2 + k * step_x :][:height, :width] for k in (-1, 1, 2)
         )

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .edges import without_spill
+from .hidden import EDGE_STEP
 from .slices import SHARP_RADIUS, Exposure
 
 BLURRED_RADIUS = 2.0  # px of blur from which on half the size holds all detail there is
@@ -28,11 +29,12 @@ def expose_at_half_size(
     height, width = signed.shape
     odd = (0, width % 2, 0, height % 2)
     even = F.pad(torch.cat([light, signed[None]])[None], odd, mode="replicate")[0]
-    small = F.avg_pool2d(even[:3], 2)
-    exposure = expose(small, _majority(even[3]) / 2)
+    clear = without_spill(even[:3], even[3])
+    small, small_signed = _of_one_side(clear, even[3])
+    exposure = expose(small, small_signed / 2)
     sharp = 1 - (even[3].abs() - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
     front = _twice(exposure.front)
-    in_focus = without_spill(even[:3], even[3]) * (1 - front[3:]) + front[:3]
+    in_focus = clear * (1 - front[3:]) + front[:3]
     out = torch.lerp(_twice(exposure.light), in_focus, sharp.clamp(0, 1))
     return out[:, :height, :width]
 
@@ -41,8 +43,20 @@ def _twice(planes: Tensor) -> Tensor:
     return F.interpolate(planes[None], scale_factor=2, mode="bilinear", align_corners=False)[0]
 
 
-def _majority(signed: Tensor) -> Tensor:
-    """Return [H/2,W/2] of [H,W]: from each 2x2 px the nearer or the farther end, by the mean."""
+def _of_one_side(light: Tensor, signed: Tensor) -> tuple[Tensor, Tensor]:
+    """Return light [3,H/2,W/2] and defocus [H/2,W/2]: from each 2x2 px one side of a depth edge.
+
+    The nearer or the farther end, whichever is closer to the mean; of equals the nearer.
+    """
     low = -F.max_pool2d(-signed[None], 2)[0]
     high = F.max_pool2d(signed[None], 2)[0]
-    return torch.where(F.avg_pool2d(signed[None], 2)[0] > (low + high) / 2, high, low)
+    chosen = torch.where(F.avg_pool2d(signed[None], 2)[0] >= (low + high) / 2, high, low)
+    across = high - low > EDGE_STEP
+    middle, side = _fourfold((low + high) / 2), _fourfold((chosen - low) - (high - chosen))
+    member = ~_fourfold(across) | ((signed - middle) * side >= 0)
+    share = F.avg_pool2d(member[None].to(light), 2)
+    return F.avg_pool2d(light * member, 2) / share, chosen
+
+
+def _fourfold(plane: Tensor) -> Tensor:
+    return plane.repeat_interleave(2, 0).repeat_interleave(2, 1)

@@ -16,9 +16,10 @@ from . import refine
 from .aperture import DISC, Aperture
 from .checks import check_depth, check_image, check_number
 from .color import linear_to_srgb, srgb_to_linear
-from .edges import completion_reach, separate_surfaces
+from .edges import separate_surfaces
 from .field import Field
 from .half_size import expose_at_half_size
+from .hidden import completion_reach
 from .hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from .optics import as_focus_depth, defocus
 from .slices import SHARP_RADIUS, BeforeSlice, Exposure, Fineness, cut_levels, expose

@@ -148,7 +148,10 @@ def test_a_depth_picture_from_elsewhere_renders_too(scene):
         ("render photo.png depth.exr --strength 5 --focus-point 2 -o o.png", "cannot read '2' as"),
         ("render photo.png depth.exr --strength 5 --focus-distance 0 -o o.png", "focus_distance: "),
         ("render photo.png depth.exr --strength 5 --blades 2 -o o.png", "aperture_blades: "),
-        ("render photo.png depth.exr --strength 5 --cat-eye 2 -o o.png", "cat_eye: expected 0 to 1"),
+        (
+            "render photo.png depth.exr --strength 5 --cat-eye 2 -o o.png",
+            "cat_eye: expected 0 to 1",
+        ),
         ("depth photo.png --stack photo.png --strengths 1 --cat-eye 0.5 -o d.exr", "cat_eye"),
         ("render photo.png depth.exr --strength 5 -o o.xyz", "o.xyz: unknown kind of picture"),
         ("render photo.png depth.exr --strength 5 --device nowhere -o o.png", "device: "),

@@ -1,0 +1,119 @@
+"""What a blurred front shows of what is behind it, and what mixed pixels are made of."""
+
+import math
+
+import pytest
+import torch
+
+from bokehdepth_core import defocus, render_bokeh
+from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
+from bokehdepth_core.edges import separate_surfaces
+from bokehdepth_core.render import QUALITIES
+
+SIDE, RADIUS = 96, 22.0  # px, of the picture and of the ball in it
+FRONT, WALL = torch.tensor([0.1, 0.25, 0.2]), torch.tensor([0.7, 0.7, 0.7])
+STRENGTH = 12.0  # px·m; the middle of the ball is at 1 m
+
+
+def ball(slope, fine=1):
+    """Return places, px, and disparity, 1/m, of a ball before an infinitely far wall."""
+    line = (torch.arange(SIDE * fine) + 0.5) / fine - SIDE / 2
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    share = torch.hypot(x, y) / RADIUS
+    height = (1 - share.clamp(max=1) ** 2).sqrt()
+    return x, y, torch.where(share <= 1, 1 - slope * (1 - height), 0.0)
+
+
+def ball_through_lens(slope, samples=96):
+    """Return the picture [H,W,3] of the ball, drawn for many places on the lens."""
+    x, y, disparity = (part[ball(slope, 6)[2] > 0] for part in ball(slope, 6))
+    cover = torch.zeros(SIDE * SIDE)
+    for index in range(samples):
+        radius, angle = math.sqrt((index + 0.5) / samples), index * 2.399963  # golden angle
+        column = (x + STRENGTH * disparity * radius * math.cos(angle) + SIDE / 2).floor().long()
+        row = (y + STRENGTH * disparity * radius * math.sin(angle) + SIDE / 2).floor().long()
+        hit = torch.zeros_like(cover)
+        hit[row * SIDE + column] = 1
+        cover += hit / samples
+    return over(cover.view(SIDE, SIDE))
+
+
+def over(cover):
+    """Return the front's colour over the wall's, [H,W,3], sRGB."""
+    front, wall = srgb_to_linear(FRONT), srgb_to_linear(WALL)
+    return linear_to_srgb(torch.lerp(wall, front, cover[..., None]))
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+@pytest.mark.parametrize("slope", [0.0, 0.1, 0.3, 0.6])
+def test_a_round_front_is_as_soft_as_through_a_lens_and_as_round(slope, quality):
+    disparity = ball(slope)[2]
+    image = over((disparity > 0).float())[None]
+    out = render_bokeh(image, 1 / disparity[None], STRENGTH, math.inf, quality=quality)[0]
+    # Coverage of slices that get narrower adds up to less than one, by about the slope's share.
+    assert (out - ball_through_lens(slope)).square().mean() < (1e-3 if slope < 0.5 else 3e-3)
+    angle = torch.arange(64) * (2 * math.pi / 64)
+    for radius in (RADIUS - 3, RADIUS + 3):
+        row, column = (
+            (SIDE / 2 + radius * part).long() for part in (torch.sin(angle), torch.cos(angle))
+        )
+        # Between neighbouring rows and columns the soft edge itself changes by 0.03.
+        assert out[row, column].std(0).max() < 0.025
+
+
+def test_behind_the_steep_rim_of_a_ball_is_the_wall_not_the_ball():
+    disparity = ball(0.6)[2]
+    signed = defocus(1 / disparity[None], STRENGTH, math.inf)[0]
+    image = srgb_to_linear(over((disparity > 0).float())).movedim(-1, 0)
+    hidden = separate_surfaces(image, signed, STRENGTH)[1]
+    shown = (hidden.cover > 0) & (disparity > 0)
+    assert shown.sum() > 500
+    assert (hidden.defocus[shown] == 0).all()
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+@pytest.mark.parametrize("turn", [0.0, 17.0, 45.0])
+def test_no_trace_of_a_thin_wire_stays_on_the_sharp_wall_behind_it(turn, quality):
+    angle = math.radians(turn)
+    line = (torch.arange(SIDE * 8) + 0.5) / 8 - SIDE / 2
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    across = (y * math.cos(angle) - x * math.sin(angle)).abs()
+    share = (across < 1.2).float().view(SIDE, 8, SIDE, 8).mean((1, 3))
+    depth = torch.where(share >= 0.5, 1.0, 5.0)[None]
+    out = render_bokeh(over(share)[None], depth, 10.0, 5.0, quality=quality)[0]
+    # The blurred wire covers 2.4 px of a disc 16 px wide: a soft band, 4/π of that at most.
+    inner = out[20:-20, 20:-20]
+    soft = 0.19 * (srgb_to_linear(WALL) - srgb_to_linear(FRONT)).max()
+    wider = 2 if quality == "draft" else 1.15  # at half the size it may be 2 px wide instead
+    assert (srgb_to_linear(WALL) - srgb_to_linear(inner)).max() < wider * soft
+    jumps = max(inner.diff(dim=0).abs().max(), inner.diff(dim=1).abs().max())
+    assert jumps < 0.03
+
+
+def test_what_is_hidden_is_smoother_the_farther_it_is_from_view():
+    wall = torch.rand(3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    x, y, disparity = ball(0.0)
+    light = torch.where(disparity > 0, 0.2, wall)
+    hidden = separate_surfaces(light, STRENGTH * disparity, STRENGTH)[1]
+    inside = RADIUS - torch.hypot(x, y)
+    spread = [
+        hidden.light[:, (inside > near) & (inside < near + 2)].std() for near in (0.0, 4.0, 10.0)
+    ]
+    assert spread[0] > spread[1] > spread[2]
+    assert spread[2] < 0.1  # of 0.29 for the wall itself
+    # Weighted means of what is in view: neither darker nor brighter than that on the whole.
+    assert abs(float(hidden.light[:, inside > 4].mean()) - 0.5) < 0.05
+
+
+def test_another_surface_adds_nothing_to_what_is_hidden():
+    # A wire before a leaf before a wall: behind the wire the leaf goes on, and ends where it ends.
+    signed = torch.zeros(61, 61)
+    signed[:, 20:] = 8.0
+    signed[28:33] = 16.0
+    light = torch.where(signed == 8, 0.3, 0.9).expand(3, -1, -1)
+    light = torch.where(signed == 16, 0.1, light)
+    hidden = separate_surfaces(light, signed, 16.0)[1]
+    behind_wire = hidden.light[:, 28:33]
+    assert torch.allclose(behind_wire[..., :20], torch.tensor(0.9), atol=1e-6)
+    assert torch.allclose(behind_wire[..., 30:], torch.tensor(0.3), atol=1e-6)
+    assert behind_wire[..., 20:].mean() < 0.31  # the end itself is not known to the pixel
