@@ -23,7 +23,7 @@ def drawing_size(radius: float) -> int:
     return min(LARGEST, 1 << math.ceil(math.log2(wanted)))
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=32)
 def draw_opening(
     aperture: Aperture,
     size: int,

@@ -28,7 +28,10 @@ from .tiles import cut_tiles
 
 BOOST_FROM = 0.75  # linear light of the strongest channel at which a highlight begins to be boosted
 BOOST_RADIUS = 2.0  # px of blur from which on a highlight is boosted in full
-FLOATS_PER_PIXEL = 64  # that a tile takes at most, measured with `benchmarks/render.py costs`
+FLOATS_PER_PIXEL = 64  # that the surfaces take, measured with `benchmarks/render.py costs`
+KEPT_MEANWHILE = 42  # floats a pixel that are kept while slices are blurred
+FLOATS_BLURRED = 20  # floats that blurring takes for a pixel of a slice and of its border
+FARTHEST = 8  # times both sides of a picture: a spot this large leaves next to nothing in it
 FLAT = 1.0  # px of difference in defocus below which a picture is one plane
 
 QUALITIES = {
@@ -90,7 +93,8 @@ def render_bokeh(
         own = depth[index : index + 1]
         if refine_depth and strength > 0:
             own = refine.refine_depth(image[index : index + 1], own)
-        signed = defocus(own, strength, planes[index])[0]
+        limit = FARTHEST * sum(image.shape[1:3])
+        signed = defocus(own, strength, planes[index])[0].clamp(-limit, limit)
         lens = _lens_for(signed, aperture, highlight_boost, quality)
         out[index] = _render_one(image[index], signed, lens, before_slice)
     on_progress(100 * size["B"], 100 * size["B"])
@@ -134,7 +138,8 @@ def _render_one(picture: Tensor, signed: Tensor, lens: _Lens, before_slice: Befo
     """Return one [H,W,3] picture through the lens; `signed` is its defocus, [H,W], px."""
     if lens.radius < SHARP_RADIUS:
         return picture
-    brightest = srgb_to_linear(picture.float().max()).clamp(min=1.0)
+    darkest, brightest = srgb_to_linear(torch.stack(picture.float().aminmax()))
+    darkest, brightest = darkest.clamp(max=0.0), brightest.clamp(min=1.0)
     out = torch.empty_like(picture)
     tiles = cut_tiles(*signed.shape, halo_of(lens.reach))
     for index, tile in enumerate(tiles):
@@ -146,7 +151,7 @@ def _render_one(picture: Tensor, signed: Tensor, lens: _Lens, before_slice: Befo
         field = Field(*signed.shape, seen_y.start, seen_x.start)
         light = _expose_tile(picture[tile.seen], signed[tile.seen], lens, field, before_tile_slice)
         light = light[(slice(None), *tile.inner)]
-        light = torch.minimum(light.clamp(min=0), brightest)
+        light = light.clamp(darkest, brightest)
         out[tile.kept] = linear_to_srgb(light).movedim(0, -1).to(picture.dtype)
     return out
 
@@ -159,12 +164,13 @@ def render_memory(height: int, width: int, radius: float) -> int:
         width: of the picture, px.
         radius: largest distance that a spot reaches, px.
     """
-    tiles = cut_tiles(height, width, halo_of(radius))
-    seen = max(
-        (tile.seen[0].stop - tile.seen[0].start) * (tile.seen[1].stop - tile.seen[1].start)
-        for tile in tiles
-    )
-    return 4 * (FLOATS_PER_PIXEL * seen + 8 * height * width)
+    most = 0.0
+    for tile in cut_tiles(height, width, halo_of(radius)):
+        sides = [place.stop - place.start for place in tile.seen]
+        bordered = math.prod(side + 2 * min(radius + 2, side) for side in sides)
+        surfaces, blurred = FLOATS_PER_PIXEL * math.prod(sides), FLOATS_BLURRED * bordered
+        most = max(most, surfaces, KEPT_MEANWHILE * math.prod(sides) + blurred)
+    return math.ceil(4 * (most + 8 * height * width))
 
 
 def halo_of(radius: float) -> int:

@@ -95,7 +95,8 @@ class SpotBlur:
 
     def _convolve_in_windows(self, planes: Tensor, radius: float) -> Tensor:
         out = torch.zeros_like(planes)
-        border = min(self._border, math.ceil(abs(radius) * self._aperture.reach) + 2)
+        reach = math.ceil(abs(radius) * self._aperture.reach) + 2
+        border = min(self._border, reach, max(self._size))
         bordered = tuple(side + 2 * border for side in self._size)
         for window in cut_windows(bordered, self._field.bordered(border), planes.device):
             rows, columns = _moved(window.rows, -border), _moved(window.columns, -border)

@@ -91,6 +91,20 @@ def test_values_above_one_are_light_too_and_keep_their_energy(quality):
     assert out.max() > 1.0
 
 
+def test_values_below_zero_stay_as_they_are_where_all_is_one_colour(quality):
+    image = torch.full((1, 33, 47, 3), -0.1)
+    out = render_bokeh(image, steps(33, 47), 9.0, 2.0, quality=quality)
+    torch.testing.assert_close(out, image, atol=SRGB_ROUND_TRIP, rtol=0)
+
+
+def test_a_speck_of_next_to_no_depth_spoils_nothing_else(quality):
+    depth = torch.full((1, 33, 47), 2.0)
+    depth[:, 5:9, 5:9] = 1e-25
+    image = torch.full((1, 33, 47, 3), 0.5)
+    out = render_bokeh(image, depth, 9.0, 1.0, quality=quality)
+    torch.testing.assert_close(out, image, atol=SRGB_ROUND_TRIP, rtol=0)
+
+
 def test_a_batch_gives_what_its_pictures_give_alone(quality):
     images, depths = (
         noise(3, 40, 51, 3),
