@@ -1,5 +1,6 @@
 """How far a stack's frames obey the lens model: radius proportional to bokeh strength."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +50,19 @@ class StackCalibration:
         return text
 
 
+def check_calibratable(strengths: Sequence[float]) -> None:
+    """Check that a stack of these strengths can be calibrated.
+
+    Raises:
+        ValueError: fewer than two different strengths.
+    """
+    if len(set(strengths)) < 2:
+        raise ValueError(
+            f"strengths: found {len(set(strengths))} different value, a line needs two. "
+            "Give frames of at least two bokeh strengths."
+        )
+
+
 def calibrate_stack(
     stack: BokehStack,
     depth: DepthMap | None = None,
@@ -74,11 +88,7 @@ def calibrate_stack(
         ValueError: fewer than two different strengths, a depth map without metres or of another
             size, or a depth map without a focus depth.
     """
-    if len(set(stack.strengths)) < 2:
-        raise ValueError(
-            f"strengths: found {len(set(stack.strengths))} different value, a line needs two. "
-            "Give frames of at least two bokeh strengths."
-        )
+    check_calibratable(stack.strengths)
     truth = _true_offset(stack, depth, focus_depth)
     radii, confidence = frame_radii(
         stack, aperture=aperture, on_progress=on_progress, check_cancelled=check_cancelled

@@ -17,7 +17,9 @@ first. While the adapter is on, compiled parts therefore run as the Python they 
 import functools
 import logging
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -59,12 +61,14 @@ class QueryKeyUpdate(nn.Module):
         self.down, self.up = _layer(down.flatten(0, 1)), _layer(up.flatten(0, 1))
 
     def add_to(self, projected: Tensor) -> Tensor:
-        """Add the update to the first 2H columns of a fresh [B,T,≥2H] projection, in place."""
+        """Add the update to the first 2H columns of a fresh [B,T,≥2H] projection."""
+        projected = projected.contiguous()  # else the next line would be a copy, not a view
         pair = projected.flatten(0, 1)[:, : 2 * self.hidden]
-        pair = pair.unflatten(1, (2, self.hidden)).transpose(0, 1)  # [2,B·T,H], a view
-        down = _cast(self.down, projected).view(2, self.rank, self.hidden)
-        up = _cast(self.up, projected).view(2, self.hidden, self.rank)
-        pair.baddbmm_(pair @ down.transpose(1, 2), up.transpose(1, 2))
+        pair = pair.unflatten(1, (2, self.hidden)).transpose(0, 1)  # [2,B·T,H]
+        with _streamed(self.down, pair) as down, _streamed(self.up, pair) as up:
+            down = down.view(2, self.rank, self.hidden)
+            up = up.view(2, self.hidden, self.rank)
+            pair.baddbmm_(pair @ down.transpose(1, 2), up.transpose(1, 2))
         return projected
 
 
@@ -75,8 +79,17 @@ def _layer(weight: Tensor) -> nn.Module:
     return layer
 
 
-def _cast(layer: nn.Module, like: Tensor) -> Tensor:
-    return comfy.ops.cast_bias_weight(layer, like)[0]
+@contextmanager
+def _streamed(layer: nn.Module, like: Tensor) -> Iterator[Tensor]:
+    """Hold a layer's weight on the device of `like`, and let ComfyUI take the place back after."""
+    if not hasattr(comfy.ops, "uncast_bias_weight"):  # older than asynchronous offloading
+        yield comfy.ops.cast_bias_weight(layer, like)[0]
+        return
+    weight, bias, stream = comfy.ops.cast_bias_weight(layer, like, offloadable=True)
+    try:
+        yield weight
+    finally:
+        comfy.ops.uncast_bias_weight(layer, weight, bias, stream)
 
 
 class QueryKeyUpdates(nn.Module):
@@ -124,6 +137,21 @@ def projections(flux: nn.Module) -> list[Projection]:
     return found
 
 
+class FirstCall:
+    """Whether a run of the sampler is still at its first model call; wraps the run.
+
+    That call goes through every layer. Later ones may not: nodes that cache steps or skip layers on
+    purpose work beside the adapter.
+    """
+
+    passed = False
+
+    def __call__(self, executor, *args, **kwargs):
+        """Run the sampler."""
+        self.passed = False
+        return executor(*args, **kwargs)
+
+
 @dataclass(frozen=True, eq=False)
 class AdapterWrapper:
     """Runs a FLUX call with the adapter on; one strength, or one for each sample of the batch.
@@ -131,10 +159,12 @@ class AdapterWrapper:
     Attributes:
         updates: low-rank updates of queries and keys; ComfyUI loads and moves them.
         vectors: [n,layers,H], float32: bokeh_scale · v_i(K) for each of n strengths.
+        first: tells in which call every layer has to be reached.
     """
 
     updates: QueryKeyUpdates
     vectors: Tensor
+    first: FirstCall = field(default_factory=FirstCall)
 
     def __call__(self, executor, x, *args, **kwargs):
         """Run the wrapped call; the hooks are gone when it returns or raises."""
@@ -149,7 +179,9 @@ class AdapterWrapper:
         finally:
             for handle in handles:
                 handle.remove()
-        _check_all_fired(wanted, fired)
+        if not self.first.passed:
+            _check_all_fired(wanted, fired)
+        self.first.passed = True
         return out
 
     def _vectors_for(self, x: Tensor) -> Tensor:
@@ -266,8 +298,10 @@ def attach(model, updates, vectors: Tensor):
         vectors: [n,layers,H], as in `AdapterWrapper`.
     """
     patched = model.clone()
+    adapter = AdapterWrapper(updates.model, vectors)
     wrappers = {
-        WrappersMP.DIFFUSION_MODEL: AdapterWrapper(updates.model, vectors),
+        WrappersMP.OUTER_SAMPLE: adapter.first,
+        WrappersMP.DIFFUSION_MODEL: adapter,
         WrappersMP.APPLY_MODEL: run_uncompiled,
     }
     for kind, wrapper in wrappers.items():
@@ -300,6 +334,12 @@ def check_model(model, hidden: int, layers: int) -> None:
         raise ValueError(
             f"model: the bokeh adapter is made for {layers} attention layers of width {hidden}, "
             f"found {found} with {blocks} of width {network.hidden_size}. Load FLUX.1-Kontext-dev."
+        )
+    channels, out = network.params.in_channels, network.params.out_channels
+    if channels != out:
+        raise ValueError(
+            f"model: expected FLUX.1-Kontext, which reads {out} channels, found a FLUX that reads "
+            f"{channels}, such as Fill, Canny or Depth. Load FLUX.1-Kontext-dev."
         )
 
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..bokehdepth_core import BokehStack
-from ..bokehdepth_core.checks import check_image, check_strengths
+from ..bokehdepth_core.checks import check_image, check_number, check_strengths
 from ..bokehdepth_core.color import color_transfer_lab
 from ..bokehdepth_core.generator.adapter import BokehAdapter
 from ..bokehdepth_core.generator.prompts import bokeh_prompt
@@ -60,8 +60,12 @@ def flux_sigmas(steps: int, tokens: int) -> Tensor:
 
 
 def encode_prompt(clip, prompt: str, guidance: float, reference: Tensor) -> list:
-    """Return a conditioning: the prompt, FLUX's guidance and the photo as reference latent."""
-    tokens = clip.tokenize(prompt, tokenizer_options={"t5xxl_min_length": PROMPT_TOKENS})
+    """Return a conditioning: the prompt, FLUX's guidance and the photo as reference latent.
+
+    The prompt goes in letter by letter, as the adapter was trained: brackets are no emphasis.
+    """
+    plain = prompt.replace("(", "\\(").replace(")", "\\)")
+    tokens = clip.tokenize(plain, tokenizer_options={"t5xxl_min_length": PROMPT_TOKENS})
     conditioning = clip.encode_from_tokens_scheduled(tokens)
     return node_helpers.conditioning_set_values(
         conditioning, {"guidance": guidance, "reference_latents": [reference]}
@@ -211,18 +215,24 @@ class NativeGenerator:
             check_cancelled: raises to stop while the frames are decoded.
 
         Raises:
-            ValueError: a picture that is too small, unusable strengths, or a MODEL of another kind.
+            ValueError: a picture that is too small, unusable strengths, steps or guidance, or a
+                MODEL, CLIP or VAE of another kind.
         """
         size = check_image(image, pattern="H W 3")
         values = check_strengths(strengths)
-        reference = self.vae.encode(fit_to_tokens(image[None]))
+        check_number(steps, "steps", 1)
+        check_number(guidance, "guidance", 0.0)
+        photo = fit_to_tokens(image[None])
+        network = self.model.model.diffusion_model
+        kontext.check_model(self.model, self.adapter.hidden_size, self.adapter.layer_count)
+        reference = self.vae.encode(photo)
+        _check_latent(reference, photo, network)
         prompts = [bokeh_prompt(strength) for strength in values]
         updates = kontext.query_key_updates(self.model, self.adapter)
         run = SampleRun(self.model, updates, reference, steps, seed)
-        latents = run.sample(
-            self.adapter.strength_vectors(values),
-            [encode_prompt(self.clip, prompt, guidance, reference) for prompt in prompts],
-        )
+        texts = [encode_prompt(self.clip, prompt, guidance, reference) for prompt in prompts]
+        _check_text(texts[0], network)
+        latents = run.sample(self.adapter.strength_vectors(values), texts)
         frames = resized(self._decode(latents, check_cancelled), size["H"], size["W"]).to(image)
         if match_color:
             frames = color_transfer_lab(frames, image)
@@ -243,6 +253,30 @@ class NativeGenerator:
             check_cancelled()
             frames.append(self.vae.decode(latent))
         return torch.cat(frames)
+
+
+def _check_latent(latent: Tensor, photo: Tensor, network) -> None:
+    """Refuse the latent of a VAE that is not FLUX's."""
+    wanted = network.params.out_channels
+    found = f"{latent.shape[1]} channels, {photo.shape[1] // latent.shape[-2]} px each"
+    if latent.shape[1] != wanted or photo.shape[1] // latent.shape[-2] != SIDE // 2:
+        raise ValueError(
+            f"vae: expected FLUX's latents, {wanted} channels of {SIDE // 2} px, found {found}. "
+            "Load FLUX's own VAE, ae.safetensors."
+        )
+
+
+def _check_text(conditioning: list, network) -> None:
+    """Refuse what text encoders other than FLUX's make of a prompt."""
+    tokens, settings = conditioning[0]
+    pooled = settings.get("pooled_output")
+    found = (tokens.shape[-1], None if pooled is None else pooled.shape[-1])
+    wanted = (network.params.context_in_dim, network.params.vec_in_dim)
+    if found != wanted:
+        raise ValueError(
+            f"clip: expected the text widths {wanted[0]} and {wanted[1]} of FLUX's encoders, found "
+            f"{found[0]} and {found[1]}. Load T5-XXL and CLIP-L with DualCLIPLoader, type flux."
+        )
 
 
 def fit_to_tokens(image: Tensor) -> Tensor:

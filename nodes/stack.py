@@ -7,6 +7,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..bokehdepth_core import BokehStack, DepthMap, calibrate_stack, parse_strengths
+from ..bokehdepth_core.calibration import check_calibratable
 from . import host, pictures, sockets
 
 _STRENGTHS_TIP = (
@@ -105,6 +106,8 @@ class GenerateBokehStack(io.ComfyNode):
     ):
         sockets.check_kind(generator, sockets.BokehGenerator, "generator")
         values = parse_strengths(strengths)
+        if check_calibration:
+            check_calibratable(values)
         image = pictures.as_rgb(image)
         if not generator.is_built_in:
             depth = None  # FLUX needs none
@@ -129,9 +132,9 @@ class GenerateBokehStack(io.ComfyNode):
             )
             for index in range(count)
         )
-        stacks = tuple(_as_result(stack) for stack in stacks)
         if check_calibration:
             stacks = tuple(_calibrated(stack) for stack in stacks)
+        stacks = tuple(_as_result(stack) for stack in stacks)
         frames = torch.cat([stack.frames for stack in stacks])
         shown = _preview(stacks, cls).as_dict()
         reports = [stack.settings["calibration"] for stack in stacks if check_calibration]

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bokehdepth_core.checkpoints import CheckpointError
+from bokehdepth_core.generator import adapter as adapter_module
 from bokehdepth_core.generator.adapter import (
     adapter_from_state_dict,
     diffusers_attention_names,
@@ -145,6 +146,37 @@ def test_weights_come_back_bit_for_bit_after_an_error(dtype):
         interrupted()
     after = [part for layer in layers for part in layer.parameters()]
     assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
+
+
+def test_one_weight_that_cannot_be_put_back_does_not_keep_the_others_changed(monkeypatch):
+    torch.manual_seed(0)
+    layers = (nn.Linear(8, 8), nn.Linear(8, 8))
+    parts = [part for layer in layers for part in layer.parameters()]
+    before = [part.detach().clone() for part in parts]
+    pair = (torch.randn(2, 3, 8), torch.randn(2, 8, 3))
+    put_back = adapter_module._restore
+
+    def fail_once(parameter, original):
+        if parameter is parts[2]:
+            raise torch.OutOfMemoryError("injected")
+        put_back(parameter, original)
+
+    monkeypatch.setattr(adapter_module, "_restore", fail_once)
+    with pytest.raises(torch.OutOfMemoryError), folded({0: layers}, {0: pair}):
+        pass
+    same = [torch.equal(a, b) for a, b in zip(parts, before, strict=True)]
+    assert same == [True, True, False, True]
+
+
+def test_a_damaged_adapter_is_refused_and_an_8_bit_one_is_read(state):
+    key = next(key for key in state if key.endswith("to_v_dof.up.weight"))
+    damaged = state | {key: torch.full_like(state[key], torch.nan)}
+    with pytest.raises(CheckpointError, match=r"^adapter: .* holds NaN or infinity"):
+        adapter_from_state_dict(damaged)
+    small = {k: v.to(torch.float8_e4m3fn) for k, v in state.items()}
+    vectors = adapter_from_state_dict(small).strength_vectors([20.0])
+    wanted = adapter_from_state_dict({k: v.float() for k, v in small.items()})
+    torch.testing.assert_close(vectors, wanted.strength_vectors([20.0]))
 
 
 def test_quantised_weights_are_refused_and_left_alone():

@@ -3,13 +3,21 @@
 COMFYUI_PATH names a ComfyUI checkout.
 """
 
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
 import make_tiny_flux as tiny
 import native_parts as parts
 import pytest
 import torch
 from comfyui_pack import native
+from transformers import CLIPTokenizer, T5TokenizerFast
+
+from bokehdepth_core.generator.prompts import bokeh_prompt
 
 import comfy.patcher_extension  # isort: skip
+import comfy.sd1_clip  # isort: skip
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.usefixtures("inference_mode")]
 
@@ -92,3 +100,54 @@ def test_a_picture_without_room_for_a_token_is_refused():
     message = "image: 40x12 px is too small. Both sides need at least 16 px."
     with pytest.raises(ValueError, match=message):
         native.fit_to_tokens(torch.rand(1, 40, 12, 3))
+
+
+def _without_padding(pairs):
+    ids, weights = zip(*((int(token), weight) for token, weight, *_ in pairs), strict=True)
+    return [token for token in ids if token], set(weights)
+
+
+def test_the_prompt_reaches_the_text_encoders_letter_by_letter(clip_and_vae, monkeypatch):
+    clip, seen = clip_and_vae[0], []
+    tokenize = clip.tokenize
+    monkeypatch.setattr(clip, "tokenize", lambda *a, **k: seen.append(tokenize(*a, **k)) or seen[0])
+    prompt = bokeh_prompt(20.0)
+    native.encode_prompt(clip, prompt, 7.0, torch.zeros(1, 16, 4, 4))
+    folder = Path(comfy.sd1_clip.__file__).parent
+    tokenizers = {
+        "t5xxl": T5TokenizerFast.from_pretrained(folder / "text_encoders" / "t5_tokenizer"),
+        "l": CLIPTokenizer.from_pretrained(folder / "sd1_tokenizer"),
+    }
+    for name, tokenizer in tokenizers.items():
+        wanted = tokenizer(prompt)["input_ids"]
+        ids, weights = _without_padding(seen[0][name][0])
+        assert ids[: len(wanted)] == wanted
+        assert weights == {1.0}  # no word is emphasised
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("vae", "vae: expected FLUX's latents, 16 channels of 8 px, found 4 channels, 8 px each"),
+        ("clip", "clip: expected the text widths 64 and 32 of FLUX's encoders, found 77 and 32"),
+        ("steps", "steps: expected at least 1, found 0"),
+        ("guidance", "guidance: expected a finite number"),
+    ],
+)
+def test_parts_that_do_not_fit_are_named_before_sampling(clip_and_vae, part, message):
+    clip, vae = clip_and_vae
+    if part == "vae":
+        vae = SimpleNamespace(encode=lambda image: torch.zeros(1, 4, 2, 2))
+    if part == "clip":
+        clip = SimpleNamespace(
+            tokenize=clip.tokenize,
+            encode_from_tokens_scheduled=lambda tokens: [
+                [torch.zeros(1, 9, 77), {"pooled_output": torch.zeros(1, 32)}]
+            ],
+        )
+    settings = {"steps": 2, "guidance": 7.0, "seed": 3}
+    settings |= {"steps": 0} if part == "steps" else {}
+    settings |= {"guidance": math.nan} if part == "guidance" else {}
+    generator = native.NativeGenerator(tiny.flux_patcher(), clip, vae, parts.RandomAdapter())
+    with pytest.raises(ValueError, match=message):
+        generator.generate(torch.rand(16, 16, 3), [10], **settings)

@@ -13,7 +13,13 @@ from comfyui_pack import kontext
 from torch import nn
 
 import comfy_api.torch_helpers  # isort: skip
+import comfy_extras.nodes_slg as core_slg  # isort: skip
 import comfy_extras.nodes_torch_compile as core_node  # isort: skip
+
+try:
+    import comfy_extras.nodes_easycache as core_cache
+except ImportError:
+    core_cache = None
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.usefixtures("inference_mode")]
 BLOCKS = [f"diffusion_model.double_blocks.{i}" for i in range(tiny.DOUBLES)]
@@ -160,3 +166,51 @@ def test_a_quantised_weight_is_never_read():
     for index in range(3):
         wanted = parts.fold(plain, down, up, vectors[index])(**parts.rows(inputs, index))
         torch.testing.assert_close(hooked[index : index + 1], wanted, rtol=0, atol=2e-5)
+
+
+def _cached(model):
+    return core_cache.EasyCacheNode.execute(model, 0.9, 0.0, 1.0, False).result[0]
+
+
+def _skipping(model):
+    return core_slg.SkipLayerGuidanceDiT.execute(model, 3.0, 0.0, 1.0, "0", "1", 0.0).result[0]
+
+
+@pytest.mark.parametrize("other", [_cached, _skipping])
+def test_nodes_that_skip_calls_or_layers_work_before_and_after_the_adapter(other):
+    if core_cache is None or not hasattr(core_slg.SkipLayerGuidanceDiT, "define_schema"):
+        pytest.skip("this ComfyUI is older than EasyCache")
+    down, up, vectors = parts.random_adapter()
+    updates, base = parts.updates_of(down, up), tiny.flux_patcher()
+    plain = parts.sample(other(base), cfg=2.0, steps=6)
+    first = parts.sample(other(kontext.attach(base, updates, vectors[:1])), cfg=2.0, steps=6)
+    second = parts.sample(kontext.attach(other(base), updates, vectors[:1]), cfg=2.0, steps=6)
+    assert torch.isfinite(first).all()
+    assert (first - plain).abs().mean() > 0.05
+    if other is _skipping:  # a cache keeps other things in either order
+        torch.testing.assert_close(first, second, rtol=0, atol=1e-5)
+
+
+class TransposedLinear(nn.Module):
+    """A linear layer whose result is laid out the other way round, as some kernels give it."""
+
+    def __init__(self, weight, bias):
+        super().__init__()
+        self.weight, self.bias = (nn.Parameter(p, requires_grad=False) for p in (weight, bias))
+
+    def forward(self, x):
+        return (self.weight @ x.mT).mT + self.bias
+
+
+def test_a_projection_that_is_laid_out_otherwise_gains_its_update_too():
+    down, up, vectors = parts.random_adapter()
+    patchers = tiny.flux_patcher(), tiny.flux_patcher()
+    for block in patchers[1].model.diffusion_model.double_blocks:
+        qkv = block.img_attn.qkv
+        block.img_attn.qkv = TransposedLinear(qkv.weight.data, qkv.bias.data)
+    inputs = parts.make_inputs(batch=3)
+    wanted, got = (
+        parts.predict(kontext.attach(one, parts.updates_of(down, up), vectors), inputs)
+        for one in patchers
+    )
+    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-4)

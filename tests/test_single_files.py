@@ -4,7 +4,7 @@ import flux_files
 import pytest
 import torch
 from kontext_parts import STAGE1
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from bokehdepth_core.checkpoints import CheckpointError
 from bokehdepth_core.generator import load_bokeh_generator
@@ -143,6 +143,26 @@ def test_two_files_that_fit_alike_are_not_guessed_at(tmp_path, states):
         find_parts(file)
     save_file(states["vae"], tmp_path / "vae" / "ae.safetensors")  # the published name
     assert find_parts(file)["vae"].file.name == "ae.safetensors"
+
+
+def test_a_file_beside_the_model_is_taken_before_those_elsewhere(tmp_path, states):
+    file = flux_files.save_parts(tmp_path, states)
+    save_file(states["vae"], tmp_path / "vae" / "second_vae.safetensors")
+    save_file(states["vae"], file.parent / "mine.safetensors")
+    assert find_parts(file)["vae"].file.name == "mine.safetensors"
+
+
+def test_what_a_checkpoint_holds_itself_is_taken_from_it_beside_parts_from_elsewhere(
+    tmp_path, states
+):
+    flux_files.save_parts(tmp_path, states)
+    save_file(states["vae"], tmp_path / "vae" / "ae.safetensors")
+    (tmp_path / "checkpoints").mkdir()
+    whole = flux_files.save_whole(tmp_path / "checkpoints" / "whole.safetensors", states)
+    save_file({k: v for k, v in load_file(whole).items() if "text_model" not in k}, whole)
+    parts = find_parts(whole)
+    assert parts["vae"].file == parts["t5"].file == whole
+    assert parts["clip"].file.parent.name == "text_encoders"
 
 
 def test_another_network_is_refused(tmp_path):

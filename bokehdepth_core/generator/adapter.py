@@ -13,7 +13,7 @@ over one key is 1 whatever the query and that key are.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,7 +151,7 @@ def adapter_from_state_dict(
             f"{name}: not a bokeh adapter; {len(state)} keys, first {listed(list(state)[:1])}. "
             "See: bokehdepth weights list."
         )
-    parts = rename(state, _KEYS, name)
+    parts = {key: _usable(value, key, name) for key, value in rename(state, _KEYS, name).items()}
     count = 1 + max(int(key.split(".")[0]) for key in parts if key[0].isdigit())
     _check_complete(parts, count, name)
     rank, context = parts["0.value.down"].shape
@@ -160,6 +160,14 @@ def adapter_from_state_dict(
     layers = tuple(_layer(parts, index) for index in range(count))
     alpha = rank if alpha is None else check_number(alpha, "alpha", above=0)
     return BokehAdapter(embedding, layers, alpha / rank)
+
+
+def _usable(value: Tensor, key: str, name: str) -> Tensor:
+    """Return a tensor of its own, off the file, in a type that can be multiplied."""
+    value = value.float() if value.element_size() < 2 else value.clone()
+    if not value.isfinite().all():
+        raise CheckpointError(f"{name}: {key} holds NaN or infinity. Load or convert it again.")
+    return value
 
 
 def _layer(parts: StateDict, index: int) -> LayerUpdate:
@@ -275,21 +283,23 @@ def folded(
     Raises:
         TypeError: weights that are not floating point of at least 16 bits.
     """
-    kept: list[tuple[nn.Parameter, Tensor]] = []
-    try:
+    with ExitStack() as restored:  # each is put back, whatever happens to the others
         for index, layers in projections.items():
             down, up = pairs[index]
             for which, linear in enumerate(layers):
                 for parameter in linear.parameters():
                     _check_foldable(parameter)
                     update = fold(parameter.data, down[which], up[which])
-                    original = parameter.data
-                    kept.append((parameter, original.to("cpu")))
+                    restored.callback(_restore, parameter, parameter.data.to("cpu"))
                     parameter.data = update
         yield
-    finally:
-        for parameter, original in kept:
-            parameter.data = original.to(parameter.device)
+
+
+def _restore(parameter: nn.Parameter, original: Tensor) -> None:
+    if parameter.device == original.device:
+        parameter.data = original
+    else:
+        parameter.data.copy_(original)  # takes no memory on the device
 
 
 def _check_foldable(weight: Tensor) -> None:

@@ -135,15 +135,22 @@ def find_parts(path: Path, folders: Sequence[str | Path] = ()) -> dict[str, _Par
         )
     parts = {"transformer": _Part(path, prefix)}
     looked_in = _folders(path, folders)
-    candidates = [(path, shapes)]
+    others: list[tuple[Path, Shapes]] | None = None
     for role, test in _tests(shapes, prefix).items():
-        found = [_Part(file, home) for file, one in candidates if (home := test(one)) is not None]
-        if not found and len(candidates) == 1:
-            candidates += _readable(looked_in, path)
-            found = [_Part(f, home) for f, one in candidates if (home := test(one)) is not None]
+        found = _fitting([(path, shapes)], test)
+        if not found:
+            others = list(_readable(looked_in, path)) if others is None else others
+            found = _fitting(others, test)
+            found = [part for part in found if part.file.parent == path.parent] or found
         parts[role] = _chosen(found, role, path, looked_in)
         _LOG.info("%s: %s from %s", path.name, _TITLES[role], parts[role].file.name)
     return parts
+
+
+def _fitting(
+    files: Sequence[tuple[Path, Shapes]], test: Callable[[Shapes], str | None]
+) -> list[_Part]:
+    return [_Part(file, home) for file, one in files if (home := test(one)) is not None]
 
 
 def _tests(shapes: Shapes, prefix: str) -> dict[str, Callable[[Shapes], str | None]]:
