@@ -78,6 +78,7 @@ def _render(options: argparse.Namespace) -> None:
     image = read_image(options.image)[None]
     depth = read_depth(options.depth, options.depth_scale)
     _check_same_size(options.depth, depth.depth, image)
+    known = _background(options, depth, image)
     focus_depth = _focus_depth(options, depth)
     strength = options.strength
     if strength is None:
@@ -92,6 +93,7 @@ def _render(options: argparse.Namespace) -> None:
             highlight_boost=options.highlight_boost,
             quality=options.quality,
             refine_depth=options.refine,
+            **known,
             on_progress=on_progress,
         )
     write_image(options.output, blurred, options.bits)
@@ -179,6 +181,25 @@ def _write_stack(options: argparse.Namespace, stack: BokehStack) -> None:
 
 
 # --- from options to values ----------------------------------------------------------------------
+
+
+def _background(
+    options: argparse.Namespace, depth: DepthMap, image: Tensor
+) -> dict[str, Tensor | None]:
+    """Return what is known of the background, as `render_bokeh` takes it."""
+    picture = hidden = None
+    if options.background is not None:
+        picture = read_image(options.background)[None].to(options.device)
+    if options.background_depth is not None:
+        found = read_depth(options.background_depth, options.depth_scale)
+        _check_same_size(options.background_depth, found.depth, image)
+        if found.metric != depth.metric:
+            raise ValueError(
+                f"{options.background_depth}: one of the two depths is in metres and the other is "
+                "not. Give two of a kind."
+            )
+        hidden = found.depth.to(options.device)
+    return {"background": picture, "background_depth": hidden}
 
 
 def _check_same_size(path: Path, depth: Tensor, image: Tensor) -> None:

@@ -152,6 +152,8 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     add("--focal-length-mm", type=float, metavar="MM", help="of the lens; else from EXIF")
     add("--focal-length-35mm", type=float, metavar="MM", help="35 mm equivalent; else from EXIF")
     add("--highlight-boost", type=float, default=0.0, help="re-expand clipped highlights")
+    add("--background", type=Path, metavar="PHOTO", help="what stands behind the front, if known")
+    add("--background-depth", type=Path, metavar="DEPTH", help="its depth; goes with it")
     add("--no-refine", dest="refine", action="store_false", help="keep soft depth edges soft")
     add("-o", "--output", type=Path, required=True, help="picture to write")
     _add_focus(parser)

@@ -41,7 +41,12 @@ class Surface:
     cover: Tensor
 
 
-def separate_surfaces(light: Tensor, signed: Tensor, radius: float) -> list[Surface]:
+def separate_surfaces(
+    light: Tensor,
+    signed: Tensor,
+    radius: float,
+    background: tuple[Tensor, Tensor] | None = None,
+) -> list[Surface]:
     """Return the visible surface with its edges unmixed, and the hidden one as far as it may show.
 
     The hidden surface takes the nearest colour in view of the surface behind, and a wider mean of
@@ -53,22 +58,30 @@ def separate_surfaces(light: Tensor, signed: Tensor, radius: float) -> list[Surf
         light: [3,H,W], linear light.
         signed: [H,W], px, defocus, front positive.
         radius: px, the largest blur of the picture; how far a hidden surface may come to show.
+        background: light and defocus of the hidden surface where they are known: wherever that lies
+            behind the visible one.
     """
     towards = _towards_nearer(signed)
     edge = towards[2]
-    if not edge.any():
+    if background is None and not edge.any():
         return [Surface(light, signed, torch.ones_like(signed))]
     visible, spill = _unmix_far_side(light, signed, *towards)
     behind = nearest_behind(signed, edge, search_reach(radius))
     hidden_light, hidden_defocus, origin = sample_behind(light, signed, behind)
+    known = torch.zeros_like(edge)
+    if background is not None:
+        known = background[1] < signed - EDGE_STEP
+        hidden_light = torch.where(known, background[0], hidden_light)
+        hidden_defocus = torch.where(known, background[1], hidden_defocus)
     visible, front_cover = _unmix_near_side(visible, light, signed, behind, hidden_light)
-    hidden_light = smoothed(hidden_light, hidden_defocus, behind.distance)
+    guessed = smoothed(hidden_light, hidden_defocus, behind.distance)
+    hidden_light = torch.where(known, hidden_light, guessed)
     there = torch.isfinite(behind.distance)
     sharper = there & (hidden_defocus.abs() < signed.abs())
-    cover = torch.where(sharper, 1.0, 1 - front_cover)
+    cover = torch.where(known | sharper, 1.0, 1 - front_cover)
     # A leaf before a fence before a wall: behind the fence that the leaf hides stands the wall.
     deeper_defocus = hidden_defocus[origin]
-    deeper = sharper & sharper[origin] & (deeper_defocus < hidden_defocus - EDGE_STEP)
+    deeper = sharper & sharper[origin] & (deeper_defocus < hidden_defocus - EDGE_STEP) & ~known
     return [
         Surface(visible, signed, front_cover),
         Surface(hidden_light, hidden_defocus, cover),

@@ -30,8 +30,7 @@ def expose_at_half_size(
     odd = (0, width % 2, 0, height % 2)
     even = F.pad(torch.cat([light, signed[None]])[None], odd, mode="replicate")[0]
     clear = without_spill(even[:3], even[3])
-    small, small_signed = _of_one_side(clear, even[3])
-    exposure = expose(small, small_signed / 2)
+    exposure = expose(*halved(clear, even[3]))
     sharp = 1 - (even[3].abs() - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
     front = _twice(exposure.front)
     in_focus = clear * (1 - front[3:]) + front[:3]
@@ -43,11 +42,15 @@ def _twice(planes: Tensor) -> Tensor:
     return F.interpolate(planes[None], scale_factor=2, mode="bilinear", align_corners=False)[0]
 
 
-def _of_one_side(light: Tensor, signed: Tensor) -> tuple[Tensor, Tensor]:
-    """Return light [3,H/2,W/2] and defocus [H/2,W/2]: from each 2x2 px one side of a depth edge.
+def halved(light: Tensor, signed: Tensor) -> tuple[Tensor, Tensor]:
+    """Return light [3,⌈H/2⌉,⌈W/2⌉] and defocus, px of that size, of one side of each depth edge.
 
-    The nearer or the farther end, whichever is closer to the mean; of equals the nearer.
+    From 2x2 px it takes the nearer or the farther end, whichever is closer to the mean; of equals
+    the nearer.
     """
+    odd = (0, signed.shape[1] % 2, 0, signed.shape[0] % 2)
+    even = F.pad(torch.cat([light, signed[None]])[None], odd, mode="replicate")[0]
+    light, signed = even[:3], even[3]
     low = -F.max_pool2d(-signed[None], 2)[0]
     high = F.max_pool2d(signed[None], 2)[0]
     chosen = torch.where(F.avg_pool2d(signed[None], 2)[0] >= (low + high) / 2, high, low)
@@ -55,7 +58,7 @@ def _of_one_side(light: Tensor, signed: Tensor) -> tuple[Tensor, Tensor]:
     middle, side = _fourfold((low + high) / 2), _fourfold((chosen - low) - (high - chosen))
     member = ~_fourfold(across) | ((signed - middle) * side >= 0)
     share = F.avg_pool2d(member[None].to(light), 2)
-    return F.avg_pool2d(light * member, 2) / share, chosen
+    return F.avg_pool2d(light * member, 2) / share, chosen / 2
 
 
 def _fourfold(plane: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from .checks import check_depth, check_image, check_number
 from .color import linear_to_srgb, srgb_to_linear
 from .edges import separate_surfaces
 from .field import Field
-from .half_size import expose_at_half_size
+from .half_size import expose_at_half_size, halved
 from .hidden import completion_reach
 from .hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from .optics import as_focus_depth, defocus
@@ -52,6 +52,8 @@ def render_bokeh(
     highlight_boost: float = 0.0,
     quality: str = "default",
     refine_depth: bool = True,
+    background: Tensor | None = None,
+    background_depth: Tensor | None = None,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Tensor:
@@ -70,14 +72,19 @@ def render_bokeh(
         quality: "draft", "default" or "final": how finely defocus is cut. A draft works on a
             quarter of the pixels, but for what is in focus.
         refine_depth: make soft depth edges hard along those of the picture, see `refine.py`.
+        background: [B,H,W,3] or [1,H,W,3], what stands behind the surfaces in view, where it is
+            known; used where `background_depth` lies behind `depth`, and completed elsewhere.
+        background_depth: [B,H,W] or [1,H,W], m, > 0; goes with `background`.
         on_progress: called for every slice, in hundredths of a picture.
         check_cancelled: raises to stop; called for every slice.
 
     Raises:
         TypeError: a picture or depth that is not floating point.
-        ValueError: sizes that do not match, unusable depth, strength, focus depth or quality.
+        ValueError: sizes that do not match, unusable depth, strength, focus depth or quality, a
+            background without depth or depth without a background.
     """
-    size, depth = check_image(image), _depth_like(depth, image)
+    size, depth = check_image(image), _depth_like(depth, image, "depth")
+    known = _background_like(background, background_depth, image)
     check_number(strength, "strength", 0.0)
     check_number(highlight_boost, "highlight_boost", 0.0)
     if quality not in QUALITIES:
@@ -93,23 +100,66 @@ def render_bokeh(
         own = depth[index : index + 1]
         if refine_depth and strength > 0:
             own = refine.refine_depth(image[index : index + 1], own)
-        limit = FARTHEST * sum(image.shape[1:3])
-        signed = defocus(own, strength, planes[index])[0].clamp(-limit, limit)
-        lens = _lens_for(signed, aperture, highlight_boost, quality)
-        out[index] = _render_one(image[index], signed, lens, before_slice)
+        views = [_View(image[index], _bounded_defocus(own, strength, planes[index]))]
+        if known is not None:
+            hidden = _bounded_defocus(known[1][index : index + 1], strength, planes[index])
+            views += [_View(known[0][index], torch.minimum(hidden, views[0].signed))]
+        lens = _lens_for([view.signed for view in views], aperture, highlight_boost, quality)
+        out[index] = _render_one(views, lens, before_slice)
     on_progress(100 * size["B"], 100 * size["B"])
     return out
 
 
-def _depth_like(depth: Tensor, image: Tensor) -> Tensor:
-    size = check_depth(depth)
+def _depth_like(depth: Tensor, image: Tensor, name: str) -> Tensor:
+    size = check_depth(depth, name)
     batch, height, width = image.shape[:3]
     if (size["H"], size["W"]) != (height, width) or size["B"] not in (1, batch):
         raise ValueError(
-            f"depth: expected {[batch, height, width]} like the image, found {list(depth.shape)}. "
+            f"{name}: expected {[batch, height, width]} like the image, found {list(depth.shape)}. "
             "Resample it to the picture first."
         )
     return depth.to(image.device, torch.float32).expand(batch, -1, -1)
+
+
+def _background_like(
+    background: Tensor | None, depth: Tensor | None, image: Tensor
+) -> tuple[Tensor, Tensor] | None:
+    if background is None and depth is None:
+        return None
+    if background is None or depth is None:
+        missing = "background" if background is None else "background_depth"
+        raise ValueError(f"{missing}: missing. Give the background and its depth, or neither.")
+    check_image(background, "background")
+    batch = image.shape[0]
+    if background.shape[1:] != image.shape[1:] or len(background) not in (1, batch):
+        raise ValueError(
+            f"background: expected {list(image.shape)} like the image, found "
+            f"{list(background.shape)}. Resample it to the picture first."
+        )
+    return background.to(image).expand(batch, -1, -1, -1), _depth_like(
+        depth, image, "background_depth"
+    )
+
+
+def _bounded_defocus(depth: Tensor, strength: float, plane: Tensor) -> Tensor:
+    limit = FARTHEST * sum(depth.shape[1:])
+    return defocus(depth, strength, plane)[0].clamp(-limit, limit)
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """A picture [H,W,3], sRGB, and its defocus [H,W], px, front positive."""
+
+    picture: Tensor
+    signed: Tensor
+
+    def part(self, place: tuple[slice, slice]) -> "_View":
+        return _View(self.picture[place], self.signed[place])
+
+    def light(self, boost: float) -> Tensor:
+        """Return [3,H,W] linear light, clipped highlights boosted."""
+        light = srgb_to_linear(self.picture.float()).movedim(-1, 0)
+        return light * _highlight_gain(light, self.signed, boost)
 
 
 @dataclass(frozen=True)
@@ -124,8 +174,10 @@ class _Lens:
     half_size: bool
 
 
-def _lens_for(signed: Tensor, aperture: Aperture, highlight_boost: float, quality: str) -> _Lens:
-    low, high = float(signed.min()), float(signed.max())
+def _lens_for(
+    signed: list[Tensor], aperture: Aperture, highlight_boost: float, quality: str
+) -> _Lens:
+    low, high = min(float(one.min()) for one in signed), max(float(one.max()) for one in signed)
     # A plane is one convolution: quick, and exact only at full size.
     half_size = quality == "draft" and high - low > FLAT
     levels = cut_levels(low, high, QUALITIES[quality])
@@ -134,42 +186,48 @@ def _lens_for(signed: Tensor, aperture: Aperture, highlight_boost: float, qualit
     return _Lens(aperture, highlight_boost, radius, reach, levels, half_size)
 
 
-def _render_one(picture: Tensor, signed: Tensor, lens: _Lens, before_slice: BeforeSlice) -> Tensor:
-    """Return one [H,W,3] picture through the lens; `signed` is its defocus, [H,W], px."""
+def _render_one(views: list[_View], lens: _Lens, before_slice: BeforeSlice) -> Tensor:
+    """Return a picture [H,W,3] through the lens: the first view, the second behind it if known."""
+    picture, size = views[0].picture, views[0].signed.shape
     if lens.radius < SHARP_RADIUS:
         return picture
-    darkest, brightest = srgb_to_linear(torch.stack(picture.float().aminmax()))
+    ends = torch.stack([torch.stack(view.picture.float().aminmax()) for view in views])
+    darkest, brightest = srgb_to_linear(ends[:, 0].min()), srgb_to_linear(ends[:, 1].max())
     darkest, brightest = darkest.clamp(max=0.0), brightest.clamp(min=1.0)
     out = torch.empty_like(picture)
-    tiles = cut_tiles(*signed.shape, halo_of(lens.reach))
+    tiles = cut_tiles(*size, halo_of(lens.reach))
     for index, tile in enumerate(tiles):
 
         def before_tile_slice(done: int, total: int, first: int = index) -> None:
             before_slice(first * total + done, len(tiles) * total)
 
         seen_y, seen_x = tile.seen
-        field = Field(*signed.shape, seen_y.start, seen_x.start)
-        light = _expose_tile(picture[tile.seen], signed[tile.seen], lens, field, before_tile_slice)
+        field = Field(*size, seen_y.start, seen_x.start)
+        parts = [view.part(tile.seen) for view in views]
+        light = _expose_tile(parts, lens, field, before_tile_slice)
         light = light[(slice(None), *tile.inner)]
         light = light.clamp(darkest, brightest)
         out[tile.kept] = linear_to_srgb(light).movedim(0, -1).to(picture.dtype)
     return out
 
 
-def render_memory(height: int, width: int, radius: float) -> int:
+def render_memory(height: int, width: int, radius: float, background: bool = False) -> int:
     """Return an upper estimate of the bytes that rendering takes beyond the picture and its depth.
 
     Args:
         height: of the picture, px.
         width: of the picture, px.
         radius: largest distance that a spot reaches, px.
+        background: whether what stands behind is given as well.
     """
+    more = 8 if background else 0
     most = 0.0
     for tile in cut_tiles(height, width, halo_of(radius)):
         sides = [place.stop - place.start for place in tile.seen]
         bordered = math.prod(side + 2 * min(radius + 2, side) for side in sides)
-        surfaces, blurred = FLOATS_PER_PIXEL * math.prod(sides), FLOATS_BLURRED * bordered
-        most = max(most, surfaces, KEPT_MEANWHILE * math.prod(sides) + blurred)
+        seen, blurred = math.prod(sides), FLOATS_BLURRED * bordered
+        surfaces, kept = (FLOATS_PER_PIXEL + more) * seen, (KEPT_MEANWHILE + more) * seen
+        most = max(most, surfaces, kept + blurred)
     return math.ceil(4 * (most + 8 * height * width))
 
 
@@ -182,32 +240,34 @@ def halo_of(radius: float) -> int:
 
 
 def _expose_tile(
-    picture: Tensor, signed: Tensor, lens: _Lens, field: Field, before_slice: BeforeSlice
+    views: list[_View], lens: _Lens, field: Field, before_slice: BeforeSlice
 ) -> Tensor:
-    """Return [3,H,W] linear light that a picture [H,W,3] gives through the lens."""
-    light = srgb_to_linear(picture.float()).movedim(-1, 0)
-    light = light * _highlight_gain(light, signed, lens.highlight_boost)
-    if lens.half_size:
-        return expose_at_half_size(
-            light, signed, lambda *half: _expose(*half, lens, field.scaled(0.5), 0.5, before_slice)
-        )
-    return _expose(light, signed, lens, field, 1.0, before_slice).light
+    """Return [3,H,W] linear light that views give through the lens."""
+    lights = [(view.light(lens.highlight_boost), view.signed) for view in views]
+    if not lens.half_size:
+        return _expose(lights, lens, field, 1.0, before_slice).light
+    behind = [halved(*light) for light in lights[1:]]
+
+    def expose_half(light: Tensor, signed: Tensor) -> Exposure:
+        return _expose([(light, signed), *behind], lens, field.scaled(0.5), 0.5, before_slice)
+
+    return expose_at_half_size(*lights[0], expose_half)
 
 
 def _expose(
-    light: Tensor,
-    signed: Tensor,
+    lights: list[tuple[Tensor, Tensor]],
     lens: _Lens,
     field: Field,
     scale: float,
     before_slice: BeforeSlice,
 ) -> Exposure:
-    """Return the exposure of [3,H,W] light whose pixels are 1/`scale` of the picture's."""
+    """Return the exposure of [3,H,W] lights whose pixels are 1/`scale` of the picture's."""
     margin = int(lens.reach * scale) + 2
+    light, signed = lights[0]
     size = (signed.shape[0], signed.shape[1])
     spot = SpotBlur(size, margin, lens.aperture, signed.device, field)
     levels = [level * scale for level in lens.levels]
-    surfaces = separate_surfaces(light, signed, lens.reach * scale)
+    surfaces = separate_surfaces(light, signed, lens.reach * scale, *lights[1:])
     return expose(surfaces, levels, spot.convolve, before_slice, lens.half_size)
 
 

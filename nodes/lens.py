@@ -127,6 +127,17 @@ class RenderBokeh(io.ComfyNode):
                     tooltip="Makes soft or coarse depth edges sharp along those of the photo.",
                 ),
                 *_opening_inputs(),
+                io.Image.Input(
+                    "background",
+                    optional=True,
+                    tooltip="What stands behind the front, where you have it: a second layer, an "
+                    "inpainted picture, a photo without the subject. Else it is guessed.",
+                ),
+                sockets.depth_input(
+                    "background_depth",
+                    optional=True,
+                    tooltip="Depth of the background, of the same kind as depth; needed with it.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The photo through the lens."),
@@ -156,6 +167,8 @@ class RenderBokeh(io.ComfyNode):
         blade_curvature=0.0,
         spherical_aberration=0.0,
         cat_eye=0.0,
+        background=None,
+        background_depth=None,
     ):
         image = pictures.as_rgb(image)
         size = tuple(image.shape[1:3])
@@ -164,6 +177,8 @@ class RenderBokeh(io.ComfyNode):
         if focus_mask is not None:
             focus_mask = pictures.fit_mask(focus_mask, size, "focus_mask")
             sizes["focus_mask"] = len(focus_mask)
+        known = _known_background(background, background_depth, image, depth_map)
+        sizes |= {name: len(value) for name, value in known.items()}
         count = pictures.common_batch(**sizes)
         depths = depth_map.depth.expand(count, -1, -1)
         planes = _focus_depths(depth_map, depths, focus_x, focus_y, focus_distance, focus_mask)
@@ -177,12 +192,11 @@ class RenderBokeh(io.ComfyNode):
             cat_eye,
         )
         reach = float(radius.max()) * aperture.reach
-        host.make_room(render_memory(*size, reach))
+        host.make_room(render_memory(*size, reach, bool(known)))
         rendered = _render_each(
-            image.expand(count, -1, -1, -1),
-            depths,
-            strength,
-            planes,
+            {"image": image, "depth": depths, "focus_depth": planes, **known},
+            count,
+            strength=strength,
             aperture=aperture,
             highlight_boost=highlight_boost,
             quality=quality,
@@ -243,20 +257,52 @@ def _focus_depths(depth_map, depths: Tensor, x, y, focus_distance, mask) -> Tens
     return depths.new_full((len(depths),), distance)
 
 
-def _render_each(image: Tensor, depths: Tensor, strength, planes: Tensor, **lens) -> Tensor:
-    """Return the rendered pictures; one at a time on the device, so memory does not grow."""
-    count = len(image)
+def _known_background(background, depth, image: Tensor, depth_map) -> dict[str, Tensor]:
+    """Return the background's picture and depth as `render_bokeh` takes them; {} without one.
+
+    Raises:
+        ValueError: one without the other, or depth of another kind than the photo's.
+    """
+    if background is None and depth is None:
+        return {}
+    if background is None or depth is None:
+        missing = "background" if background is None else "background_depth"
+        raise ValueError(f"{missing}: nothing is connected. Connect both, or neither.")
+    size = tuple(image.shape[1:3])
+    hidden = sockets.as_depth(depth, size)
+    if hidden.metric != depth_map.metric:
+        kinds = ["metres" if one.metric else "no metres" for one in (depth_map, hidden)]
+        raise ValueError(
+            f"background_depth: has {kinds[1]}, and depth has {kinds[0]}. Connect two of a kind."
+        )
+    picture = pictures.as_rgb(background, "background")
+    if tuple(picture.shape[1:3]) != size:
+        raise ValueError(
+            f"background: expected {size[0]}x{size[1]} px like the image, found "
+            f"{picture.shape[1]}x{picture.shape[2]}. Scale it to the image first."
+        )
+    return {"background": picture, "background_depth": hidden.depth}
+
+
+def _render_each(batches: dict[str, Tensor], count: int, **lens) -> Tensor:
+    """Return the rendered pictures; one at a time on the device, so memory does not grow.
+
+    Args:
+        batches: arguments of `render_bokeh` with one entry for each picture, or one for all.
+        count: of pictures.
+        lens: its other arguments.
+    """
     bar, done = host.start_bar(), []
+    batches = {name: batch.expand(count, *batch.shape[1:]) for name, batch in batches.items()}
     for index in range(count):
         host.check_cancelled()
+        one = {name: batch[index : index + 1].to(host.device()) for name, batch in batches.items()}
+        one |= {name: value.float() for name, value in one.items() if name.endswith("depth")}
         picture = core.render_bokeh(
-            image[index : index + 1].to(host.device()),
-            depths[index : index + 1].to(host.device(), torch.float32),
-            strength,
-            planes[index : index + 1].to(host.device()),
+            **one,
+            **lens,
             on_progress=host.progress(index, count, bar),
             check_cancelled=host.check_cancelled,
-            **lens,
         )
         done.append(host.result(picture))
     return torch.cat(done)

@@ -122,6 +122,23 @@ def test_every_shape_of_the_opening_reaches_the_renderer(scene):
     assert torch.equal(read_image("o.png"), read_image("wanted.png"))
 
 
+def test_a_known_background_reaches_the_renderer(scene):
+    write_image("behind.png", torch.rand(HEIGHT, WIDTH, 3))
+    write_depth("wall.exr", DepthMap(torch.full((1, HEIGHT, WIDTH), 4.0)))
+    known = "--background behind.png --background-depth wall.exr"
+    assert run(f"render photo.png depth.exr --strength 9 --focus-distance 4 {known} -o o.png") == 0
+    wanted = render_bokeh(
+        read_image("photo.png")[None],
+        read_depth("depth.exr").depth,
+        9.0,
+        4.0,
+        background=read_image("behind.png")[None],
+        background_depth=read_depth("wall.exr").depth,
+    )
+    write_image("wanted.png", wanted, 8)
+    assert torch.equal(read_image("o.png"), read_image("wanted.png"))
+
+
 def test_a_depth_picture_from_elsewhere_renders_too(scene):
     Image.fromarray(np.full((HEIGHT, WIDTH), 128, np.uint8)).save("near_is_white.png")
     assert run("render photo.png near_is_white.png --strength 9 -o out.png") == 0
@@ -153,6 +170,13 @@ def test_a_depth_picture_from_elsewhere_renders_too(scene):
             "cat_eye: expected 0 to 1",
         ),
         ("depth photo.png --stack photo.png --strengths 1 --cat-eye 0.5 -o d.exr", "cat_eye"),
+        ("render photo.png depth.exr --strength 5 --background photo.png -o o.png", "background_d"),
+        ("render photo.png depth.exr --strength 5 --background-depth depth.exr -o o.png", "backgr"),
+        (
+            "render photo.png depth.exr --strength 5 -o o.png --background photo.png "
+            "--background-depth near.png",
+            "near.png: one of the two depths is in metres",
+        ),
         ("render photo.png depth.exr --strength 5 -o o.xyz", "o.xyz: unknown kind of picture"),
         ("render photo.png depth.exr --strength 5 --device nowhere -o o.png", "device: "),
         ("render photo.png depth.exr -o o.png", "Give --strength, or --f-number, --focal-length-"),

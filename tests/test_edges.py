@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
-from bokehdepth_core import defocus, render_bokeh
+from bokehdepth_core import Aperture, defocus, render_bokeh
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
 from bokehdepth_core.edges import separate_surfaces
 from bokehdepth_core.render import QUALITIES
+from bokehdepth_core.spot import SpotBlur
 
 SIDE, RADIUS = 96, 22.0  # px, of the picture and of the ball in it
 FRONT, WALL = torch.tensor([0.1, 0.25, 0.2]), torch.tensor([0.7, 0.7, 0.7])
@@ -117,3 +118,54 @@ def test_another_surface_adds_nothing_to_what_is_hidden():
     assert torch.allclose(behind_wire[..., :20], torch.tensor(0.9), atol=1e-6)
     assert torch.allclose(behind_wire[..., 30:], torch.tensor(0.3), atol=1e-6)
     assert behind_wire[..., 20:].mean() < 0.31  # the end itself is not known to the pixel
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_a_known_background_shows_where_a_blurred_front_lets_it_through(quality):
+    line = (torch.arange(SIDE * 4) + 0.5) / 4 - SIDE / 2
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    share = (torch.hypot(x, y) < RADIUS).float().view(SIDE, 4, SIDE, 4).mean((1, 3))
+    # Stripes that the front hides: no one could guess them.
+    wall = torch.where(torch.arange(SIDE) // 6 % 2 == 0, 0.9, 0.2)[None, :, None]
+    wall = wall.expand(SIDE, SIDE, 3)
+    light = torch.lerp(srgb_to_linear(wall), srgb_to_linear(FRONT), share[..., None])
+    image = linear_to_srgb(light)[None]
+    depth = torch.where(share >= 0.5, 1.0, 5.0)[None]
+    spot = SpotBlur((SIDE, SIDE), 14, Aperture(), share.device)
+    cover = spot.convolve(share[None], 9.6)[0, ..., None]
+    truth = linear_to_srgb(torch.lerp(srgb_to_linear(wall), srgb_to_linear(FRONT), cover))
+    known = {"background": wall[None], "background_depth": torch.full_like(depth, 5.0)}
+    guessed, rendered = (
+        render_bokeh(image, depth, 12.0, 5.0, quality=quality, **more)[0] for more in ({}, known)
+    )
+    errors = [float((out - truth).square().mean()) for out in (guessed, rendered)]
+    assert errors[1] < errors[0] / 5
+    # The rest is what stays of mixed pixels; a draft sees two pixels as one.
+    assert errors[1] < (1e-3 if quality == "draft" else 1e-4)
+
+
+def test_a_background_before_the_picture_changes_nothing():
+    image = torch.rand(1, 40, 50, 3, generator=torch.Generator().manual_seed(0))
+    depth = torch.full((1, 40, 50), 4.0)
+    depth[:, 10:30, 10:30] = 1.0
+    out = render_bokeh(image, depth, 9.0, 4.0)
+    nearer = render_bokeh(
+        image, depth, 9.0, 4.0, background=1 - image, background_depth=torch.full_like(depth, 0.9)
+    )
+    torch.testing.assert_close(nearer, out, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"background_depth": None}, "background_depth: missing. Give the background and its"),
+        ({"background": None}, "background: missing. Give the background and its depth"),
+        ({"background": torch.zeros(1, 9, 8, 3)}, r"background: expected \[1, 8, 8, 3\]"),
+        ({"background_depth": torch.ones(1, 9, 8)}, r"background_depth: expected \[1, 8, 8\]"),
+        ({"background_depth": torch.zeros(1, 8, 8)}, "background_depth: "),
+    ],
+)
+def test_a_background_that_does_not_fit_is_named(change, message):
+    known = {"background": torch.zeros(1, 8, 8, 3), "background_depth": torch.ones(1, 8, 8)}
+    with pytest.raises(ValueError, match=f"^{message}"):
+        render_bokeh(torch.zeros(1, 8, 8, 3), torch.ones(1, 8, 8), 5.0, 2.0, **(known | change))

@@ -30,8 +30,9 @@ def test_a_picture_that_fits_is_one_tile_and_a_large_one_is_seen_in_bounded_part
         assert all(part.stop - part.start <= 200 for part in tile.seen)
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["", "background"])
 @pytest.mark.parametrize("quality", list(render.QUALITIES))
-def test_tiles_leave_no_seam(quality, monkeypatch):
+def test_tiles_leave_no_seam(quality, known, monkeypatch):
     generator = torch.Generator().manual_seed(3)
     noise = torch.rand(1, 3, 154, 214, generator=generator)
     image = torch.nn.functional.avg_pool2d(noise, 5, 1).movedim(1, -1)
@@ -39,10 +40,13 @@ def test_tiles_leave_no_seam(quality, monkeypatch):
     depth[:, 90:] = torch.linspace(8, 2, 60)[:, None]
     depth[:, 20:100, 60:75] = 1.0
     depth[:, 40:130, 130:170] = 1.5
-    whole = render_bokeh(image, depth, 7.0, 4.0, quality=quality)
+    options = {"quality": quality}
+    if known:
+        options |= {"background": image.flip(2), "background_depth": torch.full_like(depth, 9.0)}
+    whole = render_bokeh(image, depth, 7.0, 4.0, **options)
     monkeypatch.setattr(
         render, "cut_tiles", lambda height, width, halo: cut_tiles(height, width, halo, 96)
     )
-    tiled = render_bokeh(image, depth, 7.0, 4.0, quality=quality)
+    tiled = render_bokeh(image, depth, 7.0, 4.0, **options)
     # A spot that is cut at the grid's highest frequency ripples far, by less than one can see.
     torch.testing.assert_close(tiled, whole, atol=0.5 / 255, rtol=0)
