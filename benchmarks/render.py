@@ -31,7 +31,8 @@ from bokehdepth_core.contact_sheet import Panel, contact_sheet
 from bokehdepth_core.files import quantize
 from bokehdepth_core.render import QUALITIES
 
-COLUMNS = ("psnr", "ssim", *EDGES, "light", "seconds")
+COLUMNS = ("psnr", "ssim", *EDGES, "light", "lamps", "seconds")
+ERRORS = ("light", "lamps")  # %, signed; means are of their size
 RADII = (8, 16, 32, 64)
 GATHERED = 16  # px; beyond it the gathering baseline is extrapolated by its own growth
 CROP = 128  # px
@@ -94,7 +95,7 @@ def score_shots(options: argparse.Namespace) -> None:
             found[name] = render(shot.image, depth, shot)
             seconds = time.perf_counter() - start
             row = score(found[name], shot.truth, signed)
-            row |= {"seconds": seconds, "light": light_error(render, depth, shot)}
+            row |= {"seconds": seconds, "lamps": lamps_error(render, depth, shot)}
             print_row(f"{shot.scene} {shot.name} {name}", row)
             for group in (shot.scene, shot.name, "all"):
                 rows[group, name].append(row)
@@ -106,8 +107,8 @@ def score_shots(options: argparse.Namespace) -> None:
         Image.fromarray(quantize(page, 8)).save(options.sheet, quality=85, optimize=True)
 
 
-def light_error(render: Render, depth: Tensor, shot: Shot) -> float:
-    """Return by what share, in %, the light of the lights above 1 is too much; NaN without any."""
+def lamps_error(render: Render, depth: Tensor, shot: Shot) -> float:
+    """Return by what share, in %, the light of lamps above 1 is too much; NaN without any."""
     if shot.image_hdr is None or shot.truth_hdr is None:
         return math.nan
     lights = [energy(render(image, depth, shot)) for image in (shot.image_hdr, shot.image)]
@@ -130,9 +131,9 @@ def crops(shot: Shot, found: dict[str, Tensor], signed: Tensor) -> list[Panel]:
 
 
 def mean(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of every column; of the light error, that of its size."""
+    """Return the mean of every column; of an error, that of its size."""
     columns = {key: np.array([row[key] for row in rows]) for key in COLUMNS}
-    columns["light"] = np.abs(columns["light"])
+    columns |= {key: np.abs(columns[key]) for key in ERRORS}
     return {
         key: float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
         for key, values in columns.items()

@@ -92,14 +92,18 @@ def energy(image: Tensor) -> float:
 
 
 def score(found: Tensor, truth: Tensor, signed: Tensor) -> dict[str, float]:
-    """Return PSNR in dB and SSIM of [H,W,3] sRGB, 8 bit; NaN where a kind of edge is not there."""
+    """Return PSNR in dB and SSIM of [H,W,3] sRGB, 8 bit, and by how many % there is too much light.
+
+    NaN where a kind of edge is not there.
+    """
     out, wanted = (image.clamp(0, 1).numpy() for image in (found, truth))
     out = np.round(out * 255) / 255
     square = (out - wanted) ** 2
     ssim = structural_similarity(
         out, wanted, channel_axis=-1, data_range=1.0, gaussian_weights=True, sigma=1.5
     )
-    row = {"psnr": decibel(square), "ssim": float(ssim)}
+    light = 100 * (energy(torch.from_numpy(out)) / energy(truth) - 1)
+    row = {"psnr": decibel(square), "ssim": float(ssim), "light": light}
     for name, mask in edge_masks(signed.numpy()).items():
         row[name] = decibel(square[mask]) if mask.any() else math.nan
     return row
