@@ -16,7 +16,6 @@ import comfy.utils
 import latent_preview
 import node_helpers
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..bokehdepth_core import BokehStack
@@ -24,6 +23,7 @@ from ..bokehdepth_core.checks import check_image, check_number, check_strengths
 from ..bokehdepth_core.color import color_transfer_lab
 from ..bokehdepth_core.generator.adapter import BokehAdapter
 from ..bokehdepth_core.generator.prompts import bokeh_prompt
+from ..bokehdepth_core.generator.tokens import SIDE, fit_to_tokens, resized
 from ..bokehdepth_core.hooks import (
     CheckCancelled,
     OnProgress,
@@ -35,7 +35,6 @@ from . import kontext
 BASE_SHIFT, MAX_SHIFT = 0.5, 1.15  # FLUX.1's schedule: shift at 256 and at 4096 image tokens
 BASE_TOKENS, MAX_TOKENS = 256, 4096
 PROMPT_TOKENS = 512  # the published pipeline pads the T5 prompt to this; ComfyUI's default is 256
-SIDE = 16  # px: one token of FLUX is 2x2 latents of 8x8 px
 _LOG = logging.getLogger(__name__)
 
 
@@ -222,7 +221,7 @@ class NativeGenerator:
         values = check_strengths(strengths)
         check_number(steps, "steps", 1)
         check_number(guidance, "guidance", 0.0)
-        photo = fit_to_tokens(image[None])
+        photo = fit_to_tokens(image)[None]
         network = self.model.model.diffusion_model
         kontext.check_model(self.model, self.adapter.hidden_size, self.adapter.layer_count)
         reference = self.vae.encode(photo)
@@ -277,27 +276,3 @@ def _check_text(conditioning: list, network) -> None:
             f"clip: expected the text widths {wanted[0]} and {wanted[1]} of FLUX's encoders, found "
             f"{found[0]} and {found[1]}. Load T5-XXL and CLIP-L with DualCLIPLoader, type flux."
         )
-
-
-def fit_to_tokens(image: Tensor) -> Tensor:
-    """Return [B,H,W,3] at the next smaller size that FLUX's tokens fill; nothing is cropped.
-
-    Raises:
-        ValueError: a side shorter than one token.
-    """
-    height, width = (side // SIDE * SIDE for side in image.shape[1:3])
-    if not height or not width:
-        found = f"{image.shape[1]}x{image.shape[2]}"
-        raise ValueError(f"image: {found} px is too small. Both sides need at least {SIDE} px.")
-    if (height, width) == tuple(image.shape[1:3]):
-        return image
-    planes = image.movedim(-1, 1)
-    return comfy.utils.common_upscale(planes, width, height, "lanczos", "disabled").movedim(1, -1)
-
-
-def resized(frames: Tensor, height: int, width: int) -> Tensor:
-    """Return [B,H,W,3] frames at the size of the photo, 0…1."""
-    planes = frames.movedim(-1, 1)
-    if planes.shape[2:] != (height, width):
-        planes = F.interpolate(planes, (height, width), mode="bicubic", antialias=True)
-    return planes.clamp(0, 1).movedim(1, -1)
