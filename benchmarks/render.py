@@ -1,8 +1,8 @@
 """Score and time the lens renderer beside two plain ones, in one run.
 
     python benchmarks/render.py scores SCENES [--quality final] [--reduce 4] [--soften 3]
-                                              [--no-baselines] [--only far_k15]
-                                              [--sheet crops.jpg]
+                                              [--no-refine] [--no-baselines]
+                                              [--only far_k15] [--sheet crops.jpg]
     python benchmarks/render.py costs [--side 1024]
 
 Needs the package installed with its `dev` extra. SCENES holds folders of a sharp picture, its
@@ -39,7 +39,7 @@ CROP = 128  # px
 Render = Callable[[Tensor, Tensor, Shot], Tensor]
 
 
-def renderers(quality: str, baselines: bool) -> dict[str, Render]:
+def renderers(quality: str, refine: bool, baselines: bool) -> dict[str, Render]:
     """Return the renderers by name: picture [H,W,3] and depth [1,H,W] to picture."""
 
     def ours(image: Tensor, depth: Tensor, shot: Shot) -> Tensor:
@@ -50,6 +50,7 @@ def renderers(quality: str, baselines: bool) -> dict[str, Render]:
             shot.focus,
             aperture=shot.aperture,
             quality=quality,
+            refine_depth=refine,
         )[0]
 
     def plain(form: Callable[[Tensor, Tensor, object], Tensor]) -> Render:
@@ -84,13 +85,14 @@ def score_shots(options: argparse.Namespace) -> None:
     """Print one line for each shot and renderer, the means by kind of shot, and those of all."""
     rows: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     sheet: dict[str, list[Panel]] = {}
+    contestants = renderers(options.quality, options.refine, options.baselines)
     for shot in read_shots(options.scenes):
         if options.only not in (None, shot.name):
             continue
         depth = degrade(shot.depth, options.reduce, options.soften)
         signed = defocus(shot.depth, shot.strength, shot.focus)[0]
         found = {}
-        for name, render in renderers(options.quality, options.baselines).items():
+        for name, render in contestants.items():
             start = time.perf_counter()
             found[name] = render(shot.image, depth, shot)
             seconds = time.perf_counter() - start
@@ -198,6 +200,7 @@ def main() -> None:
     scores.add_argument("--quality", default="default", choices=list(QUALITIES))
     scores.add_argument("--reduce", type=int, default=1, help="factor by which depth is coarser")
     scores.add_argument("--soften", type=float, default=0.0, help="px of Gaussian blur of depth")
+    scores.add_argument("--no-refine", dest="refine", action="store_false", help="keep soft depth")
     scores.add_argument("--no-baselines", dest="baselines", action="store_false")
     scores.add_argument("--only", metavar="NAME", help="one kind of shot, such as far_k15")
     scores.add_argument("--sheet", type=Path, help="write a picture of crops")

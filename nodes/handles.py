@@ -75,8 +75,7 @@ class BokehGenerator:
             match_color: give the frames the photo's colours; rendered frames have them already.
             depth: [1,H,W] map of the photo, or None; only the built-in generator uses it.
             on_progress: called as work proceeds.
-            on_preview: called with FLUX's latents as they grow, or None. ComfyUI's own sampler
-                shows its previews itself.
+            on_preview: called with FLUX's latents as they grow, or None.
             check_cancelled: raises to stop.
         """
         options = {"depth": depth}
@@ -86,9 +85,8 @@ class BokehGenerator:
                 "guidance": guidance,
                 "seed": seed,
                 "match_color": match_color,
+                "on_preview": on_preview,
             }
-        if not self.is_built_in and self.model is None:
-            options["on_preview"] = on_preview
         if self.is_built_in:
             host.make_room(BUILT_IN_BYTES_PER_PIXEL * image.shape[0] * image.shape[1])
         return self._generator().generate(

@@ -1,5 +1,6 @@
 """ComfyUI's services: devices, progress, cancelling, the model folder, and its older versions."""
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -124,10 +125,22 @@ def fetch_model(name: str) -> str:
     return str(fetched)
 
 
-def managed(network):
-    """Return a network, its weights on the CPU, under ComfyUI's model management."""
-    kind = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    return kind(network, load_device=device(), offload_device=mm.unet_offload_device())
+def managed(network, disable_dynamic: bool = False):
+    """Return a network, its weights on the CPU, under ComfyUI's model management.
+
+    Args:
+        network: the module.
+        disable_dynamic: take the kind of management that moves whole weights.
+    """
+    plain = comfy.model_patcher.ModelPatcher
+    kind = plain if disable_dynamic else getattr(comfy.model_patcher, "CoreModelPatcher", plain)
+    patcher = kind(network, load_device=device(), offload_device=mm.unet_offload_device())
+    patcher.cached_patcher_init = (_another, (network,))  # how ComfyUI makes one for another GPU
+    return patcher
+
+
+def _another(network, disable_dynamic: bool = False):
+    return managed(copy.deepcopy(network), disable_dynamic)
 
 
 def load(patchers: list, activation_bytes: int) -> int:

@@ -21,8 +21,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import comfy.model_management as mm
-import comfy.model_patcher
 import comfy.ops
 import torch
 from comfy.patcher_extension import WrappersMP
@@ -33,6 +31,8 @@ from ..bokehdepth_core.generator.adapter import (
     MAX_STRENGTH,
     MIN_STRENGTH,
     BokehAdapter,
+    fused_output_names,
+    fused_projection_names,
     load_adapter,
 )
 from ..bokehdepth_core.weights import ADAPTER
@@ -40,7 +40,12 @@ from . import host
 
 KEY = "bokehdepth"
 _COMPILE_KEY = "torch.compile"  # of ComfyUI's own wrapper, which other packs' nodes use too
+_TAKE_OUT = "Another node replaced these blocks. Take that node out."
 _LOG = logging.getLogger(__name__)
+
+
+class SplitBatchError(ValueError):
+    """A batch does not hold every strength, because another node runs it in parts."""
 
 
 class QueryKeyUpdate(nn.Module):
@@ -117,23 +122,32 @@ class Projection:
     makes_queries: bool
 
 
-def projections(flux: nn.Module) -> list[Projection]:
-    """Return the projections that the adapter acts on, in the order of the layers."""
+def projections(flux: nn.Module, layers: int) -> list[Projection]:
+    """Return the projections that the adapter acts on, in the order of the layers.
+
+    Args:
+        flux: ComfyUI's FLUX network.
+        layers: attention layers that it has when no other node takes any away.
+
+    Raises:
+        RuntimeError: another node put blocks of its own in their place.
+    """
+    counts = len(flux.double_blocks), len(flux.single_blocks)
+    if sum(counts) != layers:
+        raise RuntimeError(
+            f"model: the bokeh adapter finds {sum(counts)} of {layers} layers. {_TAKE_OUT}"
+        )
     found = []
-    for index, block in enumerate(flux.double_blocks):
-        name = f"double_blocks.{index}"
-        found += [
-            Projection(f"{name}.img_attn.qkv", block.img_attn.qkv, index, True),
-            Projection(f"{name}.img_attn.proj", block.img_attn.proj, index, False),
-            Projection(f"{name}.txt_attn.proj", block.txt_attn.proj, index, False),
-        ]
-    first = len(flux.double_blocks)
-    for index, block in enumerate(flux.single_blocks):
-        name = f"single_blocks.{index}"
-        found += [
-            Projection(f"{name}.linear1", block.linear1, first + index, True),
-            Projection(f"{name}.linear2", block.linear2, first + index, False),
-        ]
+    names = zip(fused_projection_names(*counts), fused_output_names(*counts), strict=True)
+    for layer, (maker, outputs) in enumerate(names):
+        for name in (maker, *outputs):
+            try:
+                module = flux.get_submodule(name)
+            except AttributeError:
+                raise RuntimeError(
+                    f"model: the bokeh adapter finds no {name}. {_TAKE_OUT}"
+                ) from None
+            found.append(Projection(name, module, layer, makes_queries=name == maker))
     return found
 
 
@@ -170,8 +184,9 @@ class AdapterWrapper:
         """Run the wrapped call; the hooks are gone when it returns or raises."""
         flux = executor.class_obj
         handles, fired = [], set()
-        wanted = [one for one in projections(flux) if str(one.layer) in self.updates.layers]
         vectors = self._vectors_for(x)
+        found = projections(flux, layers=vectors.shape[1])
+        wanted = [one for one in found if str(one.layer) in self.updates.layers]
         try:
             for projection in wanted:
                 handles.append(self._hook(projection, vectors, fired))
@@ -189,7 +204,7 @@ class AdapterWrapper:
         # Positive and negative conditioning share a batch: the strengths repeat, in order.
         repeats, rest = divmod(x.shape[0], strengths)
         if rest:
-            raise ValueError(
+            raise SplitBatchError(
                 f"strengths: {strengths} for a batch of {x.shape[0]} samples. Use a batch that "
                 "holds every strength once."
             )
@@ -218,7 +233,7 @@ def _check_all_fired(wanted: list[Projection], fired: set[str]) -> None:
     if silent:
         raise RuntimeError(
             f"model: the bokeh adapter had no effect on {len(silent)} of {len(wanted)} layers, "
-            f"first {silent[0]}. Another node replaced these blocks. Take that node out."
+            f"first {silent[0]}. {_TAKE_OUT}"
         )
 
 
@@ -255,14 +270,6 @@ def _tell_that_it_runs_uncompiled() -> None:
     _LOG.warning("The MODEL is compiled; with the bokeh adapter it runs uncompiled.")
 
 
-def model_patcher(module: nn.Module):
-    """Return the module in ComfyUI's memory management, to be loaded when a sampler needs it."""
-    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    return patcher(
-        module, load_device=mm.get_torch_device(), offload_device=mm.unet_offload_device()
-    )
-
-
 def query_key_updates(model, adapter: BokehAdapter, lora_scale: float = 1.0):
     """Return an adapter's low-rank updates, ready for ComfyUI's memory management.
 
@@ -277,7 +284,7 @@ def query_key_updates(model, adapter: BokehAdapter, lora_scale: float = 1.0):
     check_model(model, adapter.hidden_size, adapter.layer_count)
     dtype = _compute_dtype(model.model)
     pairs = adapter.query_key_pairs(lora_scale)
-    return model_patcher(
+    return host.managed(
         QueryKeyUpdates(
             {i: QueryKeyUpdate(down.to(dtype), up.to(dtype)) for i, (down, up) in pairs.items()}
         )
@@ -294,7 +301,7 @@ def attach(model, updates, vectors: Tensor):
 
     Args:
         model: ComfyUI's MODEL; left as it is.
-        updates: `model_patcher` of the `QueryKeyUpdates`.
+        updates: patcher of the `QueryKeyUpdates`.
         vectors: [n,layers,H], as in `AdapterWrapper`.
     """
     patched = model.clone()

@@ -6,14 +6,13 @@ own prompt and its own strength vector, and all of them share one batch where me
 
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import comfy.model_management as mm
 import comfy.sample
 import comfy.samplers
 import comfy.utils
-import latent_preview
 import node_helpers
 import torch
 from torch import Tensor
@@ -22,7 +21,8 @@ from ..bokehdepth_core import BokehStack
 from ..bokehdepth_core.checks import check_image, check_number, check_strengths
 from ..bokehdepth_core.color import color_transfer_lab
 from ..bokehdepth_core.generator.adapter import BokehAdapter
-from ..bokehdepth_core.generator.prompts import bokeh_prompt
+from ..bokehdepth_core.generator.placement import is_out_of_memory
+from ..bokehdepth_core.generator.prompts import PROMPT_TOKENS, bokeh_prompt
 from ..bokehdepth_core.generator.tokens import SIDE, fit_to_tokens, resized
 from ..bokehdepth_core.hooks import (
     CheckCancelled,
@@ -34,7 +34,6 @@ from . import kontext
 
 BASE_SHIFT, MAX_SHIFT = 0.5, 1.15  # FLUX.1's schedule: shift at 256 and at 4096 image tokens
 BASE_TOKENS, MAX_TOKENS = 256, 4096
-PROMPT_TOKENS = 512  # the published pipeline pads the T5 prompt to this; ComfyUI's default is 256
 _LOG = logging.getLogger(__name__)
 
 
@@ -58,16 +57,20 @@ def flux_sigmas(steps: int, tokens: int) -> Tensor:
     return torch.cat([shifted, shifted.new_zeros(1)]).float()
 
 
-def encode_prompt(clip, prompt: str, guidance: float, reference: Tensor) -> list:
-    """Return a conditioning: the prompt, FLUX's guidance and the photo as reference latent.
+def encode_prompt(clip, prompt: str) -> list:
+    """Return the conditioning of a prompt.
 
-    The prompt goes in letter by letter, as the adapter was trained: brackets are no emphasis.
+    It goes in letter by letter, as the adapter was trained: brackets are no emphasis.
     """
     plain = prompt.replace("(", "\\(").replace(")", "\\)")
     tokens = clip.tokenize(plain, tokenizer_options={"t5xxl_min_length": PROMPT_TOKENS})
-    conditioning = clip.encode_from_tokens_scheduled(tokens)
+    return clip.encode_from_tokens_scheduled(tokens)
+
+
+def with_photo(text: list, guidance: float, reference: Tensor) -> list:
+    """Return a prompt's conditioning with FLUX's guidance and the photo as reference latent."""
     return node_helpers.conditioning_set_values(
-        conditioning, {"guidance": guidance, "reference_latents": [reference]}
+        text, {"guidance": guidance, "reference_latents": [reference]}
     )
 
 
@@ -81,6 +84,8 @@ class SampleRun:
         reference: [1,C,h,w], the photo's latent.
         steps: number of sampling steps.
         seed: of the noise, which is the same for every strength.
+        on_progress: called after each step.
+        on_preview: called after each step with the latents [n,C,h,w] it heads for, or None.
     """
 
     model: object
@@ -88,23 +93,24 @@ class SampleRun:
     reference: Tensor
     steps: int
     seed: int
+    on_progress: OnProgress = ignore_progress
+    on_preview: Callable[[Tensor], None] | None = None
 
     def sample(self, vectors: Tensor, conditionings: list) -> Tensor:
-        """Return the latents of all strengths, in one batch or, where memory is short, in turn.
+        """Return the latents of all strengths, in one batch where that is possible, else in turn.
 
         Args:
             vectors: [n,layers,H], one set for each strength.
-            conditionings: n conditionings of `encode_prompt`.
+            conditionings: n conditionings of `with_photo`.
 
         Returns:
             [n,C,h,w].
         """
         merged = merge_conditionings(conditionings)
         if merged is not None:
-            latents = self._sample_unless_out_of_memory(vectors, merged)
+            latents = self._sample_where_possible(vectors, merged)
             if latents is not None:
                 return latents
-            _LOG.info("%d strengths do not fit into memory at once; in turn now.", len(vectors))
             mm.soft_empty_cache()
         return torch.cat(
             [
@@ -113,12 +119,18 @@ class SampleRun:
             ]
         )
 
-    def _sample_unless_out_of_memory(self, vectors: Tensor, conditioning: list) -> Tensor | None:
+    def _sample_where_possible(self, vectors: Tensor, conditioning: list) -> Tensor | None:
+        """Return the latents of a batch; None where memory or another node does not allow it."""
         try:
             return self._sample(vectors, conditioning)
+        except kontext.SplitBatchError:
+            if len(vectors) == 1:
+                raise
+            _LOG.info("another node splits the batch of %d strengths; in turn now.", len(vectors))
         except RuntimeError as error:
             if len(vectors) == 1 or not _is_out_of_memory(error):
                 raise
+            _LOG.info("%d strengths do not fit into memory at once; in turn now.", len(vectors))
         return None  # outside the handler, which would keep the failed call's tensors alive
 
     def _sample(self, vectors: Tensor, conditioning: list, done: int = 0, runs: int = 1) -> Tensor:
@@ -136,17 +148,17 @@ class SampleRun:
             conditioning,
             conditioning,
             latent.repeat(copies),
-            callback=self._callback(model, done, runs),
+            callback=self._callback(done, runs),
             disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
             seed=self.seed,
         )
 
-    def _callback(self, model, done: int, runs: int):
-        show = latent_preview.prepare_callback(model, self.steps * runs)
-
+    def _callback(self, done: int, runs: int):
         def after_step(step, denoised, x, total):
             mm.throw_exception_if_processing_interrupted()
-            show(step + done * self.steps, denoised, x, self.steps * runs)
+            self.on_progress(done * self.steps + step + 1, runs * self.steps)
+            if self.on_preview is not None:
+                self.on_preview(denoised)
 
         return after_step
 
@@ -167,9 +179,7 @@ def merge_conditionings(conditionings: list) -> list | None:
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     is_oom = getattr(mm, "is_oom", None)  # newer versions know more kinds
-    if isinstance(error, torch.cuda.OutOfMemoryError) or (is_oom and is_oom(error)):
-        return True
-    return "out of memory" in str(error)
+    return is_out_of_memory(error) or bool(is_oom and is_oom(error))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +197,8 @@ class NativeGenerator:
     clip: object
     vae: object
     adapter: BokehAdapter
+    _texts: dict[str, list] = field(default_factory=dict, repr=False)
+    _updates: list = field(default_factory=list, repr=False)
 
     def generate(
         self,
@@ -198,6 +210,7 @@ class NativeGenerator:
         seed: int,
         match_color: bool = True,
         on_progress: OnProgress = ignore_progress,
+        on_preview: Callable[[Tensor], None] | None = None,
         check_cancelled: CheckCancelled = never_cancelled,
     ) -> BokehStack:
         """Return the photo with one generated frame for each strength.
@@ -209,9 +222,9 @@ class NativeGenerator:
             guidance: FLUX's embedded guidance.
             seed: of the noise, the same for every strength.
             match_color: give the frames the photo's mean and spread in LAB.
-            on_progress: called at the end; the steps before show on ComfyUI's own bar, with its
-                previews.
-            check_cancelled: raises to stop while the frames are decoded.
+            on_progress: called after each step.
+            on_preview: called after each step with the latents [n,C,h/8,w/8] it heads for.
+            check_cancelled: raises to stop while the frames are decoded; sampling asks ComfyUI.
 
         Raises:
             ValueError: a picture that is too small, unusable strengths, steps or guidance, or a
@@ -227,15 +240,18 @@ class NativeGenerator:
         reference = self.vae.encode(photo)
         _check_latent(reference, photo, network)
         prompts = [bokeh_prompt(strength) for strength in values]
-        updates = kontext.query_key_updates(self.model, self.adapter)
-        run = SampleRun(self.model, updates, reference, steps, seed)
-        texts = [encode_prompt(self.clip, prompt, guidance, reference) for prompt in prompts]
+        self._encode(prompts)
+        texts = [with_photo(self._texts[prompt], guidance, reference) for prompt in prompts]
         _check_text(texts[0], network)
+        if not self._updates:
+            self._updates.append(kontext.query_key_updates(self.model, self.adapter))
+        run = SampleRun(
+            self.model, self._updates[0], reference, steps, seed, on_progress, on_preview
+        )
         latents = run.sample(self.adapter.strength_vectors(values), texts)
         frames = resized(self._decode(latents, check_cancelled), size["H"], size["W"]).to(image)
         if match_color:
             frames = color_transfer_lab(frames, image)
-        on_progress(1, 1)
         settings = {
             "generator": "FLUX.1-Kontext in ComfyUI",
             "prompts": prompts,
@@ -245,6 +261,17 @@ class NativeGenerator:
             "match_color": match_color,
         }
         return BokehStack(image, frames, values, settings)
+
+    def _encode(self, prompts: Sequence[str]) -> None:
+        """Hold the conditionings of these prompts, and of no others.
+
+        For the next photos of a batch the text encoders then need not come back.
+        """
+        for prompt in [known for known in self._texts if known not in prompts]:
+            del self._texts[prompt]
+        for prompt in prompts:
+            if prompt not in self._texts:
+                self._texts[prompt] = encode_prompt(self.clip, prompt)
 
     def _decode(self, latents: Tensor, check_cancelled: CheckCancelled) -> Tensor:
         frames = []

@@ -31,6 +31,8 @@ def _load_pack():
 
 make_tiny_flux.use_comfyui()
 _load_pack()
+host = importlib.import_module(f"{NAME}.nodes.host")
 kontext = importlib.import_module(f"{NAME}.nodes.kontext")
+handles = importlib.import_module(f"{NAME}.nodes.handles")
 native = importlib.import_module(f"{NAME}.nodes.native")
 adapters = importlib.import_module(f"{NAME}.bokehdepth_core.generator.adapter")

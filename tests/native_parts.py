@@ -4,12 +4,13 @@ import copy
 
 import make_tiny_flux as tiny
 import torch
-from comfyui_pack import kontext, native  # first: it sets ComfyUI up
+from comfyui_pack import host, kontext, native  # first: it sets ComfyUI up
 
 import comfy.patcher_extension  # isort: skip
 import comfy.sample  # isort: skip
 import comfy.samplers  # isort: skip
 
+ARGUMENTS = ("timestep", "context", "y", "guidance", "ref_latents")  # of the network, after x
 LAYERS, RANK = tiny.DOUBLES + tiny.SINGLES, 4
 
 
@@ -24,13 +25,13 @@ def random_adapter(seed=0):
 
 def updates_of(down, up):
     layers = {i: kontext.QueryKeyUpdate(down[i], up[i]) for i in range(LAYERS)}
-    return kontext.model_patcher(kontext.QueryKeyUpdates(layers))
+    return host.managed(kontext.QueryKeyUpdates(layers))
 
 
 def fold(flux, down, up, vectors):
     """Return a copy of the network with one strength folded into its weights, in float64."""
     flux, hidden = copy.deepcopy(flux), tiny.HIDDEN
-    for projection in kontext.projections(flux):
+    for projection in kontext.projections(flux, LAYERS):
         weight, bias, layer = projection.module.weight, projection.module.bias, projection.layer
         if not projection.makes_queries:
             bias += weight[:, :hidden] @ vectors[layer]
@@ -65,6 +66,19 @@ def predict(patcher, inputs):
         {"wrappers": patcher.wrappers}, patcher.model_options["transformer_options"]
     )
     return patcher.model.diffusion_model(**inputs, transformer_options=options)
+
+
+def watched(model, see):
+    """Return a copy of MODEL that shows `see(x, **arguments)` every call of the network."""
+    model = model.clone()
+
+    def show(executor, x, *args, **kwargs):
+        see(x, **dict(zip(ARGUMENTS, args, strict=False)) | kwargs)
+        return executor(x, *args, **kwargs)
+
+    kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
+    model.add_wrapper_with_key(kind, "watch", show)
+    return model
 
 
 def rows(inputs, index):
@@ -122,6 +136,6 @@ class RandomAdapter:
         down, up, _ = random_adapter()
         return {i: (down[i], lora_scale * up[i]) for i in range(LAYERS)}
 
-    def strength_vectors(self, strengths):
-        vector = random_adapter()[2][:1]
+    def strength_vectors(self, strengths, bokeh_scale=1.0):
+        vector = bokeh_scale * random_adapter()[2][:1]
         return torch.cat([vector * strength / 30 for strength in strengths])

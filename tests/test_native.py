@@ -106,7 +106,7 @@ def test_the_prompt_reaches_the_text_encoders_letter_by_letter(clip_and_vae, mon
     tokenize = clip.tokenize
     monkeypatch.setattr(clip, "tokenize", lambda *a, **k: seen.append(tokenize(*a, **k)) or seen[0])
     prompt = bokeh_prompt(20.0)
-    native.encode_prompt(clip, prompt, 7.0, torch.zeros(1, 16, 4, 4))
+    native.encode_prompt(clip, prompt)
     folder = Path(comfy.sd1_clip.__file__).parent
     tokenizers = {
         "t5xxl": T5TokenizerFast.from_pretrained(folder / "text_encoders" / "t5_tokenizer"),

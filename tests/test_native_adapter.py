@@ -7,7 +7,7 @@ import make_tiny_flux as tiny
 import native_parts as parts
 import pytest
 import torch
-from comfyui_pack import kontext
+from comfyui_pack import host, kontext
 
 import comfy.model_management as mm  # isort: skip
 
@@ -209,7 +209,7 @@ def test_a_model_that_is_not_flux_is_named():
     model = comfy.model_base.BaseModel(comfy.supported_models.SD15(config))
     message = r"model: expected FLUX.1-Kontext, found BaseModel \(UNetModel\)\. Load"
     with pytest.raises(ValueError, match=message):
-        kontext.query_key_updates(kontext.model_patcher(model), parts.RandomAdapter())
+        kontext.query_key_updates(host.managed(model), parts.RandomAdapter())
 
 
 def test_a_flux_of_another_size_is_named():
@@ -220,3 +220,78 @@ def test_a_flux_of_another_size_is_named():
     )
     with pytest.raises(ValueError, match=message):
         kontext.query_key_updates(model, parts.RandomAdapter())
+
+
+def test_a_flux_that_reads_more_than_kontext_is_named():
+    model = tiny.flux_patcher(in_channels=32)
+    message = "expected FLUX.1-Kontext, which reads 16 channels, found a FLUX that reads 32"
+    with pytest.raises(ValueError, match=message):
+        kontext.query_key_updates(model, parts.RandomAdapter())
+
+
+@pytest.mark.parametrize(
+    ("stored", "held"),
+    [
+        (torch.float32, torch.float32),
+        (torch.bfloat16, torch.bfloat16),
+        (torch.float8_e4m3fn, torch.bfloat16),
+    ],
+)
+def test_the_updates_are_held_in_the_number_type_that_the_model_computes_in(stored, held):
+    updates = kontext.query_key_updates(tiny.flux_patcher(stored), parts.RandomAdapter())
+    assert {weight.dtype for weight in updates.model.parameters()} == {held}
+
+
+def test_the_node_takes_strength_and_both_scales(monkeypatch):
+    monkeypatch.setattr(kontext, "load_adapter", lambda path: parts.RandomAdapter())
+    monkeypatch.setattr(host, "fetch_model", lambda name: name)
+    model, inputs = tiny.flux_patcher(), parts.make_inputs(batch=1)
+    adapter, bare = parts.RandomAdapter(), parts.predict(model, inputs)
+
+    def by_node(*settings):
+        out = kontext.ApplyBokehDepthAdapter.execute(model, "adapter.bin", *settings)
+        return parts.predict(out.args[0], inputs)
+
+    def by_hand(strength, lora_scale, bokeh_scale):
+        updates = kontext.query_key_updates(model, adapter, lora_scale)
+        vectors = adapter.strength_vectors([strength], bokeh_scale)
+        return parts.predict(kontext.attach(model, updates, vectors), inputs)
+
+    torch.testing.assert_close(by_node(20.0, 0.0, 0.0), bare, rtol=0, atol=2e-5)
+    for settings in ((20.0, 1.0, 1.0), (9.0, 0.5, 0.0), (9.0, 0.0, 2.0)):
+        assert torch.equal(by_node(*settings), by_hand(*settings))
+        assert (by_node(*settings) - bare).abs().mean() > 0.01
+    assert torch.equal(by_node(20.0), by_hand(20.0, 1.0, 1.0))
+
+
+def test_a_block_replaced_between_two_runs_is_an_error_too():
+    down, up, vectors = parts.random_adapter()
+    patched = kontext.attach(tiny.flux_patcher(), parts.updates_of(down, up), vectors[:1])
+    parts.sample(patched)
+    patched.set_model_patch_replace(lambda args, extra: args, "dit", "single_block", 1)
+    with pytest.raises(RuntimeError, match=r"no effect on 2 of 12 layers"):
+        parts.sample(patched)
+
+
+@pytest.mark.parametrize("count", [1, tiny.DOUBLES])
+def test_blocks_swapped_for_others_are_named(count):
+    model = tiny.flux_patcher()
+    down, up, vectors = parts.random_adapter()
+    patched = kontext.attach(model, parts.updates_of(down, up), vectors[:1])
+    others = torch.nn.ModuleList(torch.nn.Identity() for _ in range(count))
+    model.model.diffusion_model.double_blocks = others
+    message = "model: the bokeh adapter finds .* Another node replaced these blocks"
+    with pytest.raises(RuntimeError, match=message):
+        parts.predict(patched, parts.make_inputs(batch=1))
+
+
+def test_comfyui_can_make_the_updates_again_for_another_gpu():
+    down, up, _ = parts.random_adapter()
+    updates = parts.updates_of(down, up)
+    if not hasattr(updates, "deepclone_multigpu"):
+        pytest.skip("this ComfyUI has no multi-GPU work split")
+    other = updates.deepclone_multigpu()
+    assert other.model is not updates.model
+    for one, two in zip(updates.model.parameters(), other.model.parameters(), strict=True):
+        assert torch.equal(one, two)
+        assert one.data_ptr() != two.data_ptr()

@@ -5,7 +5,7 @@ import json
 import comfyui_pack
 import pytest
 import torch
-from comfyui_pack import adapters, kontext, native
+from comfyui_pack import adapters, host, kontext, native
 from golden import recipe_state
 from safetensors.torch import load_file
 
@@ -110,7 +110,7 @@ def test_a_subset_of_the_layers_predicts_as_published():
         if name in config["subset_blocks"]
     }
     assert 0 < len(updates) < len(pairs)
-    updates = kontext.model_patcher(kontext.QueryKeyUpdates(updates))
+    updates = host.managed(kontext.QueryKeyUpdates(updates))
     _assert_predicts(
         "out.subset", kontext.attach(model, updates, adapter.strength_vectors(config["k"]))
     )

@@ -233,6 +233,18 @@ def fused_projection_names(doubles: int, singles: int) -> list[str]:
     ]
 
 
+def fused_output_names(doubles: int, singles: int) -> list[tuple[str, ...]]:
+    """Return the output projections of ComfyUI's FLUX, of each attention layer in that order.
+
+    Those of a double block are of the image and the text stream; a single block's one takes the
+    attention in its first H input columns, and the MLP after them.
+    """
+    return [
+        (f"double_blocks.{i}.img_attn.proj", f"double_blocks.{i}.txt_attn.proj")
+        for i in range(doubles)
+    ] + [(f"single_blocks.{i}.linear2",) for i in range(singles)]
+
+
 # --- folding -------------------------------------------------------------------------------------
 
 

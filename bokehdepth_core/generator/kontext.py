@@ -23,12 +23,18 @@ from ..weights import BUILT_IN
 from .adapter import BokehAdapter, folded, load_adapter
 from .flux_layers import attention_layers, check_fit, strengths_added
 from .pipeline import DEFAULT_SOURCES, load_pipeline
-from .placement import TEXT_ENCODERS, TRANSFORMER, VAE, InTurn, Placement
-from .prompts import GUIDANCE, PROMPT, STEPS, bokeh_prompt
+from .placement import (
+    TEXT_ENCODERS,
+    TRANSFORMER,
+    VAE,
+    InTurn,
+    Placement,
+    is_out_of_memory,
+)
+from .prompts import GUIDANCE, PROMPT, PROMPT_TOKENS, STEPS, bokeh_prompt
 from .single_files import Sources
 from .tokens import SIDE, fit_to_tokens, resized
 
-PROMPT_TOKENS = 512
 # Memory beside the weights, in numbers of the network's own type. Measured on the CPU: 17.4 times
 # the width for each token of each sample, and 1281 a pixel for the decoder of the full-size VAE
 # (642 for its encoder); a sixth more for what a device's libraries take.
@@ -347,8 +353,8 @@ def _denoised(before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
 def _in_batches(run: Callable[[int, int], Tensor], count: int, at_once: int) -> Tensor:
     try:
         return _spans(run, count, at_once)
-    except torch.OutOfMemoryError:
-        if at_once == 1:
+    except RuntimeError as error:
+        if at_once == 1 or not is_out_of_memory(error):
             raise
     # Outside the handler, which would keep the failed call's tensors alive.
     _LOG.info("memory is short: the %d strengths are sampled one by one", count)

@@ -12,6 +12,11 @@ TRANSFORMER = ("transformer",)
 VAE = ("vae",)
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether a failure is a lack of memory on any kind of device."""
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error)
+
+
 class Placement(Protocol):
     """Brings the parts of a pipeline to the device that computes; a host may have its own way.
 
