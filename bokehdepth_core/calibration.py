@@ -13,6 +13,8 @@ from .hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from .sweep import frame_radii
 
 CONFIDENT = 0.8
+PLANES = 256  # tried between the farthest and the nearest depth
+SMALLEST_SPREAD = 0.01  # of the largest disparity: less does not tell where the focus plane is
 SMALLEST_RADIUS = 1.0  # px in the strongest frame: smaller blur says nothing about scale
 
 
@@ -27,13 +29,16 @@ class StackCalibration:
         frame_scales: measured over stated bokeh strength of each frame, 1 where exact; NaN
             where no pixel is confident.
         confident_pixels: number of 2 x 2 blocks of pixels that decided.
-        metric_scale: K in px·m over stated K, from a depth map; None without one.
+        metric_scale: K in px·m over stated K, from a depth map; None without one, or where
+            nothing tells.
+        focus_depth: depth of the focus plane, m, as given or found with the scale; None likewise.
     """
 
     r_squared: float
     frame_scales: tuple[float, ...]
     confident_pixels: int
     metric_scale: float | None = None
+    focus_depth: float | None = None
 
     @property
     def summary(self) -> str:
@@ -47,6 +52,8 @@ class StackCalibration:
         )
         if self.metric_scale is not None:
             text += f"; one unit of strength is {self.metric_scale:.3g} px·m"
+        if self.focus_depth is not None:
+            text += f", focus at {self.focus_depth:.3g} m"
         return text
 
 
@@ -78,37 +85,40 @@ def calibrate_stack(
 
     Args:
         stack: at least two frames of different strength.
-        depth: [1,H,W], m, ties the strengths to metres; needs `focus_depth`.
-        focus_depth: depth of the plane that is sharp in the frames, m.
+        depth: [1,H,W], m, ties the strengths to metres.
+        focus_depth: depth of the plane that is sharp in the frames, m; None finds it with the
+            scale, where the depth map has more than one depth.
         aperture: shape of the lens opening that made the frames.
         on_progress: called as work proceeds.
         check_cancelled: raises to stop.
 
     Raises:
-        ValueError: fewer than two different strengths, a depth map without metres or of another
-            size, or a depth map without a focus depth.
+        ValueError: fewer than two different strengths, or a depth map without metres or of another
+            size.
     """
     check_calibratable(stack.strengths)
-    truth = _true_offset(stack, depth, focus_depth)
+    disparity = None if depth is None else _blocks_of(depth, stack)
+    plane = None if focus_depth is None else check_number(focus_depth, "focus_depth", above=0)
     radii, confidence = frame_radii(
         stack, aperture=aperture, on_progress=on_progress, check_cancelled=check_cancelled
     )
     strengths = torch.tensor(stack.strengths).to(radii)
     slope = (radii * strengths[:, None, None]).sum(0) / strengths.square().sum()
     chosen = (confidence.amin(0) > CONFIDENT) & (slope * strengths.max() > SMALLEST_RADIUS)
+    scale = None
+    if disparity is not None:
+        scale, plane = _metric_scale(slope[chosen], disparity.to(slope)[chosen], plane)
     return StackCalibration(
         _r_squared(radii[:, chosen], slope[chosen], strengths),
         _frame_scales(radii[:, chosen], slope[chosen], strengths),
         int(chosen.sum()),
-        None if truth is None else _metric_scale(slope, truth, chosen),
+        scale,
+        None if scale is None else plane,
     )
 
 
-def _true_offset(
-    stack: BokehStack, depth: DepthMap | None, focus_depth: float | None
-) -> Tensor | None:
-    if depth is None:
-        return None
+def _blocks_of(depth: DepthMap, stack: BokehStack) -> Tensor:
+    """Return disparity, 1/m, of the blocks of 2 x 2 pixels that the measurement stands for."""
     if not depth.metric:
         raise ValueError(
             "depth: holds normalised disparity, which has no scale. Give a depth map in metres."
@@ -119,14 +129,7 @@ def _true_offset(
             f"depth: expected {list(stack.reference.shape[:2])} like the stack, found "
             f"{list(depth.depth.shape[1:])}. Give the depth map of the same picture."
         )
-    if focus_depth is None:
-        raise ValueError(
-            "focus_depth: needed with a depth map. Give the distance of the plane that is sharp."
-        )
-    plane = check_number(focus_depth, "focus_depth", above=0)
-    # The measurement stands for blocks of 2 x 2 pixels.
-    offset = (depth.disparity[0] - 1.0 / plane).abs()
-    return offset[::2, ::2]
+    return depth.disparity[0, ::2, ::2]
 
 
 def _r_squared(radii: Tensor, slope: Tensor, strengths: Tensor) -> float:
@@ -146,7 +149,41 @@ def _frame_scales(radii: Tensor, slope: Tensor, strengths: Tensor) -> tuple[floa
     return tuple(ratios.median(dim=1).values.tolist())
 
 
-def _metric_scale(slope: Tensor, truth: Tensor, chosen: Tensor) -> float:
-    """Return the median of measured over true offset, px·m per unit of strength."""
-    used = chosen & (truth > 0)
-    return float((slope[used] / truth.to(slope)[used]).median()) if used.any() else float("nan")
+def _metric_scale(
+    slope: Tensor, disparity: Tensor, focus_depth: float | None
+) -> tuple[float | None, float | None]:
+    """Return px·m per unit of strength, and the depth of the focus plane, m; None where unknown.
+
+    The scale is the median of measured slope over true offset from the plane.
+
+    Args:
+        slope: [P], px of radius per unit of strength.
+        disparity: [P], 1/m.
+        focus_depth: m; None takes the plane whose offsets fit the slopes best.
+    """
+    if focus_depth is None:
+        focus_depth = _fitting_plane(slope, disparity)
+    if focus_depth is None:
+        return None, None
+    offset = (disparity - 1.0 / focus_depth).abs()
+    used = offset > 0
+    if not used.any():
+        return None, None
+    return float((slope[used] / offset[used]).median()), focus_depth
+
+
+def _fitting_plane(slope: Tensor, disparity: Tensor) -> float | None:
+    """Return the depth, m, of the plane that |disparity - plane| fits the slopes for best."""
+    if len(slope) == 0:
+        return None
+    low, high = float(disparity.min()), float(disparity.max())
+    if high - low <= SMALLEST_SPREAD * high:
+        return None
+    best, found = float("inf"), None
+    for plane in torch.linspace(low, high, PLANES).tolist():
+        offset = (disparity - plane).abs()
+        scale = (slope * offset).sum() / offset.square().sum()
+        error = float((slope - scale * offset).abs().sum())
+        if error < best and plane > 0:
+            best, found = error, plane
+    return None if found is None else 1.0 / found

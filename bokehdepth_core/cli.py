@@ -105,9 +105,25 @@ def _stack(options: argparse.Namespace) -> None:
     if options.output.exists() and not options.output.is_dir():
         raise ValueError(f"output: {options.output} is a file. Give a folder.")
     strengths = parse_strengths(options.strengths)
+    _check_used(options)
     image = read_image(options.image)
     make = _rendered_stack if options.adapter == BUILT_IN else _generated_stack
     _write_stack(options, make(options, image, strengths))
+
+
+def _check_used(options: argparse.Namespace) -> None:
+    """Refuse options of the generator that is not chosen, which would be ignored."""
+    built_in = options.adapter == BUILT_IN
+    names = ("base_model", "steps", "guidance", "fast") if built_in else ("depth", "focus_distance")
+    for name in names:
+        if getattr(options, name) not in (None, False):
+            flag = "--" + name.replace("_", "-")
+            raise ValueError(
+                f"{name}: the built-in generator takes no {flag}. Give --adapter too, or leave it "
+                "out."
+                if built_in
+                else f"{name}: with --adapter no {flag} is taken. Leave it out."
+            )
 
 
 def _rendered_stack(

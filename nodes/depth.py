@@ -47,7 +47,8 @@ class DefocusAwareDepth(io.ComfyNode):
                     round=False,
                     optional=True,
                     tooltip="Focal length of the photo in px; 0 is unknown. A point cloud needs "
-                    "it. From a 35 mm equivalent: f35 / 43.27 x the picture's diagonal in px.",
+                    "it, unless UniDepth finds it by itself. From a 35 mm equivalent: f35 / 43.27 "
+                    "x the picture's diagonal in px.",
                 ),
                 io.Int.Input(
                     "resolution",

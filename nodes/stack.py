@@ -70,7 +70,8 @@ class GenerateBokehStack(io.ComfyNode):
                 sockets.depth_input(
                     optional=True,
                     tooltip="Depth of the photo: metric depth, a depth picture (near is white) or "
-                    "a geometry. The built-in generator needs it.",
+                    "a geometry. The built-in generator needs it. FLUX does not, but with metres "
+                    "its calibration tells what a unit of strength is in px·m.",
                 ),
                 io.Boolean.Input(
                     "check_calibration",
@@ -109,7 +110,7 @@ class GenerateBokehStack(io.ComfyNode):
         if check_calibration:
             check_calibratable(values)
         image = pictures.as_rgb(image)
-        if not generator.is_built_in:
+        if not (generator.is_built_in or check_calibration):
             depth = None  # FLUX needs none
         if depth is not None:
             depth = sockets.as_depth(depth, tuple(image.shape[1:3]))
@@ -133,7 +134,9 @@ class GenerateBokehStack(io.ComfyNode):
             for index in range(count)
         )
         if check_calibration:
-            stacks = tuple(_calibrated(stack) for stack in stacks)
+            stacks = tuple(
+                _calibrated(stack, _one_depth(depth, index)) for index, stack in enumerate(stacks)
+            )
         stacks = tuple(_as_result(stack) for stack in stacks)
         frames = torch.cat([stack.frames for stack in stacks])
         shown = _preview(stacks, cls).as_dict()
@@ -202,10 +205,14 @@ def _one_depth(depth: DepthMap | None, index: int) -> DepthMap | None:
     return DepthMap(pictures.item(depth.depth, index), metric=depth.metric)
 
 
-def _calibrated(stack: BokehStack) -> BokehStack:
+def _calibrated(stack: BokehStack, depth: DepthMap | None) -> BokehStack:
     """Return the stack with a line in its settings on how well its blur obeys its strengths."""
     report = calibrate_stack(
-        stack, on_progress=host.progress(), check_cancelled=host.check_cancelled
+        stack,
+        depth if depth is not None and depth.metric else None,
+        stack.settings.get("focus_depth"),
+        on_progress=host.progress(),
+        check_cancelled=host.check_cancelled,
     )
     return replace(stack, settings={**stack.settings, "calibration": report.summary})
 

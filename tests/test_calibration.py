@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bokehdepth_core import BokehStack, DepthMap, StackCalibration, calibrate_stack
+from bokehdepth_core import (
+    BokehStack,
+    DepthMap,
+    StackCalibration,
+    calibrate_stack,
+    render_bokeh,
+)
 from bokehdepth_core.aperture import DISC
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
 from bokehdepth_core.spot import SpotBlur
@@ -51,6 +57,25 @@ def test_a_depth_map_ties_strength_to_metres():
     assert "px·m" in found.summary
 
 
+def test_the_focus_plane_is_found_with_the_scale():
+    # Stripes at 4, 2 and 1 m before a lens of half the stated strength, focused at 2 m.
+    depth = torch.ones(1, *SIZE)
+    depth[:, :33], depth[:, 33:65] = 4.0, 2.0
+    strengths = (16.0, 32.0)
+    picture = stack_of_radii([1.0, 2.0], strengths).reference[None]
+    frames = torch.cat([render_bokeh(picture, depth, k / 2, 2.0) for k in strengths])
+    stack = BokehStack(picture[0], frames, strengths)
+    found = calibrate_stack(stack, DepthMap(depth))
+    assert found.metric_scale == pytest.approx(0.5, rel=0.1)
+    assert found.focus_depth == pytest.approx(2.0, rel=0.1)
+    assert found.summary.endswith(f", focus at {found.focus_depth:.3g} m")
+
+
+def test_one_depth_alone_does_not_tell_the_scale():
+    found = calibrate_stack(stack_of_radii([2.0, 4.0, 6.0]), DepthMap(torch.full((1, *SIZE), 4.0)))
+    assert (found.metric_scale, found.focus_depth) == (None, None)
+
+
 def test_the_summary_is_one_readable_line():
     text = StackCalibration(0.9876, (1.0, 1.02), 1234, 0.5).summary
     assert text == (
@@ -82,7 +107,6 @@ def test_one_strength_makes_no_line():
         (DepthMap(torch.ones(1, *SIZE), metric=False), 2.0, r"^depth: holds normalised disparity"),
         (DepthMap(torch.ones(1, 5, 6)), 2.0, r"^depth: expected \[97, 121\] like the stack"),
         (DepthMap(torch.ones(2, *SIZE)), 2.0, r"^depth: expected \[1,H,W\], found \[2, 97, 121\]"),
-        (DepthMap(torch.ones(1, *SIZE)), None, r"^focus_depth: needed with a depth map"),
         (DepthMap(torch.ones(1, *SIZE)), -1.0, r"^focus_depth: must be above 0"),
     ],
 )

@@ -78,6 +78,20 @@ def test_a_stack_and_its_depth_come_back(scene, capsys):
     assert "found.exr: " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--depth depth.exr --steps 9", "steps: the built-in generator takes no --steps"),
+        ("--depth depth.exr --fast", "fast: the built-in generator takes no --fast"),
+        ("--depth depth.exr --base-model f", "base_model: the built-in generator takes no --base"),
+        ("--adapter a --base-model f --depth d", "depth: with --adapter no --depth is taken"),
+    ],
+)
+def test_options_of_the_other_generator_are_refused(scene, capsys, options, message):
+    assert run(f"stack photo.png --strengths 4 -o stack {options}") == 2
+    assert message in capsys.readouterr().err
+
+
 def test_depth_without_a_focus_distance_claims_no_metres(scene, capsys):
     run("stack photo.png --depth depth.exr --strengths 6 -o stack")
     assert run("depth photo.png --stack stack/frame_01_k6.png --strengths 6 -o d.png") == 0

@@ -92,6 +92,31 @@ def test_vectors_equal_a_shift_of_the_output_biases(transformer):
                 part.data = fold(part.data, down[which], up[which])
         for linear in layers.outputs[index]:
             linear.bias.data += linear.weight[:, : adapter.hidden_size] @ vectors[index]
-    result = predict_with(transformer, adapter, rows=slice(1, 2))
+    added = predict_with(transformer, adapter)[1:2]
     atol = ADAPTER["tolerance"]["folded_max_abs"]
-    torch.testing.assert_close(predict(copy, slice(1, 2)), result, rtol=0, atol=atol)
+    torch.testing.assert_close(predict(copy, slice(1, 2)), added, rtol=0, atol=atol)
+
+
+def test_one_strength_is_held_in_the_biases_and_put_back_bit_for_bit(transformer):
+    adapter, layers = load_recipe_adapter(ADAPTER), attention_layers(transformer)
+    before = {name: value.clone() for name, value in transformer.state_dict().items()}
+    vectors = adapter.strength_vectors([20.0])
+    held = []
+
+    def fail_with_the_strength_on():
+        with strengths_added(layers, vectors):
+            held.append(not any(module._forward_pre_hooks for module in transformer.modules()))
+            held.extend(not torch.equal(one.bias, before[name]) for name, one in outputs.items())
+            raise ValueError("injected")
+
+    outputs = {
+        f"{name}.bias": module
+        for name, module in transformer.named_modules()
+        if any(module is one for outputs in layers.outputs for one in outputs)
+    }
+    with pytest.raises(ValueError, match="injected"):
+        fail_with_the_strength_on()
+    assert len(held) == 1 + 2 * 2 + 3
+    assert all(held)
+    for name, value in transformer.state_dict().items():
+        assert torch.equal(value, before[name]), name

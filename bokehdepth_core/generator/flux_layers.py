@@ -53,16 +53,33 @@ def attention_layers(transformer: Any) -> AttentionLayers:
 def strengths_added(layers: AttentionLayers, vectors: Tensor) -> Iterator[None]:
     """Add each sample's strength vectors before the output projections while the block runs.
 
+    One sample's are held in the projections' biases, b + W v, which costs a forward nothing; those
+    of several are added to what each projection receives. Biases come back bit for bit.
+
     Args:
         layers: of the transformer.
         vectors: [B,layers,H], one row for each sample of the batch.
     """
-    with ExitStack() as hooks:
+    with ExitStack() as undone:
         for index, outputs in enumerate(layers.outputs):
             for linear in outputs:
-                vector = vectors[:, index, None].to(linear.weight)
-                hooks.callback(linear.register_forward_pre_hook(_adding(vector)).remove)
+                if len(vectors) == 1 and linear.bias is not None:
+                    undone.callback(_set_bias, linear, linear.bias.data)
+                    _set_bias(linear, _shifted_bias(linear, vectors[0, index]))
+                else:
+                    vector = vectors[:, index, None].to(linear.weight)
+                    undone.callback(linear.register_forward_pre_hook(_adding(vector)).remove)
         yield
+
+
+def _shifted_bias(linear: nn.Linear, vector: Tensor) -> Tensor:
+    """Return the bias that stands for a vector [H] added to the first H inputs."""
+    weight = linear.weight.data[:, : len(vector)].float()
+    return (linear.bias.data.float() + weight @ vector.to(weight)).to(linear.bias.dtype)
+
+
+def _set_bias(linear: nn.Linear, bias: Tensor) -> None:
+    linear.bias.data = bias
 
 
 def _adding(vector: Tensor) -> Callable:
