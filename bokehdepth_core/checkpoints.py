@@ -25,10 +25,13 @@ _PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 _WEIGHT_KEYS = ("model", "state_dict", "model_state_dict")
 _EMA_KEYS = ("ema", "ema_state_dict", "model_ema")
-_AVERAGE_KEYS = ("shadow_params", "average_params", "state_dict", "module")
+_AVERAGE_KEYS = ("shadow_params", "average_params", "state_dict", "module", "model")
 _SAFER = "Use a .safetensors file."
 _LFS = b"version https://git-lfs"
 _SHOWN = 3  # keys named in a message
+_LONGEST_KEY = 200
+_MOST_KEYS = 20_000
+_MOST_SHARED = 2  # times its own size that a file may take in memory: a few weights may be tied
 
 
 class CheckpointError(ValueError):
@@ -72,7 +75,7 @@ def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
         CheckpointError: absent, damaged, or another kind of file.
     """
     with _open_safetensors(Path(path)) as opened:
-        names = list(opened.keys())
+        names = _checked_names(list(opened.keys()), Path(path).name)
         return {key: tuple(opened.get_slice(key).get_shape()) for key in names}
 
 
@@ -163,8 +166,10 @@ def unwrap(found: object, name: str) -> Mapping[str, object]:
         raise CheckpointError(f"{name}: expected named weights, found {type(found).__name__}.")
     wrapped = [found[key] for key in _WEIGHT_KEYS if isinstance(found.get(key), Mapping)]
     weights = wrapped[0] if wrapped else found
-    averages = [found[key] for key in _EMA_KEYS if found.get(key)]
-    averages = [one for one in averages if isinstance(one, Mapping | list | tuple)]
+    averages = [
+        found[key] for key in _EMA_KEYS if isinstance(found.get(key), Mapping | list | tuple)
+    ]
+    averages = [one for one in averages if one]
     if not averages:
         return weights
     average = averages[0]
@@ -180,7 +185,8 @@ def _averaged(weights: Mapping[str, object], average: object, name: str) -> Mapp
     """Return weights with the averaged ones in their place, matched by name or by order."""
     if isinstance(average, Mapping):
         plain = {_without_wrappers(key): value for key, value in weights.items()}
-        named = {_without_wrappers(str(key)): value for key, value in average.items()}
+        # Beside the weights stand numbers such as the decay.
+        named = {_without_wrappers(str(k)): v for k, v in average.items() if isinstance(v, Tensor)}
         unknown = [key for key in named if plain and key not in plain]
         if unknown:
             raise CheckpointError(
@@ -289,8 +295,14 @@ def load_strictly(
 
 def listed(keys: Sequence[str]) -> str:
     """Return the first few keys, quoted, for a message."""
-    shown = ", ".join(f"'{key}'" for key in keys[:_SHOWN])
+    shown = ", ".join(_quoted(key) for key in keys[:_SHOWN])
     return shown + (" …" if len(keys) > _SHOWN else "")
+
+
+def _quoted(key: object) -> str:
+    """Return a key for a message: on one line, and not too long."""
+    text = repr(key)
+    return text if len(text) <= _LONGEST_KEY else text[: _LONGEST_KEY // 2] + "…'"
 
 
 def _placed(value: Tensor, device: str | torch.device, dtype: torch.dtype) -> Tensor:
@@ -306,14 +318,39 @@ def _without_wrappers(key: str) -> str:
 def _tensors(state: object, name: str) -> Iterator[tuple[str, Tensor]]:
     if not isinstance(state, Mapping):
         raise CheckpointError(f"{name}: expected named weights, found {type(state).__name__}.")
+    _checked_names(list(state), name)
+    storages: dict[int, int] = {}
+    wanted = 0
     for key, value in state.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
+        if not isinstance(value, Tensor):
             raise CheckpointError(
                 f"{name}: expected a tensor under '{key}', found {type(value).__name__}."
             )
-        if value.layout != torch.strided or _claims_more_than_it_holds(value):
+        if value.layout != torch.strided or value.is_meta or _claims_more_than_it_holds(value):
             raise CheckpointError(f"{name}: '{key}' is not a plain tensor.")
+        storage = value.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        wanted += value.numel() * value.element_size()
         yield key, value.detach()
+    if wanted > _MOST_SHARED * sum(storages.values()):
+        raise CheckpointError(
+            f"{name}: refused, {len(state)} tensors of {wanted / 1e9:.1f} GB share "
+            f"{sum(storages.values()) / 1e9:.1f} GB. Get the file from its authors."
+        )
+
+
+def _checked_names(names: list, name: str) -> list[str]:
+    """Return the names of tensors, after checking that they can be some.
+
+    Raises:
+        CheckpointError: too many names, or one that is no text, too long or not printable.
+    """
+    if len(names) > _MOST_KEYS:
+        raise CheckpointError(f"{name}: {len(names)} tensors; no network here has {_MOST_KEYS}.")
+    for key in names:
+        if not isinstance(key, str) or len(key) > _LONGEST_KEY or not key.isprintable():
+            raise CheckpointError(f"{name}: {_quoted(key)} is no name of a tensor.")
+    return names
 
 
 def _claims_more_than_it_holds(value: Tensor) -> bool:
@@ -334,7 +371,8 @@ def _open_safetensors(file: Path) -> Iterator:
 
 def _read_safetensors(file: Path) -> StateDict:
     with _open_safetensors(file) as opened:
-        return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - not a dict
+        names = _checked_names(list(opened.keys()), file.name)
+        return {key: opened.get_tensor(key) for key in names}
 
 
 def _read_pickle(file: Path) -> object:
@@ -362,15 +400,19 @@ def _harmless() -> list:
     """Return the plain value types that training files hold beside weights."""
     core = getattr(np, "_core", None) or np.core
     scalar = core.multiarray.scalar
-    types: Iterable = (type(np.dtype(kind)) for kind in "?bhilqBHILQefd")
+    types: Iterable = (type(np.dtype(kind)) for kind in "?bhilqBHILQefdgFDGUS")
     return [
         (scalar, "numpy.core.multiarray.scalar"),
         (scalar, "numpy._core.multiarray.scalar"),
         np.dtype,
         *types,
         # Paths as text without a file system behind them, whatever system wrote them.
-        *[(PurePosixPath, f"{home}.PosixPath") for home in ("pathlib", "pathlib._local")],
-        *[(PureWindowsPath, f"{home}.WindowsPath") for home in ("pathlib", "pathlib._local")],
+        *[
+            (kind, f"{home}.{pure}{system}Path")
+            for home in ("pathlib", "pathlib._local")
+            for pure in ("", "Pure")
+            for system, kind in (("Posix", PurePosixPath), ("Windows", PureWindowsPath))
+        ],
     ]
 
 

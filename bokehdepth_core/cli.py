@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return FAILED
     except KeyboardInterrupt:
-        print("bokehdepth: interrupted, nothing half-written is left", file=sys.stderr)
+        print("bokehdepth: interrupted", file=sys.stderr)
         return INTERRUPTED
     return 0
 

@@ -12,8 +12,8 @@ from .depth.loading import (
     KIND_KEY,
     MAX_DEPTH_KEY,
     known_attention_scale,
-    known_max_depth,
     network_from,
+    settled_range,
 )
 from .depth.unidepth import UniDepth
 
@@ -54,7 +54,7 @@ def convert_checkpoint(
         "meta",
         torch.float32,
         attention_scale=scale,
-        max_depth=known_max_depth(source) if max_depth is None else max_depth,
+        max_depth=settled_range(source, state, max_depth),
     )
     check_choices(network, max_depth, attention_scale)
     kind = type(network).__name__

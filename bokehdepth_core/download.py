@@ -6,10 +6,13 @@ and these files have up to 12 GB, so the transfer itself is done here.
 
 import hashlib
 import logging
+import os
 import re
 import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -48,7 +51,8 @@ def download_hub_file(
     """Return the path of a hub file in `folder`, after fetching what is missing of it.
 
     A broken or cancelled download leaves a `.partial` file and goes on from there next time. The
-    file appears under its own name only when it is whole and its checksum is right.
+    file appears under its own name only when it is whole and its checksum is right. One process at
+    a time fetches a file.
 
     Args:
         repo: "owner/name" on the hub.
@@ -58,13 +62,13 @@ def download_hub_file(
         endpoint: address of the hub; None for the usual one, or what HF_ENDPOINT says.
         token: access token; None uses the stored login, False none.
         on_progress: called with (bytes here, bytes in all).
-        check_cancelled: raises to stop; called for every 1 MiB.
+        check_cancelled: raises to stop; called for all that arrives, at least every 1 MiB.
 
     Raises:
         ConnectionError: the hub cannot be reached, or broke off.
         FileNotFoundError: the hub has no such file.
         PermissionError: the file is gated and this machine has no right to it.
-        OSError: the disk is too full.
+        OSError: the disk is too full, or the file is being fetched already.
         ValueError: what arrived is not what the hub announced.
     """
     target = Path(folder) / Path(filename).name
@@ -74,16 +78,36 @@ def download_hub_file(
     target.parent.mkdir(parents=True, exist_ok=True)
     tag = re.sub(r"\W", "", remote.etag)[:16]
     partial = target.with_name(f"{target.name}.{tag}.partial")
-    digest = _transfer(remote, partial, target, on_progress, check_cancelled)
-    if remote.sha256 is not None and digest != remote.sha256:
-        partial.unlink()
-        raise ValueError(
-            f"{target.name}: the download is damaged (sha256 {digest[:12]}…, expected "
-            f"{remote.sha256[:12]}…) and was removed. Start it again."
-        )
-    partial.replace(target)
+    with _alone(partial, target.name):
+        digest = _transfer(remote, partial, target, on_progress, check_cancelled)
+        if remote.sha256 is not None and digest != remote.sha256:
+            partial.unlink()
+            raise ValueError(
+                f"{target.name}: the download is damaged (sha256 {digest[:12]}…, expected "
+                f"{remote.sha256[:12]}…) and was removed. Start it again."
+            )
+        partial.replace(target)
     logger.info("downloaded %s from %s", target.name, repo)
     return target
+
+
+@contextmanager
+def _alone(partial: Path, name: str) -> Iterator[None]:
+    """Hold a lock on a partial file; the lock's own file is gone afterwards."""
+    from filelock import FileLock, Timeout  # huggingface_hub brings it
+
+    path = partial.with_name(partial.name + ".lock")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OSError(f"{name}: is being downloaded already. Wait until that has ended.") from None
+    try:
+        yield
+    finally:
+        if os.name != "nt":  # Windows removes it at the release
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def _client_errors(hub_error: type[Exception]) -> list[type[Exception]]:
@@ -150,31 +174,42 @@ def _transfer(
     """Complete the partial file and return its SHA-256."""
     digest = hashlib.sha256()
     done = _digest_of(partial, digest, check_cancelled)
+    if remote.size is not None and done > remote.size:
+        partial.unlink()
+        done, digest = 0, hashlib.sha256()
     if remote.size is not None:
         _check_space(remote.size - done, partial)
     if remote.size is None or done < remote.size:
-        request = urllib.request.Request(remote.location)  # noqa: S310 - the hub's own answer
-        for name, value in remote.headers.items():
-            request.add_unredirected_header(name, value)  # a redirect must not carry the token on
-        if done:
-            request.add_header("Range", f"bytes={done}-")
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            with urllib.request.urlopen(_request(remote, done), timeout=TIMEOUT_S) as answer:  # noqa: S310
                 if done and answer.status != 206:  # the server cannot resume
                     done, digest = 0, hashlib.sha256()
                 total = remote.size or done + int(answer.headers.get("Content-Length") or 0)
+                reported = done
                 with partial.open("ab" if done else "wb") as file:
-                    while chunk := answer.read(CHUNK_BYTES):
+                    # What is there, not a whole chunk: a slow line can be cancelled, too.
+                    while chunk := answer.read1(CHUNK_BYTES):
                         check_cancelled()
                         file.write(chunk)
                         digest.update(chunk)
                         done += len(chunk)
-                        on_progress(done, max(total, done))
+                        if done - reported >= CHUNK_BYTES or done == total:
+                            on_progress(done, max(total, done))
+                            reported = done
         except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
             raise _broke_off(target, done, error) from error
-    if remote.size is not None and done != remote.size:
+    if done != (remote.size or done) or partial.stat().st_size != done:
         raise _broke_off(target, done, None)
     return digest.hexdigest()
+
+
+def _request(remote: _RemoteFile, done: int) -> urllib.request.Request:
+    request = urllib.request.Request(remote.location)  # noqa: S310 - the hub's own answer
+    for name, value in remote.headers.items():
+        request.add_unredirected_header(name, value)  # a redirect must not carry the token on
+    if done:
+        request.add_header("Range", f"bytes={done}-")
+    return request
 
 
 def _broke_off(target: Path, done: int, error: Exception | None) -> ConnectionError:

@@ -77,9 +77,10 @@ def weights_folder() -> Path:
     named = os.environ.get(FOLDER_VARIABLE)
     if named:
         return Path(named).expanduser()
-    packs = Path(__file__).resolve().parents[2]
-    if packs.name == "custom_nodes":
-        return packs.parent / "models" / "bokehdepth"
+    for file in (Path(__file__).absolute(), Path(__file__).resolve()):  # a pack may be a link
+        packs = file.parents[2]
+        if packs.name == "custom_nodes":
+            return packs.parent / "models" / "bokehdepth"
     return Path.home() / ".cache" / "bokehdepth"
 
 

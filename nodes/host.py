@@ -25,6 +25,7 @@ BASE_MODEL_FOLDERS = ("diffusion_models", "checkpoints")
 PART_FOLDERS = ("text_encoders", "vae")
 WEIGHT_SUFFIXES = {".safetensors", ".bin", ".pth"}
 CATEGORY = "BokehDepth"
+_FETCHED: dict[str, tuple] = {}  # state of files when they had just been downloaded
 _NEWER_OPTIONS = {"advanced", "search_aliases", "essentials_category"}
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 PRECISIONS = ["auto", *_DTYPES]
@@ -122,6 +123,7 @@ def fetch_model(name: str) -> str:
         on_progress=progress(),
         check_cancelled=check_cancelled,
     )
+    _FETCHED[name] = _facts(fetched)
     return str(fetched)
 
 
@@ -181,12 +183,19 @@ class ManagedParts:
 
 
 def file_state(name: str) -> tuple:
-    """Return what changes when a weight file does; the name alone for built-in entries."""
+    """Return what changes when a weight file does; the name alone for built-in entries.
+
+    A download changes nothing: the file is what the graph that fetched it asked for.
+    """
     path = _find(name)
-    if path is None:
+    if path is None or _facts(path) == _FETCHED.get(name):
         return (name,)
+    return name, *_facts(path)
+
+
+def _facts(path: str | Path) -> tuple:
     facts = Path(path).stat()
-    return name, facts.st_size, facts.st_mtime_ns
+    return facts.st_size, facts.st_mtime_ns
 
 
 def device() -> torch.device:

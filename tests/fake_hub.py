@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 
 
@@ -14,7 +15,11 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
     served_etag = ""
     break_after: int | None = None
     gated = False
+    resumes = True
+    elsewhere: str | None = None  # address of the store that the file lies in
+    meanwhile: Callable[[], object] | None = None  # called while the file is sent
     ranges: list[str | None]
+    tokens: list[str | None]
 
     def log_message(self, *args):
         pass
@@ -30,12 +35,14 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
             self.send_response(404)
             self.send_header("X-Error-Code", "EntryNotFound")
         else:
-            self.send_response(200)
+            self.send_response(302 if self.elsewhere else 200)
+            if self.elsewhere:
+                self.send_header("Location", self.elsewhere + self.path)
             self.send_header("ETag", '"git"')
             self.send_header("X-Linked-Etag", f'"{self.served_etag}"')
             self.send_header("X-Linked-Size", str(len(self.content)))
             self.send_header("X-Repo-Commit", "0" * 40)
-            self.send_header("Content-Length", str(len(self.content)))
+            self.send_header("Content-Length", "0" if self.elsewhere else str(len(self.content)))
             self.end_headers()
             return
         self.send_header("Content-Length", "0")
@@ -43,20 +50,28 @@ class FakeHub(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         asked = self.headers.get("Range")
-        type(self).ranges.append(asked)
+        self.ranges.append(asked)
+        self.tokens.append(self.headers.get("Authorization"))
+        asked = asked if self.resumes else None
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
         body = self.content[start:]
         self.send_response(206 if asked else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body if self.break_after is None else body[: self.break_after])
+        body = body if self.break_after is None else body[: self.break_after]
+        half = len(body) // 2
+        self.wfile.write(body[:half])
+        self.wfile.flush()
+        if self.meanwhile is not None:
+            type(self).meanwhile()
+        self.wfile.write(body[half:])
 
 
 @contextmanager
 def serving(content, name="weights.bin"):
     """Run a hub that serves `content`; yields its handler class, with its `address`."""
     etag = hashlib.sha256(content).hexdigest()
-    facts = {"name": name, "content": content, "served_etag": etag, "ranges": []}
+    facts = {"name": name, "content": content, "served_etag": etag, "ranges": [], "tokens": []}
     handler = type("Hub", (FakeHub,), facts)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,5 +1,5 @@
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import golden
 import numpy as np
@@ -55,7 +55,9 @@ def test_full_size_key_lists_load_strictly(name):
         network_from(short, name, "meta", torch.float32)
 
 
-@pytest.mark.parametrize("wrap", ["bare", "model", "state_dict", "ddp", "ema", "shadow", "list"])
+@pytest.mark.parametrize(
+    "wrap", ["bare", "model", "state_dict", "ddp", "ema", "shadow", "nested", "list"]
+)
 def test_every_wrapper_is_opened(tmp_path, wrap):
     plain = {"a.weight": torch.ones(2), "b.bias": torch.zeros(3)}
     other = {key: value + 5 for key, value in plain.items()}
@@ -67,6 +69,7 @@ def test_every_wrapper_is_opened(tmp_path, wrap):
         "ddp": {"model": ddp},
         "ema": {"model": other, "ema": ddp},
         "shadow": {"model": other, "ema_state_dict": {"shadow_params": plain}},
+        "nested": {"model": other, "ema": {"model": plain, "decay": 0.99}},
         "list": {"model": other, "ema": {"shadow_params": list(plain.values())}},
     }[wrap]
     torch.save(found, tmp_path / "file.pth")
@@ -125,3 +128,51 @@ def test_other_and_mixed_files_are_named(tmp_path):
     assert refused(tmp_path / "shape.pth") == (
         "shape.pth: 'backbone.layernorm.bias' expected [16], found [3]."
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a\nb": torch.ones(1)}, r"^file\.pth: 'a\\nb' is no name of a tensor\.$"),
+        ({"a" * 9999: torch.ones(1)}, r"^file\.pth: 'a{99}…' is no name of a tensor\.$"),
+        ({f"k{i}": torch.ones(0) for i in range(20_001)}, r"^file\.pth: 20001 tensors; no network"),
+        ({"a": torch.empty(1 << 40, device="meta")}, r"^file\.pth: 'a' is not a plain tensor"),
+    ],
+)
+def test_names_and_tensors_of_no_network_are_refused_in_one_line(tmp_path, content, message):
+    path = tmp_path / "file.pth"
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=message):
+        read_state_dict(path)
+
+
+def test_a_small_file_cannot_pose_as_many_large_tensors(tmp_path):
+    one = torch.zeros(1000)
+    torch.save({f"weight{index}": one for index in range(100)}, tmp_path / "shared.pth")
+    with pytest.raises(CheckpointError, match=r"^shared\.pth: refused, 100 tensors of .* share"):
+        read_state_dict(tmp_path / "shared.pth")
+    torch.save({"embed": one, "head": one}, tmp_path / "tied.pth")
+    assert len(read_state_dict(tmp_path / "tied.pth")) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks a mapped file")
+def test_weights_stay_on_disk_until_they_are_used(tmp_path):
+    path, ones, twos = tmp_path / "file.pth", torch.ones(1000), torch.full((1000,), 2.0)
+    torch.save({"a": ones}, path)
+    state = read_state_dict(path)
+    place = path.read_bytes().index(ones.numpy().tobytes())
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(twos.numpy().tobytes())
+    assert torch.equal(state["a"], twos)  # read now, not before
+
+
+def test_text_and_pure_paths_beside_the_weights_are_harmless(tmp_path):
+    beside = {"run": np.str_("one"), "home": PurePosixPath("a/b"), "loss": np.longdouble(1)}
+    torch.save({"model": {"a": torch.ones(2)}, **beside}, tmp_path / "file.pth")
+    assert list(read_state_dict(tmp_path / "file.pth")) == ["a"]
+
+
+def test_averages_that_are_no_averages_are_passed_over(tmp_path):
+    torch.save({"model": {"a": torch.ones(2)}, "ema": torch.zeros(3)}, tmp_path / "file.pth")
+    assert torch.equal(read_state_dict(tmp_path / "file.pth")["a"], torch.ones(2))

@@ -108,3 +108,13 @@ def test_maps_return_in_place(plan_of, size):
 def test_unknown_levels_are_refused(level):
     with pytest.raises(ValueError, match=r"^resolution: expected "):
         unidepth_pixels(level)
+
+
+@pytest.mark.parametrize("size", [(300, 4000), (2, 900), (4000, 300)])
+def test_a_long_strip_enters_depth_anything_at_a_smaller_side(size):
+    most = 1 << 15
+    plan = plan_depth_anything(*size, depth_anything_side(9), most)
+    assert plan.network[0] * plan.network[1] <= most * 14 * 14
+    assert max(plan.network) / min(plan.network) > 0.6 * max(size) / min(size)
+    usual = plan_depth_anything(61, 97, 518, most)
+    assert usual == plan_depth_anything(61, 97, 518)

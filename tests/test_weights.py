@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import golden
 import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from bokehdepth_core import cli, conversion, load_depth_estimator
+from bokehdepth_core import cli, conversion, load_depth_estimator, weights
 from bokehdepth_core.checkpoints import CheckpointError, read_metadata, read_state_dict
 from bokehdepth_core.conversion import convert_checkpoint
 from bokehdepth_core.weights import ADAPTER, DEPTH, PUBLISHED, find_weights
@@ -118,3 +120,34 @@ def test_published_weights_of_another_role_are_refused_by_name(tmp_path):
     wanted = r"bokeh_lora\.bin: for stage 1 adapter; stage 2 depth is wanted here\. Try: DAV2_dsfa"
     with pytest.raises(ValueError, match=wanted):
         find_weights("bokeh_lora.bin", DEPTH, tmp_path)
+
+
+def test_the_weights_folder_is_comfyuis_also_where_the_pack_is_a_link(tmp_path, monkeypatch):
+    monkeypatch.delenv(weights.FOLDER_VARIABLE, raising=False)
+    (tmp_path / "code" / "bokehdepth_core").mkdir(parents=True)
+    (tmp_path / "custom_nodes").mkdir()
+    pack = tmp_path / "custom_nodes" / "BokehDepth"
+    pack.symlink_to(tmp_path / "code", target_is_directory=True)
+    monkeypatch.setattr(weights, "__file__", str(pack / "bokehdepth_core" / "weights.py"))
+    assert weights.weights_folder() == tmp_path / "models" / "bokehdepth"
+    monkeypatch.setattr(weights, "__file__", str(tmp_path / "code/bokehdepth_core/weights.py"))
+    assert weights.weights_folder() == Path.home() / ".cache" / "bokehdepth"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("depth_anything_vits14.pth", "Depth Anything of version 1"),
+        ("my_metric.pth", "nothing tells its range"),
+    ],
+)
+def test_what_cannot_be_loaded_cannot_be_converted(tmp_path, name, message):
+    plain = {k: v for k, v in read_state_dict(TINY).items() if "encoder_fusion" not in k}
+    torch.save({key: value.clone() for key, value in plain.items()}, tmp_path / name)
+    for refuse in (
+        lambda: load_depth_estimator(tmp_path / name),
+        lambda: convert_checkpoint(tmp_path / name, tmp_path / "new.safetensors"),
+    ):
+        with pytest.raises(CheckpointError, match=rf"^{name}: .*{message}"):
+            refuse()
+    assert not (tmp_path / "new.safetensors").exists()

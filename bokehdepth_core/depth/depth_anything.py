@@ -120,7 +120,7 @@ def read_shape(state: StateDict, name: str, max_depth: float | None) -> DepthAny
         state,
         "backbone.embeddings.position_embeddings",
         "backbone.embeddings.patch_embeddings.projection.weight",
-        r"backbone\.encoder\.layer\.(\d+)\.",
+        r"backbone\.encoder\.layer\.(\d{1,9})\.",
         name,
     )
     if encoder.depth not in STAGES_AFTER:

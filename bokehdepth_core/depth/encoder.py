@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import Dinov2Config
 
 HEAD_DIM = 64  # channels of an attention head in every published DINOv2
+WIDTH_STEP = 8  # attention heads of DSFA, which share a token's channels
 STAGES = 4
 STAGES_AFTER = {12: (2, 5, 8, 11), 24: (4, 11, 17, 23), 40: (9, 19, 29, 39)}
 
@@ -67,8 +68,10 @@ def encoder_shape(
     if missing or not numbers:
         raise CheckpointError(f"{name}: no encoder, '{(missing or [block])[0]}' is missing.")
     table, kernel = state[positions].shape, state[patches].shape
-    grid = round((table[1] - 1) ** 0.5) if len(table) == 3 else 0
-    if grid < 1 or grid * grid + 1 != table[1] or len(kernel) != 4 or kernel[2] != kernel[3]:
+    grid = round(max(0, table[1] - 1) ** 0.5) if len(table) == 3 else 0
+    usable = grid > 0 and grid * grid + 1 == table[1]
+    usable &= len(kernel) == 4 and kernel[0] > 0 and kernel[0] % WIDTH_STEP == 0
+    if not usable or kernel[2] != kernel[3]:
         raise CheckpointError(
             f"{name}: unusable encoder, position table {list(table)}, patches {list(kernel)}."
         )

@@ -59,16 +59,7 @@ def load_network(
     name = Path(path).name
     scale = attention_scale or known_attention_scale(path)
     state = read_state_dict(path)
-    if depth_anything.is_depth_anything(state):
-        _check_version(path, name)
-        if max_depth is None:
-            max_depth = known_max_depth(path)
-        if max_depth is None and "metric" in _names(path) and not depth_anything.has_dsfa(state):
-            raise CheckpointError(
-                f"{name}: a metric network by its name, and nothing tells its range. Convert it: "
-                "bokehdepth weights convert --max-depth 20 (indoor) or 80 (outdoor)."
-            )
-    return network_from(state, name, device, dtype, scale, max_depth)
+    return network_from(state, name, device, dtype, scale, settled_range(path, state, max_depth))
 
 
 def network_from(
@@ -112,6 +103,33 @@ def network_from(
     own = match_names(own, network)
     load_strictly(network, own, name, device=device, dtype=_precision(dtype))
     return network
+
+
+def settled_range(
+    path: str | Path, state: StateDict, max_depth: float | None = None
+) -> float | None:
+    """Return the range of a file's network, m: as given, or as the file tells; None without one.
+
+    Args:
+        path: of the file.
+        state: its tensors.
+        max_depth: what the user says, m.
+
+    Raises:
+        CheckpointError: Depth Anything of version 1, or a metric one that does not tell its range.
+    """
+    if not depth_anything.is_depth_anything(state):
+        return max_depth
+    name = Path(path).name
+    _check_version(path, name)
+    if max_depth is None:
+        max_depth = known_max_depth(path)
+    if max_depth is None and "metric" in _names(path) and not depth_anything.has_dsfa(state):
+        raise CheckpointError(
+            f"{name}: a metric network by its name, and nothing tells its range. Convert it: "
+            "bokehdepth weights convert --max-depth 20 (indoor) or 80 (outdoor)."
+        )
+    return max_depth
 
 
 def known_max_depth(path: str | Path) -> float | None:

@@ -86,7 +86,9 @@ class NetworkEstimator:
         else:
             channels = self.network.shape.features // 2 + self.network.shape.head
         head = _HEAD_NUMBERS * channels * pixels * 4
-        pictures = frames * 3 * (height * width + 2 * pixels) * 4
+        padded = plan.padded[0] * plan.padded[1]
+        # One picture at a time: as it is, normalised and padded, with what each step holds.
+        pictures = 3 * (3 * height * width + 2 * padded + 2 * frames * pixels) * 4
         return running * tokens * encoder.width * bytes_each + head + pictures
 
     def chunk_for(
@@ -107,13 +109,13 @@ class NetworkEstimator:
         if isinstance(self.network, UniDepth):
             plan = plan_unidepth(height, width, unidepth_pixels(resolution))
         else:
-            plan = plan_depth_anything(height, width, depth_anything_side(resolution))
+            plan = plan_depth_anything(height, width, depth_anything_side(resolution), MAX_TOKENS)
         tokens = plan.network[0] * plan.network[1] // PATCH**2
         if tokens > MAX_TOKENS:
             raise ValueError(
                 f"image: {height}x{width} would enter the network at {plan.network[0]}x"
                 f"{plan.network[1]} px, {tokens} patches; at most {MAX_TOKENS} are possible. Crop "
-                "the long side" + (", or lower `resolution`." if (resolution or 0) > 0 else ".")
+                "the long side."
             )
         return plan
 
@@ -186,13 +188,13 @@ class NetworkEstimator:
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return depth [1,H,W] (or raw disparity), confidence and intrinsics of one picture."""
         device = self.device
-        pictures = (
-            photo[None] if stack is None else torch.cat([photo[None], stack.frames.to(photo)])
-        )
+        pictures = [photo] if stack is None else [photo, *stack.frames]
         strengths = torch.zeros(1, len(pictures), device=device)
         if stack is not None:
             strengths[0, 1:] = torch.tensor(stack.strengths)
-        frames = plan.to_network(pictures.to(device, torch.float32))
+        frames = torch.cat(
+            [plan.to_network(picture[None].to(device, torch.float32)) for picture in pictures]
+        )
         frames = frames.to(next(self.network.backbone.parameters()).dtype)[None]
         if isinstance(self.network, DepthAnything):
             found = plan.restore(self.network(frames, strengths, chunk, check_cancelled))

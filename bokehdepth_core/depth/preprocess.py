@@ -4,6 +4,7 @@ A plan says how a picture is padded and resized. Depth and confidence return thr
 intrinsics through `to_network` and `to_picture`.
 """
 
+import logging
 import math
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ DEPTH_ANYTHING_SIDE = 518  # shorter side in training, px
 UNIDEPTH_RATIOS = (0.5, 2.5)  # width over height
 UNIDEPTH_PIXELS = (200_000, 600_000)
 LEVELS = 10
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,17 @@ def depth_anything_side(resolution: int | None) -> int:
     return DEPTH_ANYTHING_SIDE if level is None else PATCH * (17 + 5 * level)
 
 
-def plan_depth_anything(height: int, width: int, side: int = DEPTH_ANYTHING_SIDE) -> Plan:
-    """Return how Depth Anything takes a picture: shorter side to `side`, px, whole patches."""
+def plan_depth_anything(
+    height: int, width: int, side: int = DEPTH_ANYTHING_SIDE, most_patches: int | None = None
+) -> Plan:
+    """Return how Depth Anything takes a picture: shorter side to `side`, px, whole patches.
+
+    Args:
+        height: of the picture, px.
+        width: of the picture, px.
+        side: of the network's input, px.
+        most_patches: of the network's input; a long strip gets a smaller side, as far as that goes.
+    """
     scale = max(side / height, side / width)
 
     def patches(length: int) -> int:
@@ -119,6 +130,12 @@ def plan_depth_anything(height: int, width: int, side: int = DEPTH_ANYTHING_SIDE
         return rounded if rounded >= side else math.ceil(scale * length / PATCH) * PATCH
 
     network = (patches(height), patches(width))
+    count = network[0] * network[1] // PATCH**2
+    if most_patches is not None and count > most_patches and side > PATCH:
+        _LOG.info("image: %dx%d is taken with a shorter side below %d px.", height, width, side)
+        fitting = int(side * math.sqrt(most_patches / count)) // PATCH * PATCH
+        smaller = max(PATCH, min(fitting, side - PATCH))
+        return plan_depth_anything(height, width, smaller, most_patches)
     return Plan((height, width), (0, 0, 0, 0), network, scale, bicubic=True)
 
 

@@ -28,11 +28,11 @@ MIN_STRENGTH, MAX_STRENGTH = 1.0, 30.0  # px·m, the range of the training data
 
 _KEYS = {
     r"embedding_layer\.([02])\.(weight|bias)": r"embedding.\1.\2",
-    r"(?:adapter_modules\.)?(\d+)\.to_v_dof\.(down|up)\.weight": r"\1.value.\2",
-    r"(?:adapter_modules\.)?(\d+)\.to_q_adp\.(down|up)\.weight": r"\1.query.\2",
-    r"(?:adapter_modules\.)?(\d+)\.to_k_adp\.(down|up)\.weight": r"\1.key.\2",
+    r"(?:adapter_modules\.)?(\d{1,4})\.to_v_dof\.(down|up)\.weight": r"\1.value.\2",
+    r"(?:adapter_modules\.)?(\d{1,4})\.to_q_adp\.(down|up)\.weight": r"\1.query.\2",
+    r"(?:adapter_modules\.)?(\d{1,4})\.to_k_adp\.(down|up)\.weight": r"\1.key.\2",
     # The key of the only context token: a softmax over one key ignores it.
-    r"(?:adapter_modules\.)?(\d+)\.to_k_dof\.(down|up)\.weight": None,
+    r"(?:adapter_modules\.)?(\d{1,4})\.to_k_dof\.(down|up)\.weight": None,
 }
 _EMBEDDING = ("0.weight", "0.bias", "2.weight", "2.bias")
 
