@@ -31,6 +31,7 @@ from .generator.prompts import FAST, PUBLISHED_SAMPLING
 from .optics import bokeh_strength_from_lens, focus_depth_at
 from .progress_bar import progress_bar
 from .render import render_bokeh
+from .resample import fit_depth
 from .weights import ADAPTER, BASE_MODEL, BUILT_IN, find_weights
 
 FAILED = 1
@@ -77,7 +78,7 @@ def _render(options: argparse.Namespace) -> None:
     check_picture_name(options.output, options.bits)
     image = read_image(options.image)[None]
     depth = read_depth(options.depth, options.depth_scale)
-    _check_same_size(options.depth, depth.depth, image)
+    depth = _fitted(options.depth, depth, image, options.refine)
     known = _background(options, depth, image)
     focus_depth = _focus_depth(options, depth)
     strength = options.strength
@@ -135,7 +136,7 @@ def _rendered_stack(
             "given. Give --depth, or --adapter and --base-model."
         )
     depth = read_depth(options.depth, options.depth_scale)
-    _check_same_size(options.depth, depth.depth, image[None])
+    depth = _fitted(options.depth, depth, image[None])
     if options.focus_distance is not None:
         _need_metres(depth)
     generator = load_bokeh_generator(BUILT_IN, device=options.device)
@@ -208,7 +209,7 @@ def _background(
         picture = read_image(options.background)[None].to(options.device)
     if options.background_depth is not None:
         found = read_depth(options.background_depth, options.depth_scale)
-        _check_same_size(options.background_depth, found.depth, image)
+        found = _fitted(options.background_depth, found, image, refined=False)
         if found.metric != depth.metric:
             raise ValueError(
                 f"{options.background_depth}: one of the two depths is in metres and the other is "
@@ -218,12 +219,16 @@ def _background(
     return {"background": picture, "background_depth": hidden}
 
 
-def _check_same_size(path: Path, depth: Tensor, image: Tensor) -> None:
-    if depth.shape[1:] != image.shape[1:3]:
-        raise ValueError(
-            f"{path.name}: depth of {depth.shape[1]}x{depth.shape[2]} for an image of "
-            f"{image.shape[1]}x{image.shape[2]}. Make the depth from the same image."
+def _fitted(path: Path, depth: DepthMap, image: Tensor, refined: bool = True) -> DepthMap:
+    """Return depth at the size of the image [1,H,W,3]; tell where it had another."""
+    size = (image.shape[1], image.shape[2])
+    found = (depth.depth.shape[1], depth.depth.shape[2])
+    if found != size:
+        note = (
+            f"{path.name}: depth of {found[0]}x{found[1]} made {size[0]}x{size[1]} like the image"
         )
+        print(note, file=sys.stderr)
+    return fit_depth(depth, size, soft_edges=refined)
 
 
 def _need_metres(depth: DepthMap) -> None:

@@ -1,17 +1,12 @@
 """Depth from other nodes as `DepthMap`, at the size of the picture, and as a grey picture."""
 
-import logging
-
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..bokehdepth_core import DepthMap
 from .pictures import as_rgb
 
-EDGE = 0.05  # relative step of disparity between neighbours that counts as a depth edge
 PICTURE_RANGE = (0.001, 0.999)  # percentiles of disparity drawn black and white
-_LOG = logging.getLogger(__name__)
 
 
 def depth_from_picture(image: Tensor) -> DepthMap:
@@ -76,40 +71,6 @@ def _depth_plane(geometry: dict, socket: str) -> Tensor:
 def _surfaces(depth: Tensor) -> Tensor:
     """Return depth with infinity wherever the value is no distance (NaN, zero, negative)."""
     return torch.where(depth > 0, depth, torch.inf)
-
-
-def fit_depth(depth: DepthMap, size: tuple[int, int]) -> DepthMap:
-    """Return a depth map resampled to (height, width) px where it differs.
-
-    Disparity is interpolated (a plane stays a plane), except next to a depth edge, where the
-    nearest pixel is taken: between a person and a wall there is nothing half-way.
-    """
-    if tuple(depth.depth.shape[1:]) == size:
-        return depth
-    old = tuple(depth.depth.shape[1:])
-    _LOG.info("depth: %dx%d made %dx%d like the image.", *old, *size)
-    confidence = depth.confidence
-    if confidence is not None:
-        confidence = _resize(confidence, size, "bilinear").clamp(0, 1)
-    intrinsics = depth.intrinsics
-    if intrinsics is not None:
-        scale = torch.tensor([size[1] / old[1], size[0] / old[0], 1.0]).to(intrinsics)
-        intrinsics = intrinsics * scale[:, None]
-    disparity = _resize_disparity(depth.disparity.float(), size)
-    return DepthMap(torch.reciprocal(disparity), confidence, intrinsics, depth.metric)
-
-
-def _resize_disparity(disparity: Tensor, size: tuple[int, int]) -> Tensor:
-    high = functional.max_pool2d(disparity[:, None], 3, 1, 1)[:, 0]
-    low = -functional.max_pool2d(-disparity[:, None], 3, 1, 1)[:, 0]
-    edge = _resize(((high - low) > EDGE * high).float(), size, "nearest-exact") > 0.5
-    smooth = _resize(disparity, size, "bilinear")
-    return torch.where(edge, _resize(disparity, size, "nearest-exact"), smooth)
-
-
-def _resize(planes: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    options = {"align_corners": False} if mode == "bilinear" else {}
-    return functional.interpolate(planes[:, None].float(), size, mode=mode, **options)[:, 0]
 
 
 def depth_picture(depth: DepthMap) -> Tensor:

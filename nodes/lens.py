@@ -172,7 +172,7 @@ class RenderBokeh(io.ComfyNode):
     ):
         image = pictures.as_rgb(image)
         size = tuple(image.shape[1:3])
-        depth_map = sockets.as_depth(depth, size)
+        depth_map = sockets.as_depth(depth, size, soft_edges=refine_depth)
         sizes = {"image": len(image), "depth": len(depth_map.depth)}
         if focus_mask is not None:
             focus_mask = pictures.fit_mask(focus_mask, size, "focus_mask")

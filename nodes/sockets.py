@@ -4,7 +4,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..bokehdepth_core import BokehStack, DepthMap
-from .geometry import depth_from_da3, depth_from_moge, depth_from_picture, fit_depth
+from ..bokehdepth_core.resample import fit_depth
+from .geometry import depth_from_da3, depth_from_moge, depth_from_picture
 from .handles import BokehGenerator, DepthEstimator
 
 MetricDepth = io.Custom("METRIC_DEPTH")  # a DepthMap
@@ -22,12 +23,15 @@ def depth_input(name: str = "depth", optional: bool = False, tooltip: str = ""):
     return io.MultiType.Input(name, types=DEPTH_TYPES, optional=optional, tooltip=tooltip)
 
 
-def as_depth(value: object, size: tuple[int, int] | None = None) -> DepthMap:
+def as_depth(
+    value: object, size: tuple[int, int] | None = None, *, soft_edges: bool = False
+) -> DepthMap:
     """Return whatever a depth input received as a depth map.
 
     Args:
         value: a METRIC_DEPTH, IMAGE, MOGE_GEOMETRY or DA3_GEOMETRY.
         size: (height, width) that it is resampled to, px; None leaves it.
+        soft_edges: as in `fit_depth`.
 
     Raises:
         TypeError: anything else.
@@ -46,7 +50,7 @@ def as_depth(value: object, size: tuple[int, int] | None = None) -> DepthMap:
             f"depth: expected METRIC_DEPTH, IMAGE, MOGE_GEOMETRY or DA3_GEOMETRY, found "
             f"{type(value).__name__}. Connect one of these."
         )
-    return depth if size is None else fit_depth(depth, size)
+    return depth if size is None else fit_depth(depth, size, soft_edges=soft_edges)
 
 
 def as_stacks(value: object) -> tuple[BokehStack, ...]:

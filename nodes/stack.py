@@ -113,7 +113,7 @@ class GenerateBokehStack(io.ComfyNode):
         if not (generator.is_built_in or check_calibration):
             depth = None  # FLUX needs none
         if depth is not None:
-            depth = sockets.as_depth(depth, tuple(image.shape[1:3]))
+            depth = sockets.as_depth(depth, tuple(image.shape[1:3]), soft_edges=True)
         count = len(image)
         if depth is not None:
             count = pictures.common_batch(image=count, depth=len(depth.depth))

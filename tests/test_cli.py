@@ -104,6 +104,14 @@ def test_rendering_without_strength_writes_the_photo_itself(scene):
     assert torch.equal(read_image("same.png"), read_image("photo.png"))
 
 
+def test_depth_of_another_size_is_fitted_and_said_so(scene, capsys):
+    write_image(scene / "small.png", torch.rand(5, 6, 3))
+    assert run("render photo.png small.png --strength 5 -o out.png") == 0
+    assert read_image("out.png").shape == read_image("photo.png").shape
+    size = f"{HEIGHT}x{WIDTH}"
+    assert f"small.png: depth of 5x6 made {size} like the image" in capsys.readouterr().err
+
+
 def test_rendering_keeps_the_focus_and_blurs_the_rest(scene):
     assert run("render photo.png depth.exr --strength 6 --focus-point 0.5,0.5 -o out.png") == 0
     change = (read_image("out.png") - read_image("photo.png")).abs().mean(-1)
@@ -172,7 +180,6 @@ def test_a_depth_picture_from_elsewhere_renders_too(scene):
         ("depth photo.png --stack photo.png --strengths 1 -o d.ply", "output: a point cloud needs"),
         ("depth photo.png --stack small.png --strengths 1 -o d.exr", "small.png: 5x6, the image"),
         ("depth photo.png --stack photo.png --strengths 1 --focus-distance 0 -o d.exr", "focus_de"),
-        ("render photo.png small.png --strength 5 -o o.png", "small.png: depth of 5x6 for an im"),
         ("render photo.png text.png --strength 5 -o o.png", "text.png: cannot be read"),
         ("render photo.png depth.exr --strength -5 -o o.png", "strength: expected at least 0"),
         ("render photo.png depth.exr --strength 5 --focus-point 2,0 -o o.png", "focus_x: expected"),

@@ -82,24 +82,6 @@ def test_depth_anything_3_is_relative_with_one_range_for_all_views():
     assert torch.equal(found.intrinsics, cameras[0])
 
 
-def test_resampling_keeps_a_depth_edge_and_a_plane():
-    step = torch.ones(1, 8, 8)
-    step[..., 4:] = 5.0
-    grown = geometry.fit_depth(DepthMap(step), (24, 24)).depth
-    wanted = step.repeat_interleave(3, 1).repeat_interleave(3, 2)
-    torch.testing.assert_close(grown, wanted)  # nothing half-way at the edge
-    ramp = torch.linspace(0.50, 0.52, 9).expand(1, 9, 9)
-    grown = geometry.fit_depth(DepthMap(1 / ramp), (27, 27)).disparity[0, 13, 3:-3]
-    torch.testing.assert_close(grown.diff(), torch.full((20,), 0.0025 / 3), atol=1e-6, rtol=0)
-
-
-def test_resampling_scales_the_camera_with_the_picture():
-    camera = torch.tensor([[[10.0, 0, 4], [0, 10, 4], [0, 0, 1]]])
-    found = geometry.fit_depth(DepthMap(torch.ones(1, 8, 8), None, camera), (16, 24))
-    wanted = torch.tensor([[[30.0, 0, 12], [0, 20, 8], [0, 0, 1]]])
-    torch.testing.assert_close(found.intrinsics, wanted)
-
-
 def test_the_depth_picture_has_one_range_for_the_batch_and_near_is_white():
     depth = torch.tensor([[[1.0, 2.0]], [[2.0, 4.0]]])
     shown = geometry.depth_picture(DepthMap(depth))[..., 0]
