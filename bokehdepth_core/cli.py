@@ -293,7 +293,9 @@ def _parser() -> argparse.ArgumentParser:
     render = commands.add_parser("render", help="blur a photo by its depth through a lens")
     add_render_options(render)
     render.set_defaults(run=_render)
-    stack = commands.add_parser("stack", help="render an aperture stack from photo and depth")
+    stack = commands.add_parser(
+        "stack", help="make a bokeh stack: rendered from photo and depth, or by FLUX"
+    )
     add_stack_options(stack)
     stack.set_defaults(run=_stack)
     add_weights_commands(commands)

@@ -111,7 +111,10 @@ def _given_stack(options: argparse.Namespace, image: Tensor) -> BokehStack | Non
     """Return the stack of the options; None where a network is to see the photo alone."""
     if not options.stack and options.strengths is None:
         if options.model == BUILT_IN or options.calibration:
-            raise ValueError("stack: not given. Give blurred frames: --stack and --strengths.")
+            raise ValueError(
+                "stack: not given. Give blurred frames, --stack and --strengths, or a depth "
+                "network, --checkpoint."
+            )
         return None
     if not options.stack or options.strengths is None:
         missing = "strengths" if options.stack else "stack"

@@ -16,6 +16,7 @@ from .camera import (
 from .depth import BUILT_IN
 from .depth.depth_anything import ATTENTION_SCALES
 from .depth.preprocess import LEVELS
+from .render import QUALITIES
 
 _BAD_INPUT = 2
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -186,7 +187,7 @@ def _add_focus(parser: argparse.ArgumentParser) -> None:
     add("--focus-point", type=_point, metavar="X,Y", help="shares of width and height, 0…1")
     add("--focus-distance", type=float, metavar="M", help="m; instead of a point")
     add("--depth-scale", type=float, metavar="M", help="metres for one step of a 16-bit PNG depth")
-    add("--quality", default="default", help="of the renderer")
+    add("--quality", choices=tuple(QUALITIES), default="default", help="of the renderer")
     add("--bits", type=int, choices=(8, 16), default=8, help="for each channel of a PNG")
 
 

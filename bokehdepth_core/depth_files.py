@@ -250,7 +250,7 @@ def _encode_ply(depth: DepthMap, image: Tensor | None) -> bytes:
     if depth.intrinsics is None:
         raise ValueError(
             "intrinsics: a point cloud needs the focal length and it is unknown. "
-            "Give the focal length in px when making the depth."
+            "Give the focal length when making the depth: focal_length_px."
         )
     points = unproject(depth.depth.detach().cpu(), depth.intrinsics.cpu())[0]
     seen = torch.isfinite(points).all(dim=-1)

@@ -17,6 +17,7 @@ from .hidden import (
     search_reach,
     smoothed,
 )
+from .hooks import CheckCancelled, never_cancelled
 
 WHITE = 1.0  # linear light; more than it comes from lamps and their reflections
 SMALLEST_CONTRAST = 0.003  # squared distance of two colours in linear light that can be unmixed
@@ -46,6 +47,7 @@ def separate_surfaces(
     signed: Tensor,
     radius: float,
     background: tuple[Tensor, Tensor] | None = None,
+    check_cancelled: CheckCancelled = never_cancelled,
 ) -> list[Surface]:
     """Return the visible surface with its edges unmixed, and the hidden one as far as it may show.
 
@@ -60,21 +62,25 @@ def separate_surfaces(
         radius: px, the largest blur of the picture; how far a hidden surface may come to show.
         background: light and defocus of the hidden surface where they are known: wherever that lies
             behind the visible one.
+        check_cancelled: raises to stop.
     """
     towards = _towards_nearer(signed)
     edge = towards[2]
     if background is None and not edge.any():
         return [Surface(light, signed, torch.ones_like(signed))]
+    check_cancelled()
     visible, spill = _unmix_far_side(light, signed, *towards)
-    behind = nearest_behind(signed, edge, search_reach(radius))
+    behind = nearest_behind(signed, edge, search_reach(radius), check_cancelled)
+    check_cancelled()
     hidden_light, hidden_defocus, origin = sample_behind(light, signed, behind)
     known = torch.zeros_like(edge)
     if background is not None:
         known = background[1] < signed - EDGE_STEP
         hidden_light = torch.where(known, background[0], hidden_light)
         hidden_defocus = torch.where(known, background[1], hidden_defocus)
+    check_cancelled()
     visible, front_cover = _unmix_near_side(visible, light, signed, behind, hidden_light)
-    guessed = smoothed(hidden_light, hidden_defocus, behind.distance)
+    guessed = smoothed(hidden_light, hidden_defocus, behind.distance, check_cancelled)
     hidden_light = torch.where(known, hidden_light, guessed)
     there = torch.isfinite(behind.distance)
     sharper = there & (hidden_defocus.abs() < signed.abs())

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .hooks import CheckCancelled, never_cancelled
+
 EDGE_STEP = 1.0  # px of defocus between neighbours that makes a depth edge
 BESIDE = 1.5  # px from a depth edge at which a pixel holds one side only
 SMOOTHINGS = 5  # of what is hidden, each twice as wide as the one before
@@ -48,7 +50,9 @@ def _grid(like: Tensor) -> tuple[Tensor, Tensor]:
     return rows[:, None].expand(height, width), columns[None, :].expand(height, width)
 
 
-def nearest_behind(signed: Tensor, edge: Tensor, reach: float) -> Behind:
+def nearest_behind(
+    signed: Tensor, edge: Tensor, reach: float, check_cancelled: CheckCancelled = never_cancelled
+) -> Behind:
     """Find for every pixel, up to `reach` px away, the nearest pixel of `edge` that is behind it.
 
     Jump flooding (Rong and Tan 2006): candidates travel in halving steps, and a pixel keeps the
@@ -62,6 +66,7 @@ def nearest_behind(signed: Tensor, edge: Tensor, reach: float) -> Behind:
     steps = [step >> k for k in range(step.bit_length())] + [1]
     for step in steps:
         for dy, dx in around(step):
+            check_cancelled()
             for source in (best, seeds):
                 found = _shifted(source, dy, dx)
                 distance = (rows - found[0]).square() + (columns - found[1]).square()
@@ -121,7 +126,12 @@ def sample_behind(
     return _median(light[:, row, column]), signed[row, column], first
 
 
-def smoothed(hidden_light: Tensor, hidden_defocus: Tensor, distance: Tensor) -> Tensor:
+def smoothed(
+    hidden_light: Tensor,
+    hidden_defocus: Tensor,
+    distance: Tensor,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> Tensor:
     """Return light [3,H,W] found `distance` px away, as a mean over about as many px of a surface.
 
     Else every pixel of the edge would be drawn out into a streak. The means grow by the à trous
@@ -134,6 +144,7 @@ def smoothed(hidden_light: Tensor, hidden_defocus: Tensor, distance: Tensor) -> 
     for level in range(SMOOTHINGS):
         if not (width > finer_width).any():
             break
+        check_cancelled()
         step = 1 << level
         variance += step * step / 2  # of the kernel 1, 2, 1
         coarser_width = variance**0.5

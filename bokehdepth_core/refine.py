@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .checks import check_depth, check_image
+from .hooks import CheckCancelled, never_cancelled
 
 REACH = 16  # px to either side within which a ramp must end
 LEVEL_OFF = 0.2  # share of its steepest step so far below which a ramp has ended
@@ -30,7 +31,9 @@ SAME_SIDE = 0.25  # share of the rise by which samples of one side may differ
 
 
 @torch.no_grad()
-def refine_depth(image: Tensor, depth: Tensor) -> Tensor:
+def refine_depth(
+    image: Tensor, depth: Tensor, check_cancelled: CheckCancelled = never_cancelled
+) -> Tensor:
     """Return depth whose soft edges are hard steps that follow the picture, [B,H,W], m.
 
     Plateaus, even slopes and edges that are sharp already keep their exact values. Pictures are
@@ -39,6 +42,7 @@ def refine_depth(image: Tensor, depth: Tensor) -> Tensor:
     Args:
         image: [B,H,W,3], sRGB, 0…1.
         depth: [B,H,W] or [1,H,W], m or in any unit of 1/disparity, > 0; infinity is allowed.
+        check_cancelled: raises to stop.
 
     Raises:
         TypeError: a picture or depth that is not floating point.
@@ -52,12 +56,14 @@ def refine_depth(image: Tensor, depth: Tensor) -> Tensor:
             f"{list(depth.shape)}. Resample it to the picture first."
         )
     depth = depth.to(image.device).expand(size["B"], -1, -1)
-    return torch.stack([_refine_one(*pair) for pair in zip(image, depth, strict=True)])
+    return torch.stack(
+        [_refine_one(*pair, check_cancelled) for pair in zip(image, depth, strict=True)]
+    )
 
 
-def _refine_one(picture: Tensor, depth: Tensor) -> Tensor:
+def _refine_one(picture: Tensor, depth: Tensor, check_cancelled: CheckCancelled) -> Tensor:
     disparity = depth.float().reciprocal()
-    pixel, top, bottom = _find_ramps(disparity)
+    pixel, top, bottom = _find_ramps(disparity, check_cancelled)
     if pixel.numel() == 0:
         return depth.clone()
     flat, color = disparity.flatten(), picture[..., :3].float().clamp(0, 1)
@@ -65,14 +71,18 @@ def _refine_one(picture: Tensor, depth: Tensor) -> Tensor:
     share = (flat[pixel] - far) / (near - far)
     score = DISPARITY_WEIGHT * share.clamp(NEAREST_SHARE, 1 - NEAREST_SHARE).logit()
     tolerance = SAME_SIDE * (near - far)
+    check_cancelled()
     score += _likeness(color, disparity, pixel, top, tolerance).log()
+    check_cancelled()
     score -= _likeness(color, disparity, pixel, bottom, tolerance).log()
     out = depth.flatten().clone()
     out[pixel] = torch.where(score > 0, out[top], out[bottom])
     return out.view_as(depth)
 
 
-def _find_ramps(disparity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _find_ramps(
+    disparity: Tensor, check_cancelled: CheckCancelled
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the flat indices of ramp pixels, and of the near and the far end of their ramps."""
     flat = disparity.flatten()
     planes = disparity[None, None]
@@ -80,7 +90,9 @@ def _find_ramps(disparity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     lower = F.max_pool2d(-planes, 3, 1, 1, return_indices=True)[1].flatten()
     rise, fall = flat[higher] - flat, flat - flat[lower]
     pixel = (torch.minimum(rise, fall) > NOISE * torch.maximum(rise, fall)).nonzero()[:, 0]
+    check_cancelled()
     top, steep_up, count_up = _follow(flat, higher, pixel)
+    check_cancelled()
     ended = count_up < REACH
     pixel, top, steep_up, count_up = (x[ended] for x in (pixel, top, steep_up, count_up))
     bottom, steep_down, count_down = _follow(-flat, lower, pixel)

@@ -76,7 +76,7 @@ def render_bokeh(
             known; used where `background_depth` lies behind `depth`, and completed elsewhere.
         background_depth: [B,H,W] or [1,H,W], m, > 0; goes with `background`.
         on_progress: called for every slice, in hundredths of a picture.
-        check_cancelled: raises to stop; called for every slice.
+        check_cancelled: raises to stop; called for every slice and between the steps before.
 
     Raises:
         TypeError: a picture or depth that is not floating point.
@@ -99,7 +99,7 @@ def render_bokeh(
 
         own = depth[index : index + 1]
         if refine_depth and strength > 0:
-            own = refine.refine_depth(image[index : index + 1], own)
+            own = refine.refine_depth(image[index : index + 1], own, check_cancelled)
         views = [_View(image[index], _bounded_defocus(own, strength, planes[index]))]
         if known is not None:
             hidden = _bounded_defocus(known[1][index : index + 1], strength, planes[index])
@@ -267,7 +267,13 @@ def _expose(
     size = (signed.shape[0], signed.shape[1])
     spot = SpotBlur(size, margin, lens.aperture, signed.device, field)
     levels = [level * scale for level in lens.levels]
-    surfaces = separate_surfaces(light, signed, lens.reach * scale, *lights[1:])
+    surfaces = separate_surfaces(
+        light,
+        signed,
+        lens.reach * scale,
+        *lights[1:],
+        check_cancelled=lambda: before_slice(0, len(levels)),
+    )
     return expose(surfaces, levels, spot.convolve, before_slice, lens.half_size)
 
 

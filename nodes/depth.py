@@ -200,6 +200,7 @@ class SaveMetricDepth(io.ComfyNode):
                 )
             image = image.expand(count, -1, -1, -1) if len(image) < count else image
         names = _save_all(depth, image, filename_prefix, FORMATS[format])
+        host.show_text("\n".join(names))
         shown = ui.PreviewImage(host.result(depth_picture(depth)), cls=cls).as_dict()
         return io.NodeOutput(ui={**shown, "text": names})
 

@@ -98,22 +98,30 @@ class BokehGenerator:
         )
 
     def _generator(self):
-        if self._loaded is None and self.model is not None:
-            self._loaded = NativeGenerator(
-                self.model, self.clip, self.vae, load_adapter(host.fetch_model(self.adapter))
-            )
-        if self._loaded is None and self.is_built_in:
-            self._loaded = load_bokeh_generator(BUILT_IN, device=host.device())
         if self._loaded is None:
-            self._loaded = self._diffusers_generator()
+            with host.plain_errors():
+                self._loaded = self._load()
         return self._loaded
+
+    def _load(self):
+        if self.is_built_in:
+            return load_bokeh_generator(BUILT_IN, device=host.device())
+        if self.model is None:
+            return self._diffusers_generator()
+        adapter = load_adapter(host.fetch_model(self.adapter))
+        return NativeGenerator(self.model, self.clip, self.vae, adapter)
 
     def _diffusers_generator(self):
         from ..bokehdepth_core.generator.kontext import load_kontext
 
+        if self.base_model == BUILT_IN:
+            raise ValueError(
+                "base_model: the bokeh adapter works on FLUX.1-Kontext and none was given. Connect "
+                "model, clip and vae to Load BokehDepth, or choose a FLUX.1-Kontext file there."
+            )
         made = load_kontext(
             host.fetch_model(self.adapter),
-            None if self.base_model == BUILT_IN else host.model_path(self.base_model),
+            host.model_path(self.base_model),
             device="cpu",
             dtype=host.dtype(self.precision),
             sources=host.flux_sources(),
@@ -187,10 +195,11 @@ class DepthEstimator:
         """Return the estimator and its patcher; the weights wait on the CPU until a run."""
         if self._loaded is None:
             scale = self.attention_scale
-            estimator = load_depth_estimator(
-                host.fetch_model(self.checkpoint),
-                dtype=host.dtype(self.precision),
-                attention_scale=None if scale == "auto" else scale,
-            )
+            with host.plain_errors():
+                estimator = load_depth_estimator(
+                    host.fetch_model(self.checkpoint),
+                    dtype=host.dtype(self.precision),
+                    attention_scale=None if scale == "auto" else scale,
+                )
             self._loaded = estimator, host.managed(estimator.network)
         return self._loaded

@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import comfy.latent_formats
@@ -12,8 +13,10 @@ import comfy.utils
 import folder_paths
 import latent_preview
 import torch
+from comfy_api.latest import io
 from torch import Tensor
 
+from ..bokehdepth_core.checkpoints import CheckpointError
 from ..bokehdepth_core.download import download_hub_file
 from ..bokehdepth_core.generator.placement import TEXT_ENCODERS, TRANSFORMER, VAE
 from ..bokehdepth_core.generator.single_files import Sources
@@ -264,3 +267,31 @@ def previewer(bar) -> Callable[[Tensor], None] | None:
 def start_bar():
     """Return a progress bar of 1000 steps for the running node."""
     return comfy.utils.ProgressBar(1000)
+
+
+def show_text(text: str) -> None:
+    """Show a line on the running node, where it stays until the next run."""
+    from comfy_execution.utils import get_executing_context
+    from server import PromptServer
+
+    running, server = get_executing_context(), getattr(PromptServer, "instance", None)
+    if running is not None and server is not None:  # neither is there outside of a server
+        server.send_progress_text(text, running.node_id)
+
+
+@contextmanager
+def plain_errors():
+    """Let the core's own errors out as ValueError: ComfyUI shows others with a long path first."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
+
+
+def seed_input(name: str, **options):
+    """Return a seed input that keeps its number after a run, as far as this ComfyUI can say so."""
+    kept = getattr(io, "ControlAfterGenerate", None)
+    after = True if kept is None else kept.fixed
+    return io.Int.Input(
+        name, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=after, **options
+    )

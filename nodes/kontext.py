@@ -423,7 +423,8 @@ class ApplyBokehDepthAdapter(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, bokeh_adapter, strength, lora_scale=1.0, bokeh_scale=1.0):
-        adapter = load_adapter(host.fetch_model(bokeh_adapter))
+        with host.plain_errors():
+            adapter = load_adapter(host.fetch_model(bokeh_adapter))
         updates = query_key_updates(model, adapter, lora_scale)
         vectors = adapter.strength_vectors([strength], bokeh_scale)
         return io.NodeOutput(attach(model, updates, vectors))

@@ -52,12 +52,9 @@ class GenerateBokehStack(io.ComfyNode):
                     step=0.1,
                     tooltip="Guidance of FLUX. Not used by the built-in generator.",
                 ),
-                io.Int.Input(
+                host.seed_input(
                     "seed",
                     default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
                     tooltip="Noise of FLUX, the same for every strength. Not used by the "
                     "built-in generator.",
                 ),
@@ -88,6 +85,10 @@ class GenerateBokehStack(io.ComfyNode):
                     display_name="frames",
                     tooltip="The blurred frames; with several photos, all frames of the first, "
                     "then of the second.",
+                ),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="What check_calibration found, one line for each photo; else empty.",
                 ),
             ],
         )
@@ -140,10 +141,11 @@ class GenerateBokehStack(io.ComfyNode):
         stacks = tuple(_as_result(stack) for stack in stacks)
         frames = torch.cat([stack.frames for stack in stacks])
         shown = _preview(stacks, cls).as_dict()
-        reports = [stack.settings["calibration"] for stack in stacks if check_calibration]
-        if reports:
-            shown |= ui.PreviewText("\n".join(reports)).as_dict()
-        return io.NodeOutput(stacks, frames, ui=shown)
+        report = "\n".join(stack.settings["calibration"] for stack in stacks if check_calibration)
+        if report:
+            host.show_text(report)
+            shown |= ui.PreviewText(report).as_dict()
+        return io.NodeOutput(stacks, frames, report, ui=shown)
 
 
 class BokehStackFromImages(io.ComfyNode):

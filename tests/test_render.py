@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bokehdepth_core import Aperture, render_bokeh
+from bokehdepth_core import Aperture, render, render_bokeh
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
 from bokehdepth_core.render import QUALITIES
 from bokehdepth_core.spot import SpotBlur
@@ -220,6 +220,16 @@ def test_progress_rises_to_its_end_and_cancelling_stops():
 
     with pytest.raises(StoppedError):
         render_bokeh(image, depth, 10.0, 2.0, check_cancelled=stop)
+
+
+def test_a_cancel_is_seen_before_the_first_slice(monkeypatch):
+    asked = []
+    monkeypatch.setattr(render, "expose", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        render_bokeh(
+            noise(1, 61, 83, 3), steps(), 10.0, 2.0, check_cancelled=lambda: asked.append(1)
+        )
+    assert len(asked) > 20
 
 
 def test_inputs_are_left_alone():

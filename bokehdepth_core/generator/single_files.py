@@ -208,7 +208,7 @@ def _chosen(found: Sequence[_Part], role: str, path: Path, folders: Sequence[Pat
         places = ", ".join(dict.fromkeys(f"{one.parent.name}/{one.name}" for one in folders))
         raise FileNotFoundError(
             f"base_model: {path.name} holds no {_TITLES[role]}, and no file that fits it lies in "
-            f"{places}. Put it there."
+            f"{places}. Put it into {'vae' if role == 'vae' else 'text_encoders'}."
         )
     preferred = [part for name in PREFERRED for part in found if part.file.name == name]
     if len(found) > 1 and not preferred:
