@@ -3,7 +3,9 @@
 Run with the package installed: python benchmarks/stage2.py
 """
 
+import functools
 import time
+from contextlib import contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -83,19 +85,41 @@ def compare_blocks():
     measure(forms, f"DSFA block, width {WIDTH}, {FRAMES} frames, {TOKENS} tokens")
 
 
+@contextmanager
+def literal_fusion(network):
+    """Run the network's DSFA blocks from their formula, as `literal`."""
+    for block in network.fusion.values():
+        block.forward = functools.partial(literal, block)
+    try:
+        yield
+    finally:
+        for block in network.fusion.values():
+            del block.forward
+
+
 def compare_estimates():
-    """Frames encoded one by one against all at once, in Depth Anything V2 small with DSFA."""
+    """Whole estimates of Depth Anything V2 small with DSFA.
+
+    Frames one by one with the blocks from their formula, then with ours, then all frames at once.
+    """
     encoder = EncoderShape(384, 12, 37, 14, False)
     shape = DepthAnythingShape(encoder, 64, (48, 96, 192, 384), 32, (2, 3), 80.0)
     estimator = NetworkEstimator(DepthAnything(shape).eval())
     image = torch.rand(1, 518, 518, 3)
     stack = BokehStack(image[0], torch.rand(FRAMES - 1, 518, 518, 3), (10.0, 20.0))
+
+    def estimate(chunk, fusion):
+        with fusion(estimator.network):
+            return estimator.estimate(image, stack, chunk=chunk).depth
+
     forms = {
-        name: lambda chunk=chunk: estimator.estimate(image, stack, chunk=chunk).depth
-        for name, chunk in (("frame by frame", 1), ("all at once", None))
+        "literal, 1 by 1": lambda: estimate(1, literal_fusion),
+        "ours, 1 by 1": lambda: estimate(1, nullcontext),
+        "ours, at once": lambda: estimate(None, nullcontext),
     }
-    one, all_frames = (run() for run in forms.values())
-    torch.testing.assert_close(all_frames, one, rtol=1e-4, atol=0)
+    wanted, *found = (run() for run in forms.values())
+    for depth in found:
+        torch.testing.assert_close(depth, wanted, rtol=1e-4, atol=0)
     measure(forms, f"Estimate at 518x518, ViT-S, {FRAMES} frames")
     for chunk in (1, None):
         asked = estimator.memory_required(518, 518, FRAMES, chunk=chunk)

@@ -20,10 +20,12 @@ from .hidden import (
 from .hooks import CheckCancelled, never_cancelled
 
 WHITE = 1.0  # linear light; more than it comes from lamps and their reflections
-SMALLEST_CONTRAST = 0.003  # squared distance of two colours in linear light that can be unmixed
+SMALLEST_CONTRAST = 0.0003  # squared distance of two colours in linear light that can be unmixed
 LARGEST_MISFIT = 0.1  # share of that distance by which a mixed colour may miss their line
 EVEN = 0.5  # share of a pixel at which the depth map changes from the far to the near side
 FAR = 3  # px around a mixed pixel of the far side in which its pure colour is looked for
+NARROW = 3.5  # px from a depth edge within which what is hidden comes from all around
+AROUND = 3  # px around such a pixel in which it is looked for
 THIN = 2  # px around a pixel of a thin thing in which its purest colour is looked for
 
 
@@ -73,6 +75,9 @@ def separate_surfaces(
     behind = nearest_behind(signed, edge, search_reach(radius), check_cancelled)
     check_cancelled()
     hidden_light, hidden_defocus, origin = sample_behind(light, signed, behind)
+    row, column = (behind.distance < NARROW).nonzero(as_tuple=True)
+    mean, found = _mean_behind(visible, signed, row, column, hidden_defocus[row, column])
+    hidden_light[:, row, column] = torch.where(found, mean, hidden_light[:, row, column])
     known = torch.zeros_like(edge)
     if background is not None:
         known = background[1] < signed - EDGE_STEP
@@ -137,6 +142,26 @@ def _unmix_near_side(
     seen = torch.where(mixed, _rest(own, back, 1 - share, brightest), visible[:, row, column])
     visible[:, row, column], cover[row, column] = seen, share
     return visible, cover
+
+
+def _mean_behind(
+    light: Tensor, signed: Tensor, row: Tensor, column: Tensor, hidden_defocus: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return for pixels the mean light [3,N] of the surface behind, and where any is in view.
+
+    It lies within `AROUND` px, on all sides; the closer counts far more. So a thin thing hides what
+    passes from its one side to the other.
+    """
+    own = signed[row, column]
+    total, count = light.new_zeros(3, len(row)), torch.zeros_like(own)
+    for dy, dx in _square(AROUND):
+        there = clip(row + dy, column + dx, signed)
+        behind = signed[there] < own - EDGE_STEP
+        same = (signed[there] - hidden_defocus).abs() < EDGE_STEP
+        weight = (behind & same) / (dy * dy + dx * dx) ** 3
+        total += weight * light[:, there[0], there[1]]
+        count += weight
+    return total / count.clamp(min=1e-9), count > 0
 
 
 def _purest(light: Tensor, signed: Tensor, row: Tensor, column: Tensor, back: Tensor) -> Tensor:

@@ -260,7 +260,10 @@ def test_depth_names_what_is_missing_of_its_stack(tmp_path, capsys):
     write_image(photo, torch.rand(8, 9, 3))
     out = str(tmp_path / "depth.npz")
     for given, message in (
-        ([], "stack: not given. Give blurred frames: --stack and --strengths."),
+        (
+            [],
+            "stack: not given. Give blurred frames, --stack and --strengths, or a depth network",
+        ),
         (["--stack", str(photo)], "strengths: not given. Give --stack and --strengths together."),
         (["--strengths", "10"], "stack: not given. Give --stack and --strengths together."),
     ):

@@ -169,3 +169,15 @@ def test_a_background_that_does_not_fit_is_named(change, message):
     known = {"background": torch.zeros(1, 8, 8, 3), "background_depth": torch.ones(1, 8, 8)}
     with pytest.raises(ValueError, match=f"^{message}"):
         render_bokeh(torch.zeros(1, 8, 8, 3), torch.ones(1, 8, 8), 5.0, 2.0, **(known | change))
+
+
+def test_a_thin_thing_hides_what_passes_from_its_one_side_to_the_other():
+    light = torch.linspace(0.2, 0.8, 41).expand(3, 21, 41).clone()
+    signed = torch.zeros(21, 41)
+    wanted = light.clone()
+    signed[:, 19:22] = 6.0
+    light[:, :, 19:22] = 0.05
+    hidden = separate_surfaces(light, signed, 6.0)[1].light
+    # Not a step from the one side's colour to the other's: within the 0.015 from px to px.
+    torch.testing.assert_close(hidden[:, 5:16, 19:22], wanted[:, 5:16, 19:22], atol=0.02, rtol=0)
+    assert (hidden[0, 10, 19:22].diff() > 0).all()
