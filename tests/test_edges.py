@@ -178,6 +178,6 @@ def test_a_thin_thing_hides_what_passes_from_its_one_side_to_the_other():
     signed[:, 19:22] = 6.0
     light[:, :, 19:22] = 0.05
     hidden = separate_surfaces(light, signed, 6.0)[1].light
-    # Not a step from the one side's colour to the other's: within the 0.015 from px to px.
-    torch.testing.assert_close(hidden[:, 5:16, 19:22], wanted[:, 5:16, 19:22], atol=0.02, rtol=0)
-    assert (hidden[0, 10, 19:22].diff() > 0).all()
+    # The one side's colour alone would be off by 0.045 in the middle.
+    torch.testing.assert_close(hidden[:, 5:16, 20], wanted[:, 5:16, 20], atol=0.01, rtol=0)
+    assert (hidden[0, 10, 19:22].diff() > 0.01).all()
