@@ -26,10 +26,10 @@ from scenes import EDGES, Shot, energy, read_shots, score
 from torch import Tensor
 
 from bokehdepth_core import defocus, render_bokeh
-from bokehdepth_core.aperture import DISC
-from bokehdepth_core.contact_sheet import Panel, contact_sheet
-from bokehdepth_core.files import quantize
-from bokehdepth_core.render import QUALITIES
+from bokehdepth_core.demo.contact_sheet import Panel, contact_sheet
+from bokehdepth_core.files.images import quantize
+from bokehdepth_core.optics.aperture import DISC
+from bokehdepth_core.render.renderer import QUALITIES
 
 COLUMNS = ("psnr", "ssim", *EDGES, "light", "lamps", "seconds")
 ERRORS = ("light", "lamps")  # %, signed; means are of their size

@@ -13,9 +13,9 @@ from memory import peak_bytes
 
 from bokehdepth_core import BokehStack
 from bokehdepth_core.depth.depth_anything import DepthAnything, DepthAnythingShape
+from bokehdepth_core.depth.dinov2 import EncoderShape
 from bokehdepth_core.depth.dsfa import ALIBI, DividedSpaceFocusAttention
-from bokehdepth_core.depth.encoder import EncoderShape
-from bokehdepth_core.depth.network import NetworkEstimator
+from bokehdepth_core.depth.estimator import NetworkEstimator
 
 WIDTH, FRAMES, TOKENS, RUNS = 1024, 3, 37 * 37, 3
 

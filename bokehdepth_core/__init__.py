@@ -1,21 +1,23 @@
 """BokehDepth: bokeh stacks, metric depth from defocus, and lens-true bokeh. No ComfyUI needed."""
 
-from .aperture import Aperture
-from .calibration import StackCalibration, calibrate_stack
 from .checks import parse_strengths
 from .datatypes import BokehStack, DepthMap
 from .depth import load_depth_estimator
+from .depth.sweep.calibration import StackCalibration, calibrate_stack
+from .depth.sweep.estimate import disparity_offset, sweep_depth
+from .files.depth_maps import read_depth, write_depth
+from .files.images import read_image, write_image
 from .generator import load_bokeh_generator
-from .optics import (
+from .optics.aperture import Aperture
+from .optics.thin_lens import (
     bokeh_strength_from_lens,
     coc_radius,
     defocus,
     f_number_from_bokeh_strength,
     focus_depth_at,
 )
-from .render import render_bokeh
-from .sweep import disparity_offset, sweep_depth
-from .weights import BUILT_IN
+from .render.renderer import render_bokeh
+from .weights.published import BUILT_IN
 
 __all__ = [
     "BUILT_IN",
@@ -33,6 +35,10 @@ __all__ = [
     "load_bokeh_generator",
     "load_depth_estimator",
     "parse_strengths",
+    "read_depth",
+    "read_image",
     "render_bokeh",
     "sweep_depth",
+    "write_depth",
+    "write_image",
 ]

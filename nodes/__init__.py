@@ -3,9 +3,9 @@
 from comfy_api.latest import ComfyExtension
 
 from . import host
+from .adapter import ApplyBokehDepthAdapter
 from .depth import DefocusAwareDepth, SaveMetricDepth
 from .example import BokehDepthExample
-from .kontext import ApplyBokehDepthAdapter
 from .lens import LensBokehStrength, RenderBokeh
 from .loader import LoadBokehDepth
 from .stack import BokehStackFromImages, GenerateBokehStack

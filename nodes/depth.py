@@ -7,9 +7,9 @@ import folder_paths
 from comfy_api.latest import io, ui
 
 from ..bokehdepth_core import DepthMap
-from ..bokehdepth_core.camera import intrinsics_from_focal_length
 from ..bokehdepth_core.checks import check_number
-from ..bokehdepth_core.depth_files import write_depth
+from ..bokehdepth_core.files.depth_maps import write_depth
+from ..bokehdepth_core.optics.camera import intrinsics_from_focal_length
 from . import host, pictures, sockets
 from .geometry import depth_picture
 

@@ -3,7 +3,7 @@
 from comfy_api.latest import io, ui
 
 from ..bokehdepth_core import DepthMap
-from ..bokehdepth_core.demo import load_scene
+from ..bokehdepth_core.demo.run import load_scene
 from . import host
 from .geometry import depth_picture
 

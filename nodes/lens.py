@@ -6,7 +6,7 @@ from torch import Tensor
 
 from .. import bokehdepth_core as core
 from ..bokehdepth_core.checks import check_number
-from ..bokehdepth_core.render import render_memory
+from ..bokehdepth_core.render.renderer import render_memory
 from . import host, pictures, sockets
 
 

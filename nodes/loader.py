@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from ..bokehdepth_core import BUILT_IN
 from ..bokehdepth_core.depth.depth_anything import ATTENTION_SCALES
-from ..bokehdepth_core.weights import ADAPTER, DEPTH
+from ..bokehdepth_core.weights.published import ADAPTER, DEPTH
 from . import host, sockets
 
 

@@ -18,19 +18,14 @@ import torch
 from torch import Tensor
 
 from ..bokehdepth_core import BokehStack
+from ..bokehdepth_core.callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from ..bokehdepth_core.checks import check_image, check_number, check_strengths
 from ..bokehdepth_core.color import color_transfer_lab
 from ..bokehdepth_core.generator.adapter import BokehAdapter
 from ..bokehdepth_core.generator.placement import is_out_of_memory
 from ..bokehdepth_core.generator.prompts import PROMPT_TOKENS, bokeh_prompt
 from ..bokehdepth_core.generator.tokens import SIDE, fit_to_tokens, resized
-from ..bokehdepth_core.hooks import (
-    CheckCancelled,
-    OnProgress,
-    ignore_progress,
-    never_cancelled,
-)
-from . import kontext
+from . import flux_hooks
 
 BASE_SHIFT, MAX_SHIFT = 0.5, 1.15  # FLUX.1's schedule: shift at 256 and at 4096 image tokens
 BASE_TOKENS, MAX_TOKENS = 256, 4096
@@ -123,7 +118,7 @@ class SampleRun:
         """Return the latents of a batch; None where memory or another node does not allow it."""
         try:
             return self._sample(vectors, conditioning)
-        except kontext.SplitBatchError:
+        except flux_hooks.SplitBatchError:
             if len(vectors) == 1:
                 raise
             _LOG.info("another node splits the batch of %d strengths; in turn now.", len(vectors))
@@ -134,7 +129,7 @@ class SampleRun:
         return None  # outside the handler, which would keep the failed call's tensors alive
 
     def _sample(self, vectors: Tensor, conditioning: list, done: int = 0, runs: int = 1) -> Tensor:
-        model = kontext.attach(self.model, self.updates, vectors)
+        model = flux_hooks.attach(self.model, self.updates, vectors)
         latent = torch.zeros_like(self.reference)
         noise = comfy.sample.prepare_noise(latent, self.seed)
         copies = (len(vectors), 1, 1, 1)
@@ -236,7 +231,7 @@ class NativeGenerator:
         check_number(guidance, "guidance", 0.0)
         photo = fit_to_tokens(image)[None]
         network = self.model.model.diffusion_model
-        kontext.check_model(self.model, self.adapter.hidden_size, self.adapter.layer_count)
+        flux_hooks.check_model(self.model, self.adapter.hidden_size, self.adapter.layer_count)
         reference = self.vae.encode(photo)
         _check_latent(reference, photo, network)
         prompts = [bokeh_prompt(strength) for strength in values]
@@ -244,7 +239,7 @@ class NativeGenerator:
         texts = [with_photo(self._texts[prompt], guidance, reference) for prompt in prompts]
         _check_text(texts[0], network)
         if not self._updates:
-            self._updates.append(kontext.query_key_updates(self.model, self.adapter))
+            self._updates.append(flux_hooks.query_key_updates(self.model, self.adapter))
         run = SampleRun(
             self.model, self._updates[0], reference, steps, seed, on_progress, on_preview
         )

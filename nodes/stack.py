@@ -7,7 +7,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..bokehdepth_core import BokehStack, DepthMap, calibrate_stack, parse_strengths
-from ..bokehdepth_core.calibration import check_calibratable
+from ..bokehdepth_core.depth.sweep.calibration import check_calibratable
 from . import host, pictures, sockets
 
 _STRENGTHS_TIP = (

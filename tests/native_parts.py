@@ -4,7 +4,7 @@ import copy
 
 import make_tiny_flux as tiny
 import torch
-from comfyui_pack import host, kontext, native  # first: it sets ComfyUI up
+from comfyui_pack import flux_hooks, host, native  # first: it sets ComfyUI up
 
 import comfy.patcher_extension  # isort: skip
 import comfy.sample  # isort: skip
@@ -24,14 +24,14 @@ def random_adapter(seed=0):
 
 
 def updates_of(down, up):
-    layers = {i: kontext.QueryKeyUpdate(down[i], up[i]) for i in range(LAYERS)}
-    return host.managed(kontext.QueryKeyUpdates(layers))
+    layers = {i: flux_hooks.QueryKeyUpdate(down[i], up[i]) for i in range(LAYERS)}
+    return host.managed(flux_hooks.QueryKeyUpdates(layers))
 
 
 def fold(flux, down, up, vectors):
     """Return a copy of the network with one strength folded into its weights, in float64."""
     flux, hidden = copy.deepcopy(flux), tiny.HIDDEN
-    for projection in kontext.projections(flux, LAYERS):
+    for projection in flux_hooks.projections(flux, LAYERS):
         weight, bias, layer = projection.module.weight, projection.module.bias, projection.layer
         if not projection.makes_queries:
             bias += weight[:, :hidden] @ vectors[layer]

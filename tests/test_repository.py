@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bokehdepth_core import cli
+from bokehdepth_core.cli import program
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def test_every_file_that_the_readme_links_to_exists():
 
 
 def test_the_bundled_scene_is_small():
-    assets = ROOT / "bokehdepth_core" / "assets"
+    assets = ROOT / "bokehdepth_core" / "demo" / "assets"
     assert sum(file.stat().st_size for file in assets.iterdir()) <= 2_000_000
 
 
@@ -59,7 +59,7 @@ def test_every_command_line_in_the_readme_is_one():
     lines = re.findall(r"^bokehdepth .+$", README.replace("\\\n", " "), re.MULTILINE)
     assert len(lines) >= 4
     for line in lines:
-        cli._parser().parse_args(shlex.split(line)[1:])
+        program._parser().parse_args(shlex.split(line)[1:])
 
 
 def test_the_python_of_the_readme_runs():

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from bokehdepth_core import DepthMap, render_bokeh
-from bokehdepth_core.demo import ASSETS
-from bokehdepth_core.files import read_image
+from bokehdepth_core.demo.run import ASSETS
+from bokehdepth_core.files.images import read_image
 from bokehdepth_core.resample import fit_depth
 
 

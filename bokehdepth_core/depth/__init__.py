@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..weights import BUILT_IN
-from .builtin import SweepEstimator
+from ..weights.published import BUILT_IN
+from .sweep.estimator import SweepEstimator
 
 if TYPE_CHECKING:
-    from .network import NetworkEstimator
+    from .estimator import NetworkEstimator
 
 
 def load_depth_estimator(
@@ -41,8 +41,8 @@ def load_depth_estimator(
     """
     if source == BUILT_IN:
         return SweepEstimator(torch.device(device))
+    from .estimator import NetworkEstimator
     from .loading import load_network  # the networks need transformers; the sweep does not
-    from .network import NetworkEstimator
 
     network = load_network(
         source,

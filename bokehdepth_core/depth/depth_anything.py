@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints import CheckpointError, Rules, StateDict, listed, rename
-from ..hooks import CheckCancelled, never_cancelled
-from .dsfa import DividedSpaceFocusAttention
-from .encoder import (
+from ..callbacks import CheckCancelled, never_cancelled
+from ..weights.errors import CheckpointError, listed
+from ..weights.reading import StateDict
+from ..weights.strict import Rules, rename
+from .dinov2 import (
     STAGES_AFTER,
     EncoderShape,
     build_backbone,
@@ -20,6 +21,7 @@ from .encoder import (
     original_encoder_rules,
     split_qkv,
 )
+from .dsfa import DividedSpaceFocusAttention
 
 POSITION_OFFSET = 0.1  # of the original's position embedding
 DSFA_MAX_DEPTH_M = 80.0  # the released network's sigmoid reaches this far

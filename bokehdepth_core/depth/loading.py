@@ -6,21 +6,20 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoints import (
+from ..checks import check_number
+from ..weights.errors import CheckpointError
+from ..weights.reading import (
     FOLDER_FILES,
-    CheckpointError,
     StateDict,
-    build_on_meta,
-    load_strictly,
     read_config,
     read_metadata,
     read_state_dict,
     weight_file,
 )
-from ..checks import check_number
+from ..weights.strict import build_on_meta, load_strictly
 from . import depth_anything, unidepth
 from .depth_anything import ATTENTION_SCALES, DepthAnything
-from .encoder import STAGES_AFTER, match_names
+from .dinov2 import STAGES_AFTER, match_names
 from .unidepth import UniDepth
 
 MAX_DEPTH_KEY = "max_depth_m"  # in the metadata of converted files

@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..camera import pixel_rays
-from ..checkpoints import CheckpointError, Rules, StateDict, listed, rename
-from ..hooks import CheckCancelled, never_cancelled
-from .dsfa import DividedSpaceFocusAttention
-from .encoder import (
+from ..callbacks import CheckCancelled, never_cancelled
+from ..optics.camera import pixel_rays
+from ..weights.errors import CheckpointError, listed
+from ..weights.reading import StateDict
+from ..weights.strict import Rules, rename
+from .dinov2 import (
     EncoderShape,
     build_backbone,
     encode,
@@ -24,6 +25,7 @@ from .encoder import (
     original_encoder_rules,
     split_qkv,
 )
+from .dsfa import DividedSpaceFocusAttention
 from .unidepth_decoder import Camera, DecoderShape, DepthLayers, StageAdapters
 
 FINAL_NORM_EPS = 1e-5

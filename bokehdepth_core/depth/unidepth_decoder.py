@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..hooks import CheckCancelled, never_cancelled
+from ..callbacks import CheckCancelled, never_cancelled
 
 HEADS = 8
 STAGES = 4

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from ..weights import BUILT_IN
-from .builtin import RenderedStackGenerator
+from ..weights.published import BUILT_IN
+from .rendered import RenderedStackGenerator
 
 
 def load_bokeh_generator(

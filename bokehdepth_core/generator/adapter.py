@@ -21,8 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checkpoints import CheckpointError, StateDict, listed, read_state_dict, rename, weight_file
 from ..checks import check_number, check_strengths
+from ..weights.errors import CheckpointError, listed
+from ..weights.reading import StateDict, read_state_dict, weight_file
+from ..weights.strict import rename
 
 MIN_STRENGTH, MAX_STRENGTH = 1.0, 30.0  # px·m, the range of the training data
 

@@ -15,22 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from ..checks import check_image, check_number, check_strengths
 from ..color import color_transfer_lab
 from ..datatypes import BokehStack, DepthMap
-from ..hooks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
-from ..weights import BUILT_IN
+from ..weights.published import BUILT_IN
 from .adapter import BokehAdapter, folded, load_adapter
 from .flux_layers import attention_layers, check_fit, strengths_added
 from .pipeline import DEFAULT_SOURCES, load_pipeline
-from .placement import (
-    TEXT_ENCODERS,
-    TRANSFORMER,
-    VAE,
-    InTurn,
-    Placement,
-    is_out_of_memory,
-)
+from .placement import TEXT_ENCODERS, TRANSFORMER, VAE, InTurn, Placement, is_out_of_memory
 from .prompts import GUIDANCE, PROMPT, PROMPT_TOKENS, STEPS, bokeh_prompt
 from .single_files import Sources
 from .tokens import SIDE, fit_to_tokens, resized

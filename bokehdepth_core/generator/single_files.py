@@ -13,15 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints import (
-    CheckpointError,
-    StateDict,
-    build_on_meta,
-    listed,
-    load_strictly,
-    read_shapes,
-    read_state_dict,
-)
+from ..weights.errors import CheckpointError, listed
+from ..weights.reading import StateDict, read_shapes, read_state_dict
+from ..weights.strict import build_on_meta, load_strictly
 from . import flux_names
 
 # Folders of ComfyUI's models in which the other parts lie, beside that of the transformer.

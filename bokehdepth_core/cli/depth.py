@@ -1,0 +1,144 @@
+"""The command `depth`: from a photo, and its stack where there is one, to a depth file."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..checks import parse_strengths
+from ..datatypes import BokehStack, DepthMap
+from ..depth import BUILT_IN, load_depth_estimator
+from ..depth.conversion import check_choices
+from ..depth.depth_anything import DepthAnything
+from ..depth.sweep.calibration import calibrate_stack
+from ..files.depth_maps import check_depth_name, write_depth
+from ..files.images import read_image
+from ..weights.published import DEPTH, find_weights
+from .options import aperture_of, camera_of, check_folder, network_dtype
+from .progress import progress_bar
+
+if TYPE_CHECKING:
+    from ..depth.estimator import NetworkEstimator
+    from ..depth.sweep.estimator import SweepEstimator
+
+_NO_METRES = "this checkpoint knows no metres; use a metric one"
+
+
+def run_depth(options: argparse.Namespace) -> None:
+    """Run `depth`."""
+    check_folder(options.output)
+    check_depth_name(options.output)
+    _check_choices(options)
+    image = read_image(options.image)
+    stack = _given_stack(options, image)
+    intrinsics = camera_of(options, image)
+    estimator = _estimator(options, intrinsics)
+    with progress_bar("depth") as on_progress:
+        depth = estimator.estimate(
+            image[None],
+            stack,
+            intrinsics,
+            options.resolution,
+            focus=options.focus,
+            focus_depth=options.focus_distance,
+            aperture=aperture_of(options),
+            on_progress=on_progress,
+        )
+    write_depth(options.output, depth, image)
+    print(f"{options.output}: {_summary(depth, options.model)}")
+    if options.calibration:
+        with progress_bar("calibration") as on_progress:
+            report = calibrate_stack(stack, aperture=aperture_of(options), on_progress=on_progress)
+        print(report.summary)
+
+
+def _check_choices(options: argparse.Namespace) -> None:
+    """Refuse what the chosen kind of estimator could take no notice of."""
+    if options.model != BUILT_IN:
+        if options.focus_distance is not None:
+            raise ValueError(
+                "focus_distance: a checkpoint finds its metres itself, or knows none. Leave "
+                "--focus-distance out, or leave --checkpoint out for the built-in estimator."
+            )
+        return
+    chosen = [
+        name
+        for name in ("resolution", "precision", "max_depth", "attention_scale")
+        if getattr(options, name) not in (None, "auto")
+    ]
+    if chosen:
+        raise ValueError(
+            f"{chosen[0]}: the built-in estimator has no such choice. Give --checkpoint, or leave "
+            f"--{chosen[0].replace('_', '-')} out."
+        )
+
+
+def _estimator(
+    options: argparse.Namespace, intrinsics: Tensor | None
+) -> "SweepEstimator | NetworkEstimator":
+    """Return what was chosen, after checking that it can give what the output needs."""
+    cloud = options.output.suffix.lower() == ".ply"
+    if options.model == BUILT_IN:
+        if cloud and (intrinsics is None or options.focus_distance is None):
+            raise ValueError(
+                "output: a point cloud needs metres and the view of the lens. "
+                "Give --focus-distance, and --focal-length-px or --focal-length-35mm."
+            )
+        return load_depth_estimator(BUILT_IN, device=options.device)
+    estimator = load_depth_estimator(
+        find_weights(options.model, DEPTH),
+        device=options.device,
+        dtype=network_dtype(options.precision or "auto", options.device),
+        attention_scale=options.attention_scale,
+        max_depth=options.max_depth,
+    )
+    network = estimator.network
+    check_choices(network, options.max_depth, options.attention_scale)
+    if cloud and isinstance(network, DepthAnything) and not network.shape.metric:
+        raise ValueError(f"output: a point cloud needs metres; {_NO_METRES}.")
+    if cloud and isinstance(network, DepthAnything) and intrinsics is None:
+        raise ValueError(
+            "output: a point cloud needs the view of the lens, which this checkpoint does not "
+            "find. Give --focal-length-px or --focal-length-35mm."
+        )
+    return estimator
+
+
+def _given_stack(options: argparse.Namespace, image: Tensor) -> BokehStack | None:
+    """Return the stack of the options; None where a network is to see the photo alone."""
+    if not options.stack and options.strengths is None:
+        if options.model == BUILT_IN or options.calibration:
+            raise ValueError(
+                "stack: not given. Give blurred frames, --stack and --strengths, or a depth "
+                "network, --checkpoint."
+            )
+        return None
+    if not options.stack or options.strengths is None:
+        missing = "strengths" if options.stack else "stack"
+        raise ValueError(f"{missing}: not given. Give --stack and --strengths together.")
+    strengths = parse_strengths(options.strengths)
+    return BokehStack(image, _read_frames(options.stack, image), strengths)
+
+
+def _read_frames(paths: Sequence[Path], reference: Tensor) -> Tensor:
+    frames = [read_image(path) for path in paths]
+    for path, frame in zip(paths, frames, strict=True):
+        if frame.shape != reference.shape:
+            raise ValueError(
+                f"{path.name}: {frame.shape[0]}x{frame.shape[1]}, the image is "
+                f"{reference.shape[0]}x{reference.shape[1]}. Give pictures of one size."
+            )
+    return torch.stack(frames)
+
+
+def _summary(depth: DepthMap, model: str) -> str:
+    finite = depth.depth[torch.isfinite(depth.depth)]
+    if not depth.metric:
+        why = "give --focus-distance for metres" if model == BUILT_IN else _NO_METRES
+        return f"normalised disparity ({why})"
+    if finite.numel() == 0:
+        return "nothing but sky"
+    return f"{float(finite.min()):.3g} to {float(finite.max()):.3g} m"

@@ -1,0 +1,205 @@
+"""The options of the command line, and how their text becomes values."""
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from ..depth import BUILT_IN
+from ..depth.depth_anything import ATTENTION_SCALES
+from ..depth.preprocess import LEVELS
+from ..files.exif import read_photo_lens
+from ..optics.aperture import Aperture
+from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
+from ..render.renderer import QUALITIES
+
+_BAD_INPUT = 2
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report a mistake in the arguments and exit."""
+        self.exit(_BAD_INPUT, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
+def _point(text: str) -> tuple[float, float]:
+    parts = text.split(",")
+    try:
+        x, y = (float(part) for part in parts)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"cannot read {text!r} as a point; write shares such as 0.5,0.3"
+        ) from None
+    return x, y
+
+
+def _device(text: str) -> torch.device:
+    try:
+        device = torch.device(text)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not usable here; try cpu") from None
+    return device
+
+
+def _resolution(text: str) -> int | None:
+    levels = {"auto": None, "-1": None} | {str(level): level for level in range(LEVELS)}
+    if text not in levels:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no level; use 0 (fast) to {LEVELS - 1} (fine), or auto"
+        )
+    return levels[text]
+
+
+def network_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Return the number type of a network: the chosen one, or the best the device is fast at.
+
+    On the CPU that is float32: half precision is no quicker there.
+    """
+    if precision != "auto":
+        return _DTYPES[precision]
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)  # else bf16 is emulated
+        return torch.bfloat16 if native or torch.version.hip else torch.float16
+    return torch.float16 if device.type == "mps" else torch.float32
+
+
+def check_folder(path: Path) -> None:
+    """Refuse an unusable output before the work, not after it."""
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: folder {path.parent} does not exist. Create it first.")
+
+
+def camera_of(options: argparse.Namespace, image: Tensor) -> Tensor | None:
+    """Return intrinsics [1,3,3], px, from the options or the photo's EXIF; None where unknown."""
+    height, width = image.shape[:2]
+    focal_px = options.focal_length_px
+    if focal_px is None:
+        focal_35 = options.focal_length_35mm or read_photo_lens(options.image).focal_length_35mm
+        if focal_35 is None:
+            return None
+        focal_px = focal_length_px_from_35mm(focal_35, width, height)
+    return intrinsics_from_focal_length(focal_px, width, height)
+
+
+def aperture_of(options: argparse.Namespace) -> Aperture:
+    """Return the shape of the lens opening."""
+    return Aperture(
+        options.blades,
+        options.rotation,
+        options.anamorphic,
+        options.blade_curvature,
+        options.spherical_aberration,
+        options.cat_eye,
+    )
+
+
+def add_depth_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `depth` takes."""
+    add = parser.add_argument
+    add("image", type=Path, help="the sharp photo")
+    add("--stack", type=Path, nargs="+", default=(), metavar="FRAME", help="blurred frames")
+    add("--strengths", help='bokeh strength of each frame, px·m, as "10, 20, 30"')
+    add("--focus", choices=("nearest", "farthest"), default="nearest", help="what is sharp in them")
+    add("--focus-distance", type=float, metavar="M", help="its distance, m; without it no metres")
+    add("--focal-length-px", type=float, metavar="PX", help="kept with the depth; else from EXIF")
+    add("--focal-length-35mm", type=float, metavar="MM", help="the same as 35 mm equivalent")
+    add("--calibration", action="store_true", help="also tell how well the frames fit a lens")
+    add(
+        *("--model", "--checkpoint"),
+        default=BUILT_IN,
+        metavar="FILE",
+        help="depth checkpoint: a path or a name of `weights list` (built-in: the sweep)",
+    )
+    _add_network(parser)
+    add("-o", "--output", type=Path, required=True, help=".exr, .png (16 bit), .npz or .ply")
+    _add_lens_shape(parser)
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("with a checkpoint")
+    add = group.add_argument
+    add("--resolution", type=_resolution, metavar="0…9", help="0 fast, 9 fine; auto as trained")
+    add("--precision", choices=("auto", *_DTYPES), help="number type of the network")
+    add("--max-depth", type=float, metavar="M", help="range of a metric Depth Anything, m")
+    add_attention_scale(group)
+
+
+def add_attention_scale(parser: "argparse._ActionsContainer") -> None:
+    """Add the choice that only Depth Anything with DSFA has."""
+    parser.add_argument(
+        "--attention-scale",
+        choices=ATTENTION_SCALES,
+        help="of Depth Anything with DSFA; else as its file says, or trained",
+    )
+
+
+def add_render_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `render` takes."""
+    add = parser.add_argument
+    add("image", type=Path, help="the photo")
+    add("depth", type=Path, help=".exr, .npz, or a picture: near is white")
+    strength = parser.add_mutually_exclusive_group()
+    strength.add_argument("--strength", type=float, metavar="K", help="bokeh strength, px·m")
+    strength.add_argument("--f-number", type=float, metavar="N", help="of a lens; else from EXIF")
+    add("--focal-length-mm", type=float, metavar="MM", help="of the lens; else from EXIF")
+    add("--focal-length-35mm", type=float, metavar="MM", help="35 mm equivalent; else from EXIF")
+    add("--highlight-boost", type=float, default=0.0, help="re-expand clipped highlights")
+    add("--background", type=Path, metavar="PHOTO", help="what stands behind the front, if known")
+    add("--background-depth", type=Path, metavar="DEPTH", help="its depth; goes with it")
+    add("--no-refine", dest="refine", action="store_false", help="keep soft depth edges soft")
+    add("-o", "--output", type=Path, required=True, help="picture to write")
+    _add_focus(parser)
+    _add_lens_shape(parser)
+
+
+def add_stack_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `stack` takes."""
+    add = parser.add_argument
+    add("image", type=Path, help="the sharp photo")
+    add("--strengths", required=True, help='bokeh strengths, px·m, as "10, 20, 30"')
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--adapter", default=BUILT_IN, help="bokeh adapter file (built-in: render from --depth)")
+    add(
+        "--base-model",
+        metavar="FLUX",
+        help="FLUX.1-Kontext for it: diffusers folder, ComfyUI's file, or hub name",
+    )
+    add("--steps", type=int, help="of the network; 50 as published, 20 with --fast")
+    add("--guidance", type=float, help="of the network; 7 as published, 1 with --fast")
+    add("--seed", type=int, default=0, help="of the network's noise")
+    add("--fast", action="store_true", help="the published quick preset of the network")
+    add("--depth", type=Path, help="for built-in: .exr, .npz, or a picture: near is white")
+    _add_focus(parser)
+    _add_lens_shape(parser)
+
+
+def _add_focus(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--focus-point", type=_point, metavar="X,Y", help="shares of width and height, 0…1")
+    add("--focus-distance", type=float, metavar="M", help="m; instead of a point")
+    add("--depth-scale", type=float, metavar="M", help="metres for one step of a 16-bit PNG depth")
+    add("--quality", choices=tuple(QUALITIES), default="default", help="of the renderer")
+    add("--bits", type=int, choices=(8, 16), default=8, help="for each channel of a PNG")
+
+
+def _add_lens_shape(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--blades", type=int, default=0, help="corners of the opening, 3…11; 0 is a disc")
+    add("--rotation", type=float, default=0.0, metavar="DEG", help="of the opening, degrees")
+    add("--anamorphic", type=float, default=1.0, help="spot width over height, 0.25…4")
+    add("--blade-curvature", type=float, default=0.0, metavar="0…1", help="1 is round")
+    add(
+        "--spherical-aberration",
+        type=float,
+        default=0.0,
+        metavar="-1…1",
+        help="above 0 bright-rimmed bubbles behind the focus, below 0 soft ones",
+    )
+    add("--cat-eye", type=float, default=0.0, metavar="0…1", help="spots cut towards the corners")
+    add("--device", type=_device, default="cpu", help="cpu, cuda or mps")

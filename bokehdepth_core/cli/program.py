@@ -1,0 +1,77 @@
+"""The command line: parse, call the core, write files. Bad input gives one line and exit code 2."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ..demo.run import run_demo
+from .depth import run_depth
+from .options import OneLineParser, add_depth_options, add_render_options, add_stack_options
+from .progress import progress_bar
+from .render import run_render
+from .stack import run_stack
+from .weights import add_weights_commands
+
+FAILED = 1
+BAD_INPUT = 2
+INTERRUPTED = 130  # as a shell reports a program ended by ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 2 for bad input, 130 when interrupted."""
+    try:
+        options = _parser().parse_args(arguments)
+        options.run(options)
+    except (ValueError, TypeError, OSError) as error:
+        line = " ".join(str(error).split())
+        print(f"bokehdepth: {line}", file=sys.stderr)
+        return BAD_INPUT
+    except torch.cuda.OutOfMemoryError:
+        print("bokehdepth: the device ran out of memory. Use --device cpu.", file=sys.stderr)
+        return FAILED
+    except ModuleNotFoundError as error:
+        print(
+            f"bokehdepth: the package {error.name!r} is missing. "
+            'Install with: python -m pip install -e ".[standalone]"',
+            file=sys.stderr,
+        )
+        return FAILED
+    except KeyboardInterrupt:
+        print("bokehdepth: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> None:
+    with progress_bar("demo") as on_progress:
+        lines = run_demo(options.output, on_progress=on_progress)
+    print("\n".join(lines))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="bokehdepth",
+        description="From a photo and its aperture stack to depth, and from depth to lens bokeh.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    demo = commands.add_parser(
+        "demo", help="whole pipeline on a bundled scene; nothing to download"
+    )
+    demo.add_argument("--output", type=Path, default=Path("bokehdepth_demo"), metavar="DIR")
+    demo.set_defaults(run=_demo)
+    depth = commands.add_parser("depth", help="depth from a photo and its aperture stack")
+    add_depth_options(depth)
+    depth.set_defaults(run=run_depth)
+    render = commands.add_parser("render", help="blur a photo by its depth through a lens")
+    add_render_options(render)
+    render.set_defaults(run=run_render)
+    stack = commands.add_parser(
+        "stack", help="make a bokeh stack: rendered from photo and depth, or by FLUX"
+    )
+    add_stack_options(stack)
+    stack.set_defaults(run=run_stack)
+    add_weights_commands(commands)
+    return parser

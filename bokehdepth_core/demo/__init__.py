@@ -1,0 +1,1 @@
+"""The bundled scene, and the run over it that needs no download."""

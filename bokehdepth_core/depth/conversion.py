@@ -1,0 +1,108 @@
+"""Depth checkpoints as safetensors: only weights, nothing that could run, quick to open."""
+
+from pathlib import Path
+
+import torch
+
+from ..checks import check_number
+from ..weights.reading import read_state_dict, write_safetensors
+from .depth_anything import DepthAnything
+from .loading import (
+    ATTENTION_SCALE_KEY,
+    KIND_KEY,
+    MAX_DEPTH_KEY,
+    known_attention_scale,
+    network_from,
+    settled_range,
+)
+from .unidepth import UniDepth
+
+
+def convert_checkpoint(
+    source: Path,
+    target: Path,
+    max_depth: float | None = None,
+    attention_scale: str | None = None,
+) -> str:
+    """Write a depth checkpoint of any published layout as .safetensors; return the network's name.
+
+    Averaged (EMA) weights are taken where the file has them; names and number types stay.
+
+    Args:
+        source: the checkpoint.
+        target: the file to write; its name ends in .safetensors and is not taken yet.
+        max_depth: range of a metric Depth Anything, m; None where the file's name or config.json
+            tells, or for a relative one.
+        attention_scale: of Depth Anything with DSFA, see `load_depth_estimator`; None leaves the
+            choice to whoever loads the file.
+
+    Raises:
+        FileNotFoundError: no such checkpoint, or no such folder for the target.
+        FileExistsError: the target is there already.
+        ValueError: another ending, or an option that the network does not have.
+        CheckpointError: a checkpoint that does not load strictly.
+        OSError: the target cannot be written.
+    """
+    _check_target(target)
+    if max_depth is not None:
+        check_number(max_depth, "max_depth", above=0, hint="Give the end of the range in metres.")
+    state = read_state_dict(source)
+    scale = attention_scale or known_attention_scale(source)
+    network = network_from(
+        state,
+        source.name,
+        "meta",
+        torch.float32,
+        attention_scale=scale,
+        max_depth=settled_range(source, state, max_depth),
+    )
+    check_choices(network, max_depth, attention_scale)
+    kind = type(network).__name__
+    metadata = {"format": "pt", KIND_KEY: kind, "source": source.name}
+    reach = getattr(network.shape, "max_depth", None)
+    if reach is not None:
+        metadata[MAX_DEPTH_KEY] = f"{reach:g}"
+    if scale is not None:
+        metadata[ATTENTION_SCALE_KEY] = scale
+    _write(target, {key: value.clone() for key, value in state.items()}, metadata)
+    return kind
+
+
+def check_choices(
+    network: DepthAnything | UniDepth, max_depth: float | None, attention_scale: str | None
+) -> None:
+    """Check that a network has what was chosen for it.
+
+    Raises:
+        ValueError: a choice that makes no difference to this network.
+    """
+    if max_depth is not None and not isinstance(network, DepthAnything):
+        raise ValueError("max_depth: UniDepth finds its range itself. Leave it out.")
+    fused = isinstance(network, DepthAnything) and len(network.fusion) > 0
+    if attention_scale is not None and not fused:
+        raise ValueError(
+            "attention_scale: only Depth Anything with DSFA leaves it open, and this checkpoint is "
+            f"{type(network).__name__}{'' if len(network.fusion) else ' without DSFA'}. "
+            "Leave it out."
+        )
+
+
+def _check_target(target: Path) -> None:
+    """Refuse an unusable target before gigabytes are read for it."""
+    if target.suffix != ".safetensors":
+        raise ValueError(f"output: expected a name ending in .safetensors, found '{target.name}'.")
+    if target.exists():
+        raise FileExistsError(f"{target}: is there already. Give another name, or remove it.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"{target}: folder {target.parent} does not exist. Create it, or give another."
+        )
+
+
+def _write(target: Path, state: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    from safetensors import SafetensorError
+
+    try:
+        write_safetensors(target, state, metadata)
+    except SafetensorError as error:
+        raise OSError(f"{target}: cannot be written ({error}). Is the disk full?") from error

@@ -1,0 +1,257 @@
+"""The user-facing estimator around a depth network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
+from ..checks import check_image, check_shape
+from ..datatypes import BokehStack, DepthMap
+from ..optics.aperture import DISC, Aperture
+from .depth_anything import DepthAnything
+from .preprocess import (
+    PATCH,
+    Plan,
+    depth_anything_side,
+    plan_depth_anything,
+    plan_unidepth,
+    unidepth_pixels,
+)
+from .sweep.estimator import stacks_for
+from .unidepth import UniDepth
+
+MIN_DEPTH_M = 1e-3  # a saturated output would be 0 m, which is no depth
+MAX_TOKENS = 1 << 15
+FLAT = 1e-4  # share of the largest disparity; networks in half precision are off by more
+# Numbers held at once in the widest step of the encoder, per token and channel: MLP, its GELU,
+# the residual and its norm.
+_ENCODER_NUMBERS = 12
+_HEAD_NUMBERS = 4
+
+
+@dataclass(frozen=True)
+class NetworkEstimator:
+    """Depth from a photo, and from its stack where the network has DSFA.
+
+    Attributes:
+        network: runs wherever its weights are, in their number type.
+        nominal_camera: scale cameras by one factor as the reference does, to compare with it; the
+            true factors of the two axes differ by up to 13 px of rounding.
+    """
+
+    network: DepthAnything | UniDepth
+    nominal_camera: bool = False
+
+    @property
+    def reads_stack(self) -> bool:
+        """True where the network has DSFA; others look at the photo alone."""
+        return len(self.network.fusion) > 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's weights are now."""
+        return next(self.network.parameters()).device
+
+    def memory_required(
+        self,
+        height: int,
+        width: int,
+        frames: int,
+        resolution: int | None = None,
+        chunk: int | None = None,
+    ) -> int:
+        """Return an upper estimate of the bytes that activations take for one picture.
+
+        Args:
+            height: of the picture, px.
+            width: of the picture, px.
+            frames: the photo and its stack's frames together.
+            resolution: as in `estimate`.
+            chunk: frames encoded at once; None for all.
+        """
+        plan = self.plan(height, width, resolution)
+        frames = frames if self.reads_stack else 1
+        encoder = self.network.shape.encoder
+        tokens = plan.network[0] * plan.network[1] // encoder.patch**2 + 1
+        bytes_each = next(self.network.backbone.parameters()).element_size()
+        running = (
+            _ENCODER_NUMBERS * min(chunk or frames, frames) + len(self.network.stages) * frames
+        )
+        pixels = plan.network[0] * plan.network[1]
+        if isinstance(self.network, UniDepth):
+            decoder = self.network.shape.decoder
+            channels = decoder.low + decoder.high + decoder.levels[-1]
+        else:
+            channels = self.network.shape.features // 2 + self.network.shape.head
+        head = _HEAD_NUMBERS * channels * pixels * 4
+        padded = plan.padded[0] * plan.padded[1]
+        # One picture at a time: as it is, normalised and padded, with what each step holds.
+        pictures = 3 * (3 * height * width + 2 * padded + 2 * frames * pixels) * 4
+        return running * tokens * encoder.width * bytes_each + head + pictures
+
+    def chunk_for(
+        self, height: int, width: int, frames: int, resolution: int | None, free_bytes: int
+    ) -> int:
+        """Return how many frames to encode at once within `free_bytes`, at least one."""
+        for chunk in range(frames, 1, -1):
+            if self.memory_required(height, width, frames, resolution, chunk) <= free_bytes:
+                return chunk
+        return 1
+
+    def plan(self, height: int, width: int, resolution: int | None = None) -> Plan:
+        """Return how a picture of this size enters the network.
+
+        Raises:
+            ValueError: an unknown level, or a strip so long that the network could not hold it.
+        """
+        if isinstance(self.network, UniDepth):
+            plan = plan_unidepth(height, width, unidepth_pixels(resolution))
+        else:
+            plan = plan_depth_anything(height, width, depth_anything_side(resolution), MAX_TOKENS)
+        tokens = plan.network[0] * plan.network[1] // PATCH**2
+        if tokens > MAX_TOKENS:
+            raise ValueError(
+                f"image: {height}x{width} would enter the network at {plan.network[0]}x"
+                f"{plan.network[1]} px, {tokens} patches; at most {MAX_TOKENS} are possible. Crop "
+                "the long side."
+            )
+        return plan
+
+    @torch.inference_mode()
+    def estimate(
+        self,
+        image: Tensor,
+        stack: BokehStack | Sequence[BokehStack] | None = None,
+        intrinsics: Tensor | None = None,
+        resolution: int | None = None,
+        *,
+        focus: str = "nearest",
+        focus_depth: float | None = None,
+        aperture: Aperture = DISC,
+        chunk: int | None = None,
+        on_progress: OnProgress = ignore_progress,
+        check_cancelled: CheckCancelled = never_cancelled,
+    ) -> DepthMap:
+        """Return depth for each picture, on the picture's device.
+
+        A relative network's disparity is normalised over the whole batch, so that a video given
+        as one batch keeps one scale and does not flicker; give unrelated pictures one by one.
+
+        Args:
+            image: [B,H,W,3], sRGB, 0…1.
+            stack: one stack for each picture, or one for all; None for the photo alone. Networks
+                without DSFA take no notice of it.
+            intrinsics: [B,3,3] or [1,3,3], px; None leaves the camera to UniDepth.
+            resolution: 0 (fast) to 9 (fine); None or -1 for the size of training.
+            focus: no effect, networks were trained with the subject sharp; the sweep uses it.
+            focus_depth: no effect; the sweep uses it.
+            aperture: no effect; the sweep uses it.
+            chunk: frames encoded at once; None for all of a picture.
+            on_progress: called after each picture.
+            check_cancelled: raises to stop.
+
+        Raises:
+            ValueError: another number of stacks than pictures, or mismatched sizes.
+        """
+        size = check_image(image)
+        count = size["B"]
+        stacks = [None] if stack is None else list(stacks_for(stack, size))
+        cameras = _cameras(intrinsics, count)
+        plan = self.plan(size["H"], size["W"], resolution)
+        results = []
+        for index in range(count):
+            check_cancelled()
+            one = stacks[index % len(stacks)] if self.reads_stack else None
+            camera = None if cameras is None else cameras[index : index + 1]
+            found = self._one(plan, image[index], one, camera, chunk, check_cancelled)
+            results.append(tuple(None if part is None else part.to(image.device) for part in found))
+            on_progress(index + 1, count)
+        depth, confidence, camera = (
+            None if parts[0] is None else torch.cat(parts) for parts in zip(*results, strict=True)
+        )
+        depth, confidence, camera = (_plain(part) for part in (depth, confidence, camera))
+        if isinstance(self.network, DepthAnything) and not self.network.shape.metric:
+            relative = DepthMap.from_normalized_disparity(_normalized(depth))
+            return DepthMap(relative.depth, None, camera, metric=False)
+        return DepthMap(depth, confidence, camera)
+
+    def _one(
+        self,
+        plan: Plan,
+        photo: Tensor,
+        stack: BokehStack | None,
+        camera: Tensor | None,
+        chunk: int | None,
+        check_cancelled: CheckCancelled,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return depth [1,H,W] (or raw disparity), confidence and intrinsics of one picture."""
+        device = self.device
+        pictures = [photo] if stack is None else [photo, *stack.frames]
+        strengths = torch.zeros(1, len(pictures), device=device)
+        if stack is not None:
+            strengths[0, 1:] = torch.tensor(stack.strengths)
+        frames = torch.cat(
+            [plan.to_network(picture[None].to(device, torch.float32)) for picture in pictures]
+        )
+        frames = frames.to(next(self.network.backbone.parameters()).dtype)[None]
+        if isinstance(self.network, DepthAnything):
+            found = plan.restore(self.network(frames, strengths, chunk, check_cancelled))
+            found = found.clip(min=MIN_DEPTH_M if self.network.shape.metric else 0)
+            return _check_found(found), None, camera
+        inside = None
+        if camera is not None:
+            inside = plan.camera_to_network(camera.to(device), nominal=self.nominal_camera)
+        found = self.network(frames, strengths, inside, chunk, check_cancelled)
+        if camera is None:
+            camera = plan.camera_to_picture(found.intrinsics, nominal=self.nominal_camera)
+        confidence = plan.restore(found.confidence)
+        depth = plan.restore(found.points[:, 2]).clip(min=MIN_DEPTH_M)
+        return _check_found(depth), confidence / (1 + confidence), camera
+
+
+def _check_found(depth: Tensor) -> Tensor:
+    """Return what a network gave, after checking that it is numbers."""
+    broken = int(torch.isnan(depth).sum())
+    if broken:
+        raise ValueError(
+            f"depth_model: the network gave no number in {broken} of {depth.numel()} pixels. Its "
+            "file is damaged, or the precision too low for it: try fp32, or get the file again."
+        )
+    return depth
+
+
+def _cameras(intrinsics: Tensor | None, count: int) -> Tensor | None:
+    if intrinsics is None:
+        return None
+    given = check_shape(intrinsics, "intrinsics", "B 3 3")["B"]
+    if given not in (1, count):
+        raise ValueError(
+            f"intrinsics: {given} cameras for {count} pictures. Give one for each, or one."
+        )
+    focal = intrinsics.diagonal(dim1=-2, dim2=-1)[:, :2]
+    if not torch.isfinite(intrinsics).all() or (focal <= 0).any():
+        raise ValueError(
+            f"intrinsics: focal lengths must be above 0 px and all numbers finite, found "
+            f"{focal.flatten().tolist()}. Give [[fx,0,cx],[0,fy,cy],[0,0,1]]."
+        )
+    return intrinsics.float().expand(count, -1, -1)
+
+
+def _normalized(disparity: Tensor) -> Tensor:
+    """Return disparity [B,H,W] as 0…1 over the whole batch, whose pictures stay comparable.
+
+    What differs by rounding alone is one plane, not near and far: then the scale keeps its zero.
+    """
+    low, high = disparity.amin(), disparity.amax()
+    low = torch.where(high - low <= FLAT * high, 0.0, low)
+    return ((disparity - low) / (high - low).clip(min=1e-12)).clip(0, 1)
+
+
+def _plain(part: Tensor | None) -> Tensor | None:
+    """Return a tensor that may be used outside of inference mode."""
+    if part is None:
+        return None
+    with torch.inference_mode(False):
+        return part.clone()

@@ -1,0 +1,189 @@
+"""How far a stack's frames obey the lens model: radius proportional to bokeh strength."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
+from ...checks import check_number, check_shape
+from ...datatypes import BokehStack, DepthMap
+from ...optics.aperture import DISC, Aperture
+from .estimate import frame_radii
+
+CONFIDENT = 0.8
+PLANES = 256  # tried between the farthest and the nearest depth
+SMALLEST_SPREAD = 0.01  # of the largest disparity: less does not tell where the focus plane is
+SMALLEST_RADIUS = 1.0  # px in the strongest frame: smaller blur says nothing about scale
+
+
+@dataclass(frozen=True)
+class StackCalibration:
+    """How well a stack's blur follows its bokeh strengths.
+
+    Attributes:
+        r_squared: share of the variance of radius, over frames within each pixel, that one number
+            per pixel times K explains; 1 is a perfect stack, 0 or below is no stack at all;
+            0 too where no pixel is confident.
+        frame_scales: measured over stated bokeh strength of each frame, 1 where exact; NaN
+            where no pixel is confident.
+        confident_pixels: number of 2 x 2 blocks of pixels that decided.
+        metric_scale: K in px·m over stated K, from a depth map; None without one, or where
+            nothing tells.
+        focus_depth: depth of the focus plane, m, as given or found with the scale; None likewise.
+    """
+
+    r_squared: float
+    frame_scales: tuple[float, ...]
+    confident_pixels: int
+    metric_scale: float | None = None
+    focus_depth: float | None = None
+
+    @property
+    def summary(self) -> str:
+        """One line for a person."""
+        if self.confident_pixels == 0:
+            return "no pixel is both blurred and textured enough: the calibration is not known"
+        scales = ", ".join(f"{scale:.2f}" for scale in self.frame_scales)
+        text = (
+            f"R² {self.r_squared:.3f} of blur radius against strength over "
+            f"{self.confident_pixels} confident pixels; strength of frames x {scales}"
+        )
+        if self.metric_scale is not None:
+            text += f"; one unit of strength is {self.metric_scale:.3g} px·m"
+        if self.focus_depth is not None:
+            text += f", focus at {self.focus_depth:.3g} m"
+        return text
+
+
+def check_calibratable(strengths: Sequence[float]) -> None:
+    """Check that a stack of these strengths can be calibrated.
+
+    Raises:
+        ValueError: fewer than two different strengths.
+    """
+    if len(set(strengths)) < 2:
+        raise ValueError(
+            f"strengths: found {len(set(strengths))} different value, a line needs two. "
+            "Give frames of at least two bokeh strengths."
+        )
+
+
+def calibrate_stack(
+    stack: BokehStack,
+    depth: DepthMap | None = None,
+    focus_depth: float | None = None,
+    *,
+    aperture: Aperture = DISC,
+    on_progress: OnProgress = ignore_progress,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> StackCalibration:
+    """Return how linear the blur radius of a stack is in its bokeh strengths, and its scale.
+
+    Each frame's radius is measured without the others and regressed on K through the origin.
+
+    Args:
+        stack: at least two frames of different strength.
+        depth: [1,H,W], m, ties the strengths to metres.
+        focus_depth: depth of the plane that is sharp in the frames, m; None finds it with the
+            scale, where the depth map has more than one depth.
+        aperture: shape of the lens opening that made the frames.
+        on_progress: called as work proceeds.
+        check_cancelled: raises to stop.
+
+    Raises:
+        ValueError: fewer than two different strengths, or a depth map without metres or of another
+            size.
+    """
+    check_calibratable(stack.strengths)
+    disparity = None if depth is None else _blocks_of(depth, stack)
+    plane = None if focus_depth is None else check_number(focus_depth, "focus_depth", above=0)
+    radii, confidence = frame_radii(
+        stack, aperture=aperture, on_progress=on_progress, check_cancelled=check_cancelled
+    )
+    strengths = torch.tensor(stack.strengths).to(radii)
+    slope = (radii * strengths[:, None, None]).sum(0) / strengths.square().sum()
+    chosen = (confidence.amin(0) > CONFIDENT) & (slope * strengths.max() > SMALLEST_RADIUS)
+    scale = None
+    if disparity is not None:
+        scale, plane = _metric_scale(slope[chosen], disparity.to(slope)[chosen], plane)
+    return StackCalibration(
+        _r_squared(radii[:, chosen], slope[chosen], strengths),
+        _frame_scales(radii[:, chosen], slope[chosen], strengths),
+        int(chosen.sum()),
+        scale,
+        None if scale is None else plane,
+    )
+
+
+def _blocks_of(depth: DepthMap, stack: BokehStack) -> Tensor:
+    """Return disparity, 1/m, of the blocks of 2 x 2 pixels that the measurement stands for."""
+    if not depth.metric:
+        raise ValueError(
+            "depth: holds normalised disparity, which has no scale. Give a depth map in metres."
+        )
+    check_shape(depth.depth, "depth", "1 H W")
+    if depth.depth.shape[1:] != stack.reference.shape[:2]:
+        raise ValueError(
+            f"depth: expected {list(stack.reference.shape[:2])} like the stack, found "
+            f"{list(depth.depth.shape[1:])}. Give the depth map of the same picture."
+        )
+    return depth.disparity[0, ::2, ::2]
+
+
+def _r_squared(radii: Tensor, slope: Tensor, strengths: Tensor) -> float:
+    """Return R² of [N,P] radii around slope · strengths, against each pixel's mean radius."""
+    if slope.numel() == 0:
+        return 0.0
+    residual = (radii - strengths[:, None] * slope).square().sum()
+    spread = (radii - radii.mean(0)).square().sum()
+    return float(1 - residual / spread.clamp(min=1e-12))
+
+
+def _frame_scales(radii: Tensor, slope: Tensor, strengths: Tensor) -> tuple[float, ...]:
+    """Return for each frame the median of measured over expected radius."""
+    if slope.numel() == 0:
+        return tuple(float("nan") for _ in strengths)
+    ratios = radii / (strengths[:, None] * slope)
+    return tuple(ratios.median(dim=1).values.tolist())
+
+
+def _metric_scale(
+    slope: Tensor, disparity: Tensor, focus_depth: float | None
+) -> tuple[float | None, float | None]:
+    """Return px·m per unit of strength, and the depth of the focus plane, m; None where unknown.
+
+    The scale is the median of measured slope over true offset from the plane.
+
+    Args:
+        slope: [P], px of radius per unit of strength.
+        disparity: [P], 1/m.
+        focus_depth: m; None takes the plane whose offsets fit the slopes best.
+    """
+    if focus_depth is None:
+        focus_depth = _fitting_plane(slope, disparity)
+    if focus_depth is None:
+        return None, None
+    offset = (disparity - 1.0 / focus_depth).abs()
+    used = offset > 0
+    if not used.any():
+        return None, None
+    return float((slope[used] / offset[used]).median()), focus_depth
+
+
+def _fitting_plane(slope: Tensor, disparity: Tensor) -> float | None:
+    """Return the depth, m, of the plane that |disparity - plane| fits the slopes for best."""
+    if len(slope) == 0:
+        return None
+    low, high = float(disparity.min()), float(disparity.max())
+    if high - low <= SMALLEST_SPREAD * high:
+        return None
+    best, found = float("inf"), None
+    for plane in torch.linspace(low, high, PLANES).tolist():
+        offset = (disparity - plane).abs()
+        scale = (slope * offset).sum() / offset.square().sum()
+        error = float((slope - scale * offset).abs().sum())
+        if error < best and plane > 0:
+            best, found = error, plane
+    return None if found is None else 1.0 / found

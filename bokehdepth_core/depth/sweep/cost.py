@@ -1,0 +1,148 @@
+"""How well the blurred reference matches a stack's frames, for each candidate of the sweep."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ...callbacks import CheckCancelled, never_cancelled
+from ...color import srgb_to_linear
+from ...datatypes import BokehStack
+from ...optics.aperture import Aperture
+from ...optics.psf import SpotBlur
+
+WINDOW_SIGMA = 2.0  # px, of the Gaussian window in which pictures are compared
+COST_CAP = 0.04  # squared difference beyond which a pixel is an outlier, sqrt-encoded light
+GAIN_PRIOR = 2e-3  # contrast (variance) at which the veil's gain is believed half
+GAIN_RANGE = (0.3, 3.0)
+SMALLEST_SHIFT = 0.01  # brightness change of a whole frame that is not the scene's own
+
+
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """Mismatch of one candidate, on blocks of 2 x 2 pixels.
+
+    Attributes:
+        plain: [N,h,w], mean squared difference of each frame.
+        veiled: [N,h,w], the same after the best gain and offset of the window: what is left when a
+            blurred foreground lies over the surface like a veil, or a sharp one was blurred in.
+    """
+
+    plain: Tensor
+    veiled: Tensor
+
+
+class Matcher:
+    """Compares the blurred reference with every frame of a stack.
+
+    Args:
+        stack: reference and frames.
+        largest_radius: px, of the spots that will be asked for.
+        aperture: shape of the lens opening.
+        side: +1 for a scene in front of the focus plane, −1 behind it.
+    """
+
+    def __init__(
+        self, stack: BokehStack, largest_radius: float, aperture: Aperture, side: float
+    ) -> None:
+        reference = _planes(stack.reference[None])[0]
+        frames = _planes(stack.frames)
+        frames = frames / _brightness(reference, frames)[..., None, None]
+        self.strengths = stack.strengths
+        self.device = reference.device
+        self._side = side
+        size = (reference.shape[1], reference.shape[2])
+        self._blur = SpotBlur(
+            size, int(largest_radius * aperture.reach) + 2, aperture, reference.device
+        )
+        self._spectrum = self._blur.transform(reference)
+        # Square roots spread noise and rounding evenly over dark and bright.
+        self._frames = frames.sqrt()
+        squares = self._frames.square().sum(1, keepdim=True)
+        self._windows = [half_window(both) for both in torch.cat([self._frames, squares], 1)]
+
+    def costs(self, offset: float, check_cancelled: CheckCancelled = never_cancelled) -> Costs:
+        """Return the mismatch if |d − d_f| were `offset`, 1/m, at every pixel."""
+        plain, veiled = zip(*self._each_frame(offset, check_cancelled), strict=True)
+        return Costs(torch.stack(plain), torch.stack(veiled))
+
+    def _each_frame(
+        self, offset: float, check_cancelled: CheckCancelled
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        for frame, window, strength in zip(
+            self._frames, self._windows, self.strengths, strict=True
+        ):
+            check_cancelled()
+            radius = self._side * strength * offset
+            blurred = self._blur.blur(self._spectrum, radius).clamp(min=0).sqrt()
+            capped = (blurred - frame).square().sum(0).clamp(max=COST_CAP)
+            moments = half_window(
+                torch.stack([*blurred, blurred.square().sum(0), (blurred * frame).sum(0), capped])
+            )
+            yield moments[5], _veiled_cost(moments, window)
+
+
+def _veiled_cost(moments: Tensor, window: Tensor) -> Tensor:
+    """Return min over gain a and offsets b of E|F − aS − b|² + GAIN_PRIOR (a − 1)², [h,w].
+
+    Args:
+        moments: [≥5,h,w], window means of S (3 channels), S·S and S·F.
+        window: [4,h,w], window means of F (3 channels) and F·F.
+    """
+    mean, frame_mean = moments[:3], window[:3]
+    frame_variance = (window[3] - frame_mean.square().sum(0)).clamp(min=0)
+    variance = (moments[3] - mean.square().sum(0)).clamp(min=0)
+    covariance = moments[4] - (mean * frame_mean).sum(0)
+    gain = ((covariance + GAIN_PRIOR) / (variance + GAIN_PRIOR)).clamp(*GAIN_RANGE)
+    cost = frame_variance - 2 * gain * covariance + gain.square() * variance
+    return (cost + GAIN_PRIOR * (gain - 1).square()).clamp(0, COST_CAP)
+
+
+def _planes(images: Tensor) -> Tensor:
+    """Return [N,H,W,3] sRGB pictures as [N,3,H,W] linear light, float32, >= 0."""
+    return srgb_to_linear(images.to(torch.float32)).clamp(min=0).permute(0, 3, 1, 2).contiguous()
+
+
+def _brightness(reference: Tensor, frames: Tensor) -> Tensor:
+    """Return each frame's brightness over the reference's, [N,3]; 1 where they agree.
+
+    Blur moves light but keeps its amount, so the median ratio of large windows is 1 in a true
+    stack. Generated frames drift in colour.
+    """
+    side = max(1, min(reference.shape[1:]) // 12)
+    base = functional.avg_pool2d(reference[None], side).flatten(2)
+    ratio = functional.avg_pool2d(frames, side).flatten(2).add(1e-4) / (base + 1e-4)
+    median = ratio.median(dim=2).values
+    return torch.where((median - 1).abs() > SMALLEST_SHIFT, median, 1.0)
+
+
+def half_window(planes: Tensor) -> Tensor:
+    """Return Gaussian window means of [C,H,W] around each 2 x 2 block, [C,ceil(H/2),ceil(W/2)]."""
+    blocks = functional.avg_pool2d(planes[None], 2, ceil_mode=True)[0]
+    # Averaging a block has variance 1/4 px²; the rest is the Gaussian's, on blocks 2 px apart.
+    sigma = math.sqrt((WINDOW_SIGMA**2 - 0.25) / 4)
+    reach = int(3 * sigma + 0.5)
+    taps = torch.arange(-reach, reach + 1, dtype=planes.dtype, device=planes.device)
+    kernel = torch.exp(-0.5 * (taps / sigma).square())
+    kernel = kernel / kernel.sum()
+    padded = functional.pad(blocks[:, None], (reach,) * 4, mode="replicate")
+    rows = functional.conv2d(padded, kernel[None, None, :, None])
+    return functional.conv2d(rows, kernel[None, None, None, :])[:, 0]
+
+
+def to_full(planes: Tensor, width: int, rows: tuple[int, int]) -> Tensor:
+    """Return [C,h,w] planes of blocks interpolated to pixels, [C,rows,width].
+
+    Args:
+        planes: [C,h,w], from `half_window`.
+        width: of the picture, px.
+        rows: first, even, and one past the last row wanted.
+    """
+    first, last = rows
+    # A row of blocks more on either side, to interpolate with.
+    low, high = max(0, first // 2 - 1), (last + 1) // 2 + 1
+    grown = functional.interpolate(planes[None, :, low:high], scale_factor=2, mode="bilinear")[0]
+    return grown[:, first - 2 * low : last - 2 * low, :width]

@@ -1,0 +1,284 @@
+"""Depth from a bokeh stack without weights: the blur sweep.
+
+For each pixel the radius per bokeh strength is sought that turns the sharp reference into every
+frame, frame_k = reference blurred by r = K_k · |d − d_f|, in three steps: costs of all candidates,
+a vote of confident neighbours of like colour, and the cheapest candidate of both together.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ...callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
+from ...checks import check_number
+from ...datatypes import BokehStack, DepthMap
+from ...optics.aperture import DISC, Aperture
+from .argmin import RunningMinimum
+from .candidates import candidate_offsets, candidate_radii
+from .cost import Costs, Matcher, to_full
+from .propagation import propagate, vote
+
+FOCUS_SIDES = ("nearest", "farthest")
+COST_FLOOR = 1e-6  # rounding of 8-bit pictures, squared, in square-root-encoded light
+SAME = 0.1  # relative difference of two estimates that agree …
+SAME_RADIUS = 0.75  # … or px of radius in the strongest frame
+VOTE_WEIGHT = 1.5  # of the neighbours' log-vote against the pixel's own log-cost
+VOTE_FLOOR = 0.05  # votes that a label has without any neighbour
+ENOUGH_VOTES = 0.2  # confident like neighbours that settle a pixel
+STRIP_VALUES = 2_000_000  # numbers held at once in the second step
+
+
+@dataclass(frozen=True, eq=False)
+class _Measurement:
+    """Each candidate's log-cost and the best one, on blocks of 2 x 2 pixels.
+
+    Attributes:
+        log_costs: [C,h,w].
+        offset: [h,w], 1/m.
+        confidence: [h,w], 0…1.
+    """
+
+    log_costs: Tensor
+    offset: Tensor
+    confidence: Tensor
+
+
+def sweep_depth(
+    stack: BokehStack,
+    focus: str = "nearest",
+    *,
+    focus_depth: float | None = None,
+    aperture: Aperture = DISC,
+    on_progress: OnProgress = ignore_progress,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> DepthMap:
+    """Return depth from the blur of a stack's frames, [1,H,W], with confidence.
+
+    Blur alone does not tell in front of the focus plane from behind it, so the plane must be one
+    end of the scene.
+
+    Args:
+        stack: sharp reference and its frames.
+        focus: which end of the scene is sharp in the frames, "nearest" or "farthest".
+        focus_depth: depth of that plane, m; infinity is allowed. None where unknown: the result is
+            then normalised disparity, not metres.
+        aperture: shape of the lens opening that made the frames.
+        on_progress: called as work proceeds.
+        check_cancelled: raises to stop.
+
+    Returns:
+        Metric depth from d = d_f ∓ |d − d_f|, infinite where that falls to zero; or normalised
+        disparity where `focus_depth` is None.
+
+    Raises:
+        ValueError: an unknown `focus`, or a focus depth that is not positive.
+
+    Reference:
+        arXiv 2512.12425, "depth from bokeh sweep".
+    """
+    side = _check_focus(focus)
+    plane = _focus_disparity(focus_depth)
+    if plane == 0 and side < 0:
+        raise ValueError(
+            "focus_depth: nothing lies behind infinity. "
+            'Use focus="farthest", or give the distance of the nearest plane.'
+        )
+    offset, confidence = disparity_offset(
+        stack,
+        behind=side < 0,
+        aperture=aperture,
+        on_progress=on_progress,
+        check_cancelled=check_cancelled,
+    )
+    if plane is not None:
+        disparity = (plane + side * offset).clamp(min=0)[None]
+        return DepthMap(torch.reciprocal(disparity), confidence[None])
+    share = offset / offset.max().clamp(min=torch.finfo(offset.dtype).tiny)
+    normalized = DepthMap.from_normalized_disparity((share if side > 0 else 1 - share)[None])
+    return DepthMap(normalized.depth, confidence[None], metric=False)
+
+
+def disparity_offset(
+    stack: BokehStack,
+    *,
+    behind: bool = True,
+    aperture: Aperture = DISC,
+    on_progress: OnProgress = ignore_progress,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> tuple[Tensor, Tensor]:
+    """Return |d − d_f| at every pixel, [H,W], 1/m, and its confidence, [H,W], 0…1.
+
+    Where confidence is low, the offset is that of confident pixels nearby and of like colour.
+
+    Args:
+        stack: sharp reference and its frames.
+        behind: the scene lies behind the focus plane; matters only where the spot of `aperture`
+            differs from itself turned by 180°.
+        aperture: shape of the lens opening that made the frames.
+        on_progress: called as work proceeds.
+        check_cancelled: raises to stop.
+    """
+    offsets = candidate_offsets(stack, check_cancelled)
+    strips = _strips(stack, len(offsets))
+    total = len(offsets) + len(strips)
+    largest = max(stack.strengths) * offsets[-1]
+    matcher = Matcher(stack, largest, aperture, -1.0 if behind else 1.0)
+    measured = _measure(matcher, offsets, lambda done, _: on_progress(done, total), check_cancelled)
+    guide = stack.reference.to(torch.float32).permute(2, 0, 1)
+    found = []
+    for index, rows in enumerate(strips):
+        check_cancelled()
+        on_progress(len(offsets) + index, total)
+        found.append(_decide(measured, offsets, guide, rows))
+    offset, confidence, support = (torch.cat(parts) for parts in zip(*found, strict=True))
+    filled = propagate(offset, support, guide, check_cancelled)
+    on_progress(total, total)
+    return filled, confidence
+
+
+def frame_radii(
+    stack: BokehStack,
+    *,
+    aperture: Aperture = DISC,
+    on_progress: OnProgress = ignore_progress,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> tuple[Tensor, Tensor]:
+    """Return the blur radius that each frame alone shows, [N,h,w], px, and its confidence, 0…1.
+
+    On blocks of 2 x 2 pixels. The stated strengths play no part; the other
+    arguments are those of `disparity_offset`.
+    """
+    count = len(stack.strengths)
+    radii = candidate_radii(stack, range(count), check_cancelled)
+    matcher = Matcher(replace(stack, strengths=(1.0,) * count), radii[-1], aperture, -1.0)
+    best = [RunningMinimum() for _ in range(count)]
+    volume = []
+    for index, radius in enumerate(radii):
+        check_cancelled()
+        on_progress(index, len(radii))
+        costs = matcher.costs(radius, check_cancelled).plain
+        for one, cost in zip(best, costs, strict=True):
+            one.update(radius, cost)
+        volume.append((costs + COST_FLOOR).log())
+    on_progress(len(radii), len(radii))
+    found = torch.stack([one.vertex() for one in best])
+    return found, _distinctness(torch.stack(volume), radii, found, SAME_RADIUS)
+
+
+def _check_focus(focus: str) -> int:
+    """Return +1 where the scene lies in front of the focus plane, −1 where it lies behind."""
+    if focus not in FOCUS_SIDES:
+        raise ValueError(
+            f'focus: expected "nearest" or "farthest", found {focus!r}. '
+            "Say which end of the scene is sharp in the frames."
+        )
+    return -1 if focus == "nearest" else 1
+
+
+def _focus_disparity(focus_depth: float | None) -> float | None:
+    if focus_depth is None:
+        return None
+    if focus_depth == float("inf"):
+        return 0.0
+    hint = "Give the distance of the plane that is sharp in the frames."
+    return 1.0 / check_number(focus_depth, "focus_depth", above=0, hint=hint)
+
+
+def _strips(stack: BokehStack, candidates: int) -> list[tuple[int, int]]:
+    """Return ranges of rows, each beginning at an even one, that fit in memory together."""
+    height, width = stack.reference.shape[:2]
+    rows = max(2, STRIP_VALUES // (candidates * width) // 2 * 2)
+    return [(first, min(first + rows, height)) for first in range(0, height, rows)]
+
+
+def _measure(
+    matcher: Matcher, offsets: list[float], on_progress: OnProgress, check_cancelled: CheckCancelled
+) -> _Measurement:
+    """Return costs and the best candidate, each pixel by itself."""
+    # Three views with different weak points: under a veil, and far from the focus plane.
+    plain, veiled, weakest, both = (RunningMinimum() for _ in range(4))
+    weights = _frame_weights(matcher, matcher.device)
+    first = min(range(len(matcher.strengths)), key=matcher.strengths.__getitem__)
+    volume = []
+    for index, offset in enumerate(offsets):
+        check_cancelled()
+        on_progress(index, len(offsets))
+        costs = matcher.costs(offset, check_cancelled)
+        mixed = _mixed_cost(costs, weights)
+        plain.update(offset, (costs.plain * weights.sqrt()).sum(0))
+        veiled.update(offset, (costs.veiled * weights.sqrt()).sum(0))
+        weakest.update(offset, costs.plain[first])
+        both.update(offset, mixed)
+        volume.append((mixed + COST_FLOOR).log())
+    log_costs = torch.stack(volume)
+    best = both.vertex()
+    tolerance = SAME_RADIUS / max(matcher.strengths)
+    agree = _agree(plain.vertex(), veiled.vertex(), tolerance) & _agree(
+        plain.vertex(), weakest.vertex(), tolerance
+    )
+    return _Measurement(log_costs, best, agree * _distinctness(log_costs, offsets, best, tolerance))
+
+
+def _frame_weights(matcher: Matcher, device: torch.device) -> Tensor:
+    """Return [N,1,1] weights: a weak blur reaches less far over depth edges, so it is cleaner."""
+    strengths = torch.tensor(matcher.strengths, device=device)[:, None, None]
+    return (strengths.min() / strengths).square()
+
+
+def _mixed_cost(costs: Costs, weights: Tensor) -> Tensor:
+    return (0.5 * weights * (costs.plain + costs.veiled)).sum(0)
+
+
+def _agree(one: Tensor, other: Tensor, tolerance: float) -> Tensor:
+    return (one - other).abs() < (SAME * torch.maximum(one, other)).clamp(min=tolerance)
+
+
+def _distinctness(
+    log_costs: Tensor, offsets: list[float], best: Tensor, tolerance: float
+) -> Tensor:
+    """Return 0…1: how much cheaper the best candidate is than any that is clearly another."""
+    gap = (SAME * best).clamp(min=tolerance) * 2
+    rival = torch.zeros_like(best)  # log-cost of a mismatch beyond every cap
+    for offset, cost in zip(offsets, log_costs, strict=True):
+        rival = torch.where((best - offset).abs() > gap, torch.minimum(rival, cost), rival)
+    return 1 - torch.exp(log_costs.amin(0) - rival)
+
+
+def _decide(
+    measured: _Measurement, offsets: list[float], guide: Tensor, rows: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return offset, confidence and support by neighbours, [rows,W] each, of a strip of rows."""
+    height, width = guide.shape[1:]
+    first, last = rows
+    labels = _nearest(_labels(measured.offset, offsets), height, width)
+    sure = _nearest(measured.confidence, height, width)
+    votes = vote(labels, sure, guide, len(offsets), rows)
+    support = votes.sum(0)
+    shared = votes.clone()
+    shared[1:] += 0.5 * votes[:-1]
+    shared[:-1] += 0.5 * votes[1:]
+    own = to_full(measured.log_costs, width, rows)
+    total = own - VOTE_WEIGHT * torch.log((shared + VOTE_FLOOR) / (support + 5 * VOTE_FLOOR))
+    best = RunningMinimum()
+    for candidate, cost in zip(offsets, total, strict=True):
+        best.update(candidate, cost)
+    offset = best.vertex()
+    chosen = _labels(offset, offsets).round().long()[None]
+    agreement = torch.exp(own.amin(0) - own.gather(0, chosen)[0])
+    confidence = sure[first:last] * agreement
+    return offset, confidence, torch.maximum((support / ENOUGH_VOTES).clamp(max=1), confidence)
+
+
+def _labels(offset: Tensor, offsets: list[float]) -> Tensor:
+    """Return offsets as positions among the candidates, 0…C−1, with fractions."""
+    ladder = torch.tensor(offsets, dtype=offset.dtype, device=offset.device)
+    above = torch.bucketize(offset, ladder).clamp(1, len(offsets) - 1)
+    low, high = ladder[above - 1], ladder[above]
+    return above - 1 + ((offset - low) / (high - low)).clamp(0, 1)
+
+
+def _nearest(plane: Tensor, height: int, width: int) -> Tensor:
+    """Return a plane of 2 x 2 blocks, [h,w], repeated to [height,width]; nothing is mixed."""
+    repeated = plane.repeat_interleave(2, 0).repeat_interleave(2, 1)
+    return repeated[:height, :width]

@@ -1,0 +1,122 @@
+"""Spreading of a measured quantity from confident pixels to others of the same surface."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ...callbacks import CheckCancelled, never_cancelled
+
+COLOR_SIGMA = 0.08  # sRGB distance at which two pixels stop being one surface
+SAMPLES = 64  # neighbours that vote for each pixel
+REACH = 0.08  # of the picture's shorter side: how far voters are
+GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
+EDGE = 0.06  # sRGB difference between neighbours that counts as an edge
+ROUNDS = 3
+
+
+def vote(
+    labels: Tensor, confidence: Tensor, guide: Tensor, count: int, rows: tuple[int, int]
+) -> Tensor:
+    """Return how much each label is supported by confident neighbours of like colour.
+
+    Neighbours lie on a sunflower spiral around the pixel; a vote counts by the voter's confidence,
+    likeness of colour and nearness. Unlike an average, votes never invent a value between surfaces.
+
+    Args:
+        labels: [H,W], 0…count−1, fractions are shared between two labels.
+        confidence: [H,W], 0…1.
+        guide: [3,H,W], sRGB.
+        count: number of labels.
+        rows: first and one past the last row wanted.
+
+    Returns:
+        [count,rows,W], >= 0.
+    """
+    height, width = labels.shape
+    first, last = rows
+    votes = labels.new_zeros((count, last - first, width))
+    low = labels.floor().clamp(0, count - 2)
+    share = labels - low
+    low = low.long()
+    for dy, dx, nearness in _spiral(height, width):
+        top, bottom = max(first, -dy), min(last, height - dy)
+        left, right = max(0, -dx), min(width, width - dx)
+        if top >= bottom or left >= right:
+            continue
+        here = (slice(top, bottom), slice(left, right))
+        there = (slice(top + dy, bottom + dy), slice(left + dx, right + dx))
+        apart = guide[(slice(None), *here)] - guide[(slice(None), *there)]
+        distance = apart.square().sum(0)
+        weight = confidence[there] * torch.exp(distance / (-2 * COLOR_SIGMA**2)) * nearness
+        target = votes[:, top - first : bottom - first, left:right]
+        upper = weight * share[there]
+        target.scatter_add_(0, low[there][None], (weight - upper)[None])
+        target.scatter_add_(0, low[there][None] + 1, upper[None])
+    return votes
+
+
+def _spiral(height: int, width: int) -> list[tuple[int, int, float]]:
+    """Return (dy, dx, weight) of voters, spread evenly over a disc."""
+    reach = max(1.0, REACH * min(height, width))
+    voters = []
+    for index in range(SAMPLES):
+        share = (index + 0.5) / SAMPLES
+        radius, angle = reach * math.sqrt(share), index * GOLDEN_ANGLE
+        dy, dx = round(radius * math.sin(angle)), round(radius * math.cos(angle))
+        voters.append((dy, dx, 1 / (1 + 2 * share)))
+    return voters
+
+
+def propagate(
+    values: Tensor,
+    confidence: Tensor,
+    guide: Tensor,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> Tensor:
+    """Return values [H,W] in which uncertain pixels follow confident ones across smooth colour.
+
+    Normalised convolution with a recursive filter along rows and columns: its weight falls with
+    distance and with every colour edge crossed. A pixel of confidence 1 keeps its own value.
+
+    Args:
+        values: [H,W], any unit.
+        confidence: [H,W], 0…1.
+        guide: [3,H,W], sRGB.
+        check_cancelled: raises to stop; called before every pass.
+
+    Reference:
+        Gastal and Oliveira, "Domain transform for edge-aware image and video processing",
+        SIGGRAPH 2011 (recursive filter).
+    """
+    weight = confidence.square() + 1e-6
+    planes = torch.stack([values * weight, weight])
+    for step in range(ROUNDS):
+        # Radii of the passes halve, so that stripes of one pass vanish in the next.
+        sigma = max(values.shape) / 4 * 0.5**step
+        check_cancelled()
+        planes = _along_rows(planes, _decay(guide, sigma))
+        check_cancelled()
+        planes = _along_rows(planes.mT, _decay(guide.mT, sigma)).mT
+        # Only the ratio of the two counts.
+        planes = planes / planes[1].amax().clamp(min=1e-20)
+    spread = planes[0] / planes[1].clamp(min=1e-20)
+    return confidence * values + (1 - confidence) * spread
+
+
+def _decay(guide: Tensor, sigma: float) -> Tensor:
+    """Return the share that each pixel takes over from the one before it in its row, [H,W]."""
+    step = guide.diff(dim=2).abs().sum(0) / EDGE
+    return torch.nn.functional.pad(torch.exp(-math.sqrt(2) / sigma - step), (1, 0))
+
+
+def _along_rows(planes: Tensor, decay: Tensor) -> Tensor:
+    """Return [C,H,W] filtered along the rows, forwards and backwards."""
+    forwards = list(planes.unbind(-1))
+    backwards = list(planes.unbind(-1))
+    share = decay.unbind(-1)
+    for i in range(1, len(forwards)):
+        forwards[i] = forwards[i] + share[i] * forwards[i - 1]
+    for i in range(len(backwards) - 2, -1, -1):
+        backwards[i] = backwards[i] + share[i + 1] * backwards[i + 1]
+    return torch.stack(forwards, -1) + torch.stack(backwards, -1) - planes

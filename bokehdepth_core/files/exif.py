@@ -1,0 +1,71 @@
+"""What a photo's EXIF data tells about its lens and camera."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
+from .images import open_image
+
+# EXIF 2.32: tag numbers of the Exif directory.
+_EXIF_DIRECTORY = 0x8769
+_EXIF_TAGS = {
+    "f_number": 0x829D,  # FNumber
+    "focus_distance_m": 0x9206,  # SubjectDistance, m
+    "focal_length_mm": 0x920A,  # FocalLength
+    "focal_length_35mm": 0xA405,  # FocalLengthIn35mmFilm
+}
+
+
+@dataclass(frozen=True)
+class PhotoLens:
+    """What a photo's EXIF data tells about its lens; None where it says nothing.
+
+    Attributes:
+        f_number: aperture number.
+        focal_length_mm: real focal length, mm.
+        focal_length_35mm: focal length giving the same view on 36 mm × 24 mm, mm.
+        focus_distance_m: distance of the focus plane, m; infinity is possible.
+    """
+
+    f_number: float | None = None
+    focal_length_mm: float | None = None
+    focal_length_35mm: float | None = None
+    focus_distance_m: float | None = None
+
+
+def read_photo_lens(path: str | Path) -> PhotoLens:
+    """Return the lens data in a photo's EXIF; zero and unreadable entries count as missing.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that is not a readable picture.
+    """
+    with open_image(path) as image:
+        tags = image.getexif().get_ifd(_EXIF_DIRECTORY)
+    return PhotoLens(**{name: _positive(tags, tag) for name, tag in _EXIF_TAGS.items()})
+
+
+def _positive(tags: Mapping[int, object], tag: int) -> float | None:
+    try:
+        value = float(tags[tag])  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return value if value > 0 else None  # NaN (0/0) is not above zero either
+
+
+def intrinsics_from_photo(path: str | Path, width: int, height: int) -> Tensor | None:
+    """Return the camera matrix [1,3,3], px, that a photo's EXIF implies; None where it is silent.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that is not a readable picture.
+    """
+    focal = read_photo_lens(path).focal_length_35mm
+    if focal is None:
+        return None
+    return intrinsics_from_focal_length(
+        focal_length_px_from_35mm(focal, width, height), width, height
+    )

@@ -1,0 +1,126 @@
+"""The pinhole camera: focal lengths in px, intrinsics, viewing rays, points and normals."""
+
+import torch
+from torch import Tensor
+
+from ..checks import check_depth, check_number, check_shape
+from .thin_lens import sensor_width_mm
+
+
+def focal_length_px_from_mm(focal_length_mm: float, sensor_width: float, width: int) -> float:
+    """Return the focal length in px of a lens on a sensor.
+
+    Args:
+        focal_length_mm: real focal length, mm, > 0.
+        sensor_width: width of the sensor part that the picture shows, mm, > 0.
+        width: picture width, px.
+
+    Raises:
+        ValueError: a value that is not a positive finite number.
+    """
+    focal = check_number(focal_length_mm, "focal_length_mm", above=0)
+    sensor = check_number(sensor_width, "sensor_width_mm", above=0)
+    return focal * check_number(width, "width", above=0) / sensor
+
+
+def focal_length_px_from_35mm(focal_length_35mm: float, width: int, height: int) -> float:
+    """Return the focal length in px from the 35 mm-equivalent one: equal view on the diagonal.
+
+    Raises:
+        ValueError: a value that is not a positive finite number.
+    """
+    focal = check_number(focal_length_35mm, "focal_length_35mm", above=0)
+    return focal_length_px_from_mm(focal, sensor_width_mm(focal, focal, width, height), width)
+
+
+def intrinsics_from_focal_length(
+    focal_length_px: float, width: int, height: int, batch: int = 1
+) -> Tensor:
+    """Return camera matrices [batch,3,3], px: square pixels, principal point at the centre.
+
+    Raises:
+        ValueError: a focal length or size that is not a positive finite number.
+    """
+    focal = check_number(focal_length_px, "focal_length_px", above=0)
+    centre_x = check_number(width, "width", above=0) / 2
+    centre_y = check_number(height, "height", above=0) / 2
+    matrix = torch.tensor([[focal, 0.0, centre_x], [0.0, focal, centre_y], [0.0, 0.0, 1.0]])
+    return matrix.repeat(batch, 1, 1)
+
+
+def pixel_rays(intrinsics: Tensor, height: int, width: int) -> Tensor:
+    """Return the viewing ray of every pixel centre, [B,H,W,3], scaled to z = 1.
+
+    Args:
+        intrinsics: [B,3,3], px; the first pixel's centre is at 0.5.
+        height: picture height, px.
+        width: picture width, px.
+
+    Raises:
+        ValueError: intrinsics of another shape.
+    """
+    check_shape(intrinsics, "intrinsics", "B 3 3")
+    rows = torch.arange(height, device=intrinsics.device, dtype=intrinsics.dtype) + 0.5
+    columns = torch.arange(width, device=intrinsics.device, dtype=intrinsics.dtype) + 0.5
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1)
+    return torch.einsum("bij,hwj->bhwi", torch.linalg.inv(intrinsics), pixels)
+
+
+def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
+    """Return the point seen by every pixel, [B,H,W,3], m: x right, y down, z forward.
+
+    Args:
+        depth: [B,H,W], m, > 0; where it is infinite, all three coordinates are.
+        intrinsics: [B,3,3] or [1,3,3], px.
+
+    Raises:
+        ValueError: unusable depth, or another number of cameras than depth maps.
+    """
+    size = check_depth(depth)
+    cameras = check_shape(intrinsics, "intrinsics", "B 3 3")["B"]
+    if cameras not in (1, size["B"]):
+        raise ValueError(
+            f"intrinsics: {cameras} cameras for {size['B']} depth maps. Give one, or one for each."
+        )
+    rays = pixel_rays(intrinsics.to(depth), size["H"], size["W"])
+    reach = depth[..., None]
+    return torch.where(torch.isfinite(reach), rays * reach, torch.inf)
+
+
+def normals_from_points(points: Tensor) -> Tensor:
+    """Return the unit surface normal at every pixel, [B,H,W,3], towards the camera.
+
+    Along each axis the neighbour nearer in depth gives the tangent, so that a normal beside a
+    depth edge belongs to its own surface. Zero where no surface is: at infinity, or without a
+    finite neighbour.
+
+    Args:
+        points: [B,H,W,3], m, x right, y down, z forward, as from `unproject`.
+
+    Raises:
+        ValueError: points of another shape.
+    """
+    check_shape(points, "points", "B H W 3")
+    across, down = _tangent(points, 2), _tangent(points, 1)
+    normal = torch.linalg.cross(down, across)
+    length = normal.norm(dim=-1, keepdim=True)
+    usable = torch.isfinite(length) & (length > 0) & torch.isfinite(points).all(-1, keepdim=True)
+    unit = torch.where(usable, normal / length, 0.0)
+    away = (unit * torch.where(usable, points, 0.0)).sum(-1, keepdim=True) > 0
+    return torch.where(away, -unit, unit)
+
+
+def _tangent(points: Tensor, dim: int) -> Tensor:
+    size = points.shape[dim]
+    if size == 1:
+        return torch.full_like(points, torch.nan)
+    step = points.diff(dim=dim)
+    gap = torch.full_like(points.narrow(dim, 0, 1), torch.nan)
+    ahead = torch.cat([step, gap], dim)
+    behind = torch.cat([gap, step], dim)
+
+    def depth_step(tangent: Tensor) -> Tensor:
+        return tangent[..., 2:].abs().nan_to_num(nan=torch.inf)
+
+    return torch.where(depth_step(ahead) <= depth_step(behind), ahead, behind)

@@ -1,0 +1,158 @@
+"""Soft depth edges made sharp again, along the edges of the photo.
+
+Depth from a network, or resampled from a smaller size, passes from the near side of an edge to the
+far side in a ramp several pixels wide. A lens sees that ramp as a surface of its own and smears
+the edge. Here every pixel of a ramp is given to one of the two sides the ramp connects: to the one
+it is closer to in disparity and in colour.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..callbacks import CheckCancelled, never_cancelled
+from ..checks import check_depth, check_image
+
+REACH = 16  # px to either side within which a ramp must end
+LEVEL_OFF = 0.2  # share of its steepest step so far below which a ramp has ended
+STRAIGHT = 10  # px; what rises evenly for longer than this is a slope, not a soft edge
+EVEN = 0.75  # mean step over steepest step from which a ramp counts as straight
+STEEPEST = 0.45  # share of the whole rise in one step from which an edge is sharp already
+SMALLEST_RISE = 0.05  # of the near side's disparity: less is no depth edge
+SMALLEST_SHARE = 0.02  # of the picture's mean disparity: less makes no visible blur
+NOISE = 0.05  # smaller of a pixel's two steps over the larger: less is a plateau beside an edge
+
+NEAREST_SHARE = 0.02  # disparity across the ramp counts from this close to either end
+DISPARITY_WEIGHT = 3.0  # log odds of disparity against those of colour
+COLOR_SPREAD = 0.08  # sRGB distance at which two pixels are likely one surface
+COLOR_DOUBT = 0.1  # likelihood of a colour that was not seen beside the ramp
+SAMPLE_RADIUS = 2  # px around the end of a ramp in which its side's colours are sampled
+SAME_SIDE = 0.25  # share of the rise by which samples of one side may differ
+
+
+@torch.no_grad()
+def refine_depth(
+    image: Tensor, depth: Tensor, check_cancelled: CheckCancelled = never_cancelled
+) -> Tensor:
+    """Return depth whose soft edges are hard steps that follow the picture, [B,H,W], m.
+
+    Plateaus, even slopes and edges that are sharp already keep their exact values. Pictures are
+    worked on one by one.
+
+    Args:
+        image: [B,H,W,3], sRGB, 0…1.
+        depth: [B,H,W] or [1,H,W], m or in any unit of 1/disparity, > 0; infinity is allowed.
+        check_cancelled: raises to stop.
+
+    Raises:
+        TypeError: a picture or depth that is not floating point.
+        ValueError: sizes that do not match, or unusable depth.
+    """
+    size = check_image(image)
+    found = check_depth(depth)
+    if (found["H"], found["W"]) != (size["H"], size["W"]) or found["B"] not in (1, size["B"]):
+        raise ValueError(
+            f"depth: expected {[size['B'], size['H'], size['W']]} like the image, found "
+            f"{list(depth.shape)}. Resample it to the picture first."
+        )
+    depth = depth.to(image.device).expand(size["B"], -1, -1)
+    return torch.stack(
+        [_refine_one(*pair, check_cancelled) for pair in zip(image, depth, strict=True)]
+    )
+
+
+def _refine_one(picture: Tensor, depth: Tensor, check_cancelled: CheckCancelled) -> Tensor:
+    disparity = depth.float().reciprocal()
+    pixel, top, bottom = _find_ramps(disparity, check_cancelled)
+    if pixel.numel() == 0:
+        return depth.clone()
+    flat, color = disparity.flatten(), picture[..., :3].float().clamp(0, 1)
+    near, far = flat[top], flat[bottom]
+    share = (flat[pixel] - far) / (near - far)
+    score = DISPARITY_WEIGHT * share.clamp(NEAREST_SHARE, 1 - NEAREST_SHARE).logit()
+    tolerance = SAME_SIDE * (near - far)
+    check_cancelled()
+    score += _likeness(color, disparity, pixel, top, tolerance).log()
+    check_cancelled()
+    score -= _likeness(color, disparity, pixel, bottom, tolerance).log()
+    out = depth.flatten().clone()
+    out[pixel] = torch.where(score > 0, out[top], out[bottom])
+    return out.view_as(depth)
+
+
+def _find_ramps(
+    disparity: Tensor, check_cancelled: CheckCancelled
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the flat indices of ramp pixels, and of the near and the far end of their ramps."""
+    flat = disparity.flatten()
+    planes = disparity[None, None]
+    higher = F.max_pool2d(planes, 3, 1, 1, return_indices=True)[1].flatten()
+    lower = F.max_pool2d(-planes, 3, 1, 1, return_indices=True)[1].flatten()
+    rise, fall = flat[higher] - flat, flat - flat[lower]
+    pixel = (torch.minimum(rise, fall) > NOISE * torch.maximum(rise, fall)).nonzero()[:, 0]
+    check_cancelled()
+    top, steep_up, count_up = _follow(flat, higher, pixel)
+    check_cancelled()
+    ended = count_up < REACH
+    pixel, top, steep_up, count_up = (x[ended] for x in (pixel, top, steep_up, count_up))
+    bottom, steep_down, count_down = _follow(-flat, lower, pixel)
+    total, steepest = flat[top] - flat[bottom], torch.maximum(steep_up, steep_down)
+    length = count_up + count_down
+    ramp = (count_down < REACH) & (steepest < STEEPEST * total)
+    ramp &= total > SMALLEST_RISE * flat[top]
+    ramp &= total > SMALLEST_SHARE * flat.mean()
+    ramp &= (length <= STRAIGHT) | (total < EVEN * length * steepest)
+    return pixel[ramp], top[ramp], bottom[ramp]
+
+
+def _follow(height: Tensor, higher: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Climb from pixel to highest neighbour until the ground levels off, at most `REACH` steps.
+
+    Args:
+        height: [N], of all pixels.
+        higher: [N], index of each pixel's highest neighbour.
+        start: [M], indices to start from.
+
+    Returns:
+        Index of the last pixel, the largest step, and the number of steps; [M] each.
+    """
+    last = start.clone()
+    steepest = torch.zeros_like(start, dtype=height.dtype)
+    count = torch.zeros_like(start)
+    moving = torch.arange(len(start), device=start.device)
+    for _ in range(REACH):
+        here = last[moving]
+        step = height[higher[here]] - height[here]
+        on = (step > 0) & (step > LEVEL_OFF * steepest[moving])
+        moving, here, step = moving[on], here[on], step[on]
+        last[moving] = higher[here]
+        steepest[moving] = torch.maximum(steepest[moving], step)
+        count[moving] += 1
+    return last, steepest, count
+
+
+def _likeness(
+    color: Tensor, disparity: Tensor, pixel: Tensor, end: Tensor, tolerance: Tensor
+) -> Tensor:
+    """Return how likely pixels have the colours of the plateau around the ends of their ramps.
+
+    Args:
+        color: [H,W,3], sRGB, 0…1.
+        disparity: [H,W], 1/m.
+        pixel: [M], flat indices.
+        end: [M], flat indices of the ends.
+        tolerance: [M], 1/m, difference from the end's disparity up to which a sample counts.
+    """
+    height, width = disparity.shape
+    flat, color = disparity.flatten(), color.reshape(-1, 3)
+    row, column = end // width, end % width
+    own, level = color[pixel], flat[end]
+    total, count = torch.zeros_like(level), torch.zeros_like(level)
+    offsets = range(-SAMPLE_RADIUS, SAMPLE_RADIUS + 1)
+    for dy, dx in ((dy, dx) for dy in offsets for dx in offsets):
+        sample = (row + dy).clamp(0, height - 1) * width + (column + dx).clamp(0, width - 1)
+        same = (flat[sample] - level).abs() <= tolerance
+        square = (color[sample] - own).square().sum(1)
+        total += same * torch.exp(-square / (2 * COLOR_SPREAD**2))
+        count += same
+    return total / count + COLOR_DOUBT

@@ -1,0 +1,1 @@
+"""Weight files: safe reading, strict loading, published names, download."""

@@ -1,0 +1,251 @@
+"""Reading weight files safely: nothing in a file is run, and tensors stay on disk until used.
+
+Files come from strangers. Whatever does not fit stops with one line that names the file and what
+was found. `unwrapping.py` finds the weights inside a training file, `strict.py` renames them and
+gives them to a network.
+"""
+
+import json
+import pickle
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import LONGEST_KEY, CheckpointError, quoted
+from .unwrapping import unwrap, without_wrappers
+
+StateDict = dict[str, Tensor]
+
+
+_SAFETENSORS = ".safetensors"
+_PICKLES = (".pth", ".pt", ".bin", ".ckpt")
+FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+_SAFER = "Use a .safetensors file."
+_LFS = b"version https://git-lfs"
+_MOST_KEYS = 20_000
+_MOST_SHARED = 2  # times its own size that a file may take in memory: a few weights may be tied
+
+
+def read_state_dict(path: str | Path) -> StateDict:
+    """Return the tensors of a weight file by name, unwrapped, without `module.` prefixes.
+
+    The tensors are mapped from the file and take memory only when they are used. Where a training
+    file holds averaged (EMA) weights, those are returned.
+
+    Args:
+        path: .safetensors, .pth, .pt, .bin or .ckpt; or a folder with model.safetensors or
+            pytorch_model.bin.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: damaged, unsafe, or without weights.
+    """
+    file = weight_file(path)
+    if file.suffix == _SAFETENSORS:
+        state: object = _read_safetensors(file)
+    else:
+        state = unwrap(_read_pickle(file), file.name)
+    found: StateDict = {}
+    for key, value in _tensors(state, file.name):
+        plain = without_wrappers(key)
+        if plain in found:
+            raise CheckpointError(f"{file.name}: two keys mean '{plain}', one is '{key}'.")
+        found[plain] = value
+    if not found:
+        raise CheckpointError(f"{file.name}: holds no weights. Download it again.")
+    return found
+
+
+def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors in a .safetensors file, from its header alone.
+
+    Raises:
+        CheckpointError: absent, damaged, or another kind of file.
+    """
+    with _open_safetensors(Path(path)) as opened:
+        names = _checked_names(list(opened.keys()), Path(path).name)
+        return {key: tuple(opened.get_slice(key).get_shape()) for key in names}
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Return the text beside the weights of a .safetensors file; empty for other kinds.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: a damaged file.
+    """
+    file = weight_file(path)
+    if file.suffix != _SAFETENSORS:
+        return {}
+    with _open_safetensors(file) as opened:
+        return dict(opened.metadata() or {})
+
+
+def read_config(path: str | Path) -> dict[str, object]:
+    """Return config.json of a model folder, or of a file's own folder; empty where there is none.
+
+    Raises:
+        CheckpointError: a config.json that is not a JSON object.
+    """
+    path = Path(path)
+    config = (path if path.is_dir() else path.parent) / "config.json"
+    if not config.is_file():
+        return {}
+    try:
+        found = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{config.name}: is not readable JSON ({error}).") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{config.name}: expected a JSON object.")
+    return found
+
+
+def weight_file(path: str | Path) -> Path:
+    """Return the weight file that a path means: itself, or the one in a model folder.
+
+    Raises:
+        FileNotFoundError: no such file, or a folder without weights.
+        CheckpointError: another kind of file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        for name in FOLDER_FILES:
+            if (path / name).is_file():
+                return path / name
+        raise FileNotFoundError(f"{path}: the folder holds no {' or '.join(FOLDER_FILES)}.")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weight file. See: bokehdepth weights list.")
+    with path.open("rb") as opened:
+        if opened.read(len(_LFS)) == _LFS:
+            raise CheckpointError(
+                f"{path.name}: a Git LFS pointer in place of the weights. Fetch it with git lfs "
+                "pull, or download the file itself."
+            )
+    if path.suffix not in (_SAFETENSORS, *_PICKLES):
+        kinds = " ".join((_SAFETENSORS, *_PICKLES))
+        raise CheckpointError(f"{path.name}: expected one of {kinds}, found '{path.suffix}'.")
+    return path
+
+
+def write_safetensors(path: Path, state: StateDict, metadata: Mapping[str, str]) -> None:
+    """Write tensors and text to a .safetensors file, whole or not at all."""
+    from safetensors.torch import save_file
+
+    partial = path.with_name(path.name + ".partial")
+    try:
+        save_file({k: v.contiguous() for k, v in state.items()}, partial, metadata=dict(metadata))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _tensors(state: object, name: str) -> Iterator[tuple[str, Tensor]]:
+    if not isinstance(state, Mapping):
+        raise CheckpointError(f"{name}: expected named weights, found {type(state).__name__}.")
+    _checked_names(list(state), name)
+    storages: dict[int, int] = {}
+    wanted = 0
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{name}: expected a tensor under '{key}', found {type(value).__name__}."
+            )
+        if value.layout != torch.strided or value.is_meta or _claims_more_than_it_holds(value):
+            raise CheckpointError(f"{name}: '{key}' is not a plain tensor.")
+        storage = value.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        wanted += value.numel() * value.element_size()
+        yield key, value.detach()
+    if wanted > _MOST_SHARED * sum(storages.values()):
+        raise CheckpointError(
+            f"{name}: refused, {len(state)} tensors of {wanted / 1e9:.1f} GB share "
+            f"{sum(storages.values()) / 1e9:.1f} GB. Get the file from its authors."
+        )
+
+
+def _checked_names(names: list, name: str) -> list[str]:
+    """Return the names of tensors, after checking that they can be some.
+
+    Raises:
+        CheckpointError: too many names, or one that is no text, too long or not printable.
+    """
+    if len(names) > _MOST_KEYS:
+        raise CheckpointError(f"{name}: {len(names)} tensors; no network here has {_MOST_KEYS}.")
+    for key in names:
+        if not isinstance(key, str) or len(key) > LONGEST_KEY or not key.isprintable():
+            raise CheckpointError(f"{name}: {quoted(key)} is no name of a tensor.")
+    return names
+
+
+def _claims_more_than_it_holds(value: Tensor) -> bool:
+    # A stride of zero lets a few bytes pose as any number of gigabytes.
+    return value.untyped_storage().nbytes() < value.numel() * value.element_size()
+
+
+@contextmanager
+def _open_safetensors(file: Path) -> Iterator:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as opened:
+            yield opened
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(_damage(file.name, error)) from error
+
+
+def _read_safetensors(file: Path) -> StateDict:
+    with _open_safetensors(file) as opened:
+        names = _checked_names(list(opened.keys()), file.name)
+        return {key: opened.get_tensor(key) for key in names}
+
+
+def _read_pickle(file: Path) -> object:
+    try:
+        with torch.serialization.safe_globals(_harmless()):
+            return torch.load(  # noqa: TID251 - the one place that may
+                file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
+            )
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(_refusal(file.name, str(error))) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as e:
+        raise CheckpointError(_damage(file.name, e)) from e
+
+
+def _refusal(name: str, reason: str) -> str:
+    kinds = re.findall(r"GLOBAL ([\w.]+)", reason)
+    if kinds:
+        return (
+            f"{name}: refused, it holds Python objects ({kinds[0]}) that could run code. {_SAFER}"
+        )
+    return f"{name}: is not a weight file. Get it again, or choose another."
+
+
+def _harmless() -> list:
+    """Return the plain value types that training files hold beside weights."""
+    core = getattr(np, "_core", None) or np.core
+    scalar = core.multiarray.scalar
+    types: Iterable = (type(np.dtype(kind)) for kind in "?bhilqBHILQefdgFDGUS")
+    return [
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+        np.dtype,
+        *types,
+        # Paths as text without a file system behind them, whatever system wrote them.
+        *[
+            (kind, f"{home}.{pure}{system}Path")
+            for home in ("pathlib", "pathlib._local")
+            for pure in ("", "Pure")
+            for system, kind in (("Posix", PurePosixPath), ("Windows", PureWindowsPath))
+        ],
+    ]
+
+
+def _damage(name: str, error: Exception) -> str:
+    text = str(error).strip().split("\n")[0].split(". ")[0][:120] or type(error).__name__
+    return f"{name}: damaged ({text}). Get it again."

@@ -1,0 +1,115 @@
+"""A stack that obeys the lens model is told from one that does not."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch.nn import functional
+
+from bokehdepth_core import (
+    BokehStack,
+    DepthMap,
+    StackCalibration,
+    calibrate_stack,
+    render_bokeh,
+)
+from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
+from bokehdepth_core.optics.aperture import DISC
+from bokehdepth_core.optics.psf import SpotBlur
+
+SIZE = (97, 121)
+STRENGTHS = (4.0, 8.0, 12.0)
+
+
+def stack_of_radii(radii, strengths=STRENGTHS):
+    generator = torch.Generator().manual_seed(3)
+    coarse = torch.rand(1, 3, SIZE[0] // 2 + 1, SIZE[1] // 2 + 1, generator=generator)
+    image = functional.interpolate(coarse, SIZE, mode="bilinear", align_corners=True)[0]
+    spot = SpotBlur(SIZE, 20, DISC, torch.device("cpu"))
+    spectrum = spot.transform(srgb_to_linear(image))
+    frames = torch.stack([linear_to_srgb(spot.blur(spectrum, r).clamp(0, 1)) for r in radii])
+    return BokehStack(image.permute(1, 2, 0), frames.permute(0, 2, 3, 1), strengths)
+
+
+def test_a_true_stack_is_linear_with_all_scales_one():
+    found = calibrate_stack(stack_of_radii([2.0, 4.0, 6.0]))
+    assert found.r_squared > 0.98
+    assert found.frame_scales == pytest.approx((1, 1, 1), abs=0.06)
+    assert found.confident_pixels > 500
+    assert found.metric_scale is None
+
+
+def test_a_shuffled_stack_is_not_linear():
+    assert calibrate_stack(stack_of_radii([6.0, 2.0, 4.0])).r_squared < 0.3
+
+
+def test_a_frame_of_another_strength_than_stated_shows_in_its_scale():
+    scales = calibrate_stack(stack_of_radii([3.0, 4.0, 6.0])).frame_scales
+    assert scales[0] / scales[2] == pytest.approx(1.5, rel=0.1)
+    assert scales[1] / scales[2] == pytest.approx(1.0, rel=0.1)
+
+
+def test_a_depth_map_ties_strength_to_metres():
+    # Offset 0.5/m in the stack's own unit; true offset 0.25/m: the unit is worth 2 px·m.
+    depth = DepthMap(torch.full((1, *SIZE), 4.0))
+    found = calibrate_stack(stack_of_radii([2.0, 4.0, 6.0]), depth, focus_depth=2.0)
+    assert found.metric_scale == pytest.approx(2.0, rel=0.05)
+    assert "px·m" in found.summary
+
+
+def test_the_focus_plane_is_found_with_the_scale():
+    # Stripes at 4, 2 and 1 m before a lens of half the stated strength, focused at 2 m.
+    depth = torch.ones(1, *SIZE)
+    depth[:, :33], depth[:, 33:65] = 4.0, 2.0
+    strengths = (16.0, 32.0)
+    picture = stack_of_radii([1.0, 2.0], strengths).reference[None]
+    frames = torch.cat([render_bokeh(picture, depth, k / 2, 2.0) for k in strengths])
+    stack = BokehStack(picture[0], frames, strengths)
+    found = calibrate_stack(stack, DepthMap(depth))
+    assert found.metric_scale == pytest.approx(0.5, rel=0.1)
+    assert found.focus_depth == pytest.approx(2.0, rel=0.1)
+    assert found.summary.endswith(f", focus at {found.focus_depth:.3g} m")
+
+
+def test_one_depth_alone_does_not_tell_the_scale():
+    found = calibrate_stack(stack_of_radii([2.0, 4.0, 6.0]), DepthMap(torch.full((1, *SIZE), 4.0)))
+    assert (found.metric_scale, found.focus_depth) == (None, None)
+
+
+def test_the_summary_is_one_readable_line():
+    text = StackCalibration(0.9876, (1.0, 1.02), 1234, 0.5).summary
+    assert text == (
+        "R² 0.988 of blur radius against strength over 1234 confident pixels; "
+        "strength of frames x 1.00, 1.02; one unit of strength is 0.5 px·m"
+    )
+
+
+def test_a_stack_without_texture_says_that_nothing_is_known():
+    flat = torch.full((40, 50, 3), 0.5)
+    found = calibrate_stack(BokehStack(flat, flat.expand(2, -1, -1, -1), (1.0, 2.0)))
+    assert (found.r_squared, found.confident_pixels) == (0.0, 0)
+    assert "not known" in found.summary
+
+
+def test_the_report_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        StackCalibration(1.0, (1.0,), 1).r_squared = 0.0
+
+
+def test_one_strength_makes_no_line():
+    with pytest.raises(ValueError, match=r"^strengths: found 1 different value, a line needs two"):
+        calibrate_stack(stack_of_radii([2.0, 2.0], (4.0, 4.0)))
+
+
+@pytest.mark.parametrize(
+    ("depth", "focus_depth", "message"),
+    [
+        (DepthMap(torch.ones(1, *SIZE), metric=False), 2.0, r"^depth: holds normalised disparity"),
+        (DepthMap(torch.ones(1, 5, 6)), 2.0, r"^depth: expected \[97, 121\] like the stack"),
+        (DepthMap(torch.ones(2, *SIZE)), 2.0, r"^depth: expected \[1,H,W\], found \[2, 97, 121\]"),
+        (DepthMap(torch.ones(1, *SIZE)), -1.0, r"^focus_depth: must be above 0"),
+    ],
+)
+def test_a_depth_map_that_does_not_fit_is_refused(depth, focus_depth, message):
+    with pytest.raises(ValueError, match=message):
+        calibrate_stack(stack_of_radii([2.0, 4.0, 6.0]), depth, focus_depth)

@@ -1,0 +1,205 @@
+"""The bokeh adapter: files, strength vectors and folding."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from golden import fixture, recipe_state
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from bokehdepth_core.generator import adapter as adapter_module
+from bokehdepth_core.generator.adapter import (
+    adapter_from_state_dict,
+    diffusers_attention_names,
+    fold,
+    fold_fused,
+    folded,
+    fused_projection_names,
+    load_adapter,
+)
+from bokehdepth_core.weights.errors import CheckpointError
+
+FOLDER = Path(__file__).parents[1] / "data" / "golden"
+FILES = (
+    "adapter_tiny.safetensors",
+    "adapter_tiny_prefixed.bin",
+    "adapter_tiny_numeric.bin",
+    "adapter_tiny_ddp.bin",
+)
+
+
+@pytest.fixture
+def state():
+    return load_file(FOLDER / "adapter_tiny.safetensors")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_layout_of_the_file_gives_the_same_strength_vectors(file):
+    expected = load_file(FOLDER / "adapter_tiny_expected.safetensors")
+    adapter = load_adapter(FOLDER / file)
+    strengths = (30 * expected["adapter_tiny.k_norm"]).flatten().tolist()
+    vectors = adapter.strength_vectors(strengths).transpose(0, 1)
+    torch.testing.assert_close(vectors, expected["adapter_tiny.v"], rtol=0, atol=1e-6)
+
+
+def test_embedding_and_vectors_equal_the_published_ones():
+    manifest, tensors = fixture("adapter")
+    shapes = manifest["parameters"]["adapter"]
+    adapter = adapter_from_state_dict(recipe_state(shapes, manifest["seed"]))
+    strengths = manifest["config"]["k"]
+    atol = manifest["tolerance"]["max_abs"]
+    torch.testing.assert_close(
+        adapter.embed(strengths), tensors["mid.embedding"], rtol=0, atol=atol
+    )
+    vectors = adapter.strength_vectors(strengths).transpose(0, 1)
+    torch.testing.assert_close(vectors, tensors["mid.v"], rtol=0, atol=atol)
+
+
+def test_sizes_come_from_the_shapes(state):
+    adapter = adapter_from_state_dict(state)
+    assert (adapter.rank, adapter.hidden_size, adapter.layer_count) == (4, 128, 5)
+    assert adapter.scale == 1.0
+
+
+def test_alpha_scales_the_vectors_and_the_updates(state):
+    plain, double = adapter_from_state_dict(state), adapter_from_state_dict(state, alpha=8)
+    torch.testing.assert_close(double.strength_vectors([5]), 2 * plain.strength_vectors([5]))
+    (down, up), (down2, up2) = plain.query_key_pairs()[3], double.query_key_pairs()[3]
+    torch.testing.assert_close(up2, 2 * up)
+    assert torch.equal(down2, down)
+
+
+def test_strengths_outside_the_trained_range_act_as_the_nearer_end(state):
+    vectors = adapter_from_state_dict(state).strength_vectors([0.5, 1, 30, 41.25])
+    assert torch.equal(vectors[0], vectors[1])
+    assert torch.equal(vectors[2], vectors[3])
+    assert not torch.equal(vectors[1], vectors[2])
+
+
+def test_a_key_of_the_context_token_may_be_anything_or_missing(state):
+    without = {key: value for key, value in state.items() if "to_k_dof" not in key}
+    vectors = adapter_from_state_dict(without).strength_vectors([7])
+    assert torch.equal(vectors, adapter_from_state_dict(state).strength_vectors([7]))
+
+
+def test_a_missing_key_is_named(state):
+    del state["adapter_modules.2.to_q_adp.up.weight"]
+    message = r"adapter: 1 missing weights: '2\.query\.up'\. Get the file again\."
+    with pytest.raises(CheckpointError, match=f"^{message}$"):
+        adapter_from_state_dict(state)
+
+
+def test_an_unexpected_key_is_named(state):
+    state["extra.weight"] = torch.zeros(1)
+    with pytest.raises(CheckpointError, match=r"^adapter: 1 unexpected keys: 'extra\.weight'\.$"):
+        adapter_from_state_dict(state)
+
+
+def test_sizes_that_do_not_fit_are_named(state):
+    state["embedding_layer.0.weight"] = torch.zeros(64, 2)
+    message = r"^adapter: 'embedding\.0\.weight' expected \[64, 1\], found \[64, 2\]\.$"
+    with pytest.raises(CheckpointError, match=message):
+        adapter_from_state_dict(state)
+
+
+def test_another_kind_of_checkpoint_is_refused(tmp_path):
+    save_file({"encoder.weight": torch.zeros(2)}, tmp_path / "vae.safetensors")
+    with pytest.raises(CheckpointError, match=r"^vae\.safetensors: not a bokeh adapter; 1 keys"):
+        load_adapter(tmp_path / "vae.safetensors")
+
+
+def test_folded_weights_equal_the_unfolded_update():
+    torch.manual_seed(0)
+    shapes = [(5, 12), (16, 12), (16,), (2, 16), (16, 2)]
+    x, weight, bias, down, up = (torch.randn(shape, dtype=torch.float64) for shape in shapes)
+    q = x @ weight.T + bias
+    inside = x @ fold(weight, down, up, 0.5).T + fold(bias, down, up, 0.5)
+    torch.testing.assert_close(inside, q + 0.5 * q @ down.T @ up.T)
+
+
+def test_a_fused_projection_changes_its_queries_and_keys_alone():
+    torch.manual_seed(0)
+    weight, down, up = (
+        torch.randn(s, dtype=torch.float64) for s in ((40, 6), (2, 3, 8), (2, 8, 3))
+    )
+    fused = fold_fused(weight, down, up)
+    assert torch.equal(fused[16:], weight[16:])
+    torch.testing.assert_close(fused[:8], fold(weight[:8], down[0], up[0]))
+    torch.testing.assert_close(fused[8:16], fold(weight[8:16], down[1], up[1]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_come_back_bit_for_bit_after_an_error(dtype):
+    torch.manual_seed(0)
+    layers = (nn.Linear(8, 8, dtype=dtype), nn.Linear(8, 8, dtype=dtype))
+    before = [part.detach().clone() for layer in layers for part in layer.parameters()]
+    pair = (torch.randn(2, 3, 8), torch.randn(2, 8, 3))
+
+    def interrupted():
+        with folded({0: layers}, {0: pair}):
+            changed = [part for layer in layers for part in layer.parameters()]
+            assert not any(torch.equal(a, b) for a, b in zip(changed, before, strict=True))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    after = [part for layer in layers for part in layer.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
+
+
+def test_one_weight_that_cannot_be_put_back_does_not_keep_the_others_changed(monkeypatch):
+    torch.manual_seed(0)
+    layers = (nn.Linear(8, 8), nn.Linear(8, 8))
+    parts = [part for layer in layers for part in layer.parameters()]
+    before = [part.detach().clone() for part in parts]
+    pair = (torch.randn(2, 3, 8), torch.randn(2, 8, 3))
+    put_back = adapter_module._restore
+
+    def fail_once(parameter, original):
+        if parameter is parts[2]:
+            raise torch.OutOfMemoryError("injected")
+        put_back(parameter, original)
+
+    monkeypatch.setattr(adapter_module, "_restore", fail_once)
+    with pytest.raises(torch.OutOfMemoryError), folded({0: layers}, {0: pair}):
+        pass
+    same = [torch.equal(a, b) for a, b in zip(parts, before, strict=True)]
+    assert same == [True, True, False, True]
+
+
+def test_a_damaged_adapter_is_refused_and_an_8_bit_one_is_read(state):
+    key = next(key for key in state if key.endswith("to_v_dof.up.weight"))
+    damaged = state | {key: torch.full_like(state[key], torch.nan)}
+    with pytest.raises(CheckpointError, match=r"^adapter: .* holds NaN or infinity"):
+        adapter_from_state_dict(damaged)
+    small = {k: v.to(torch.float8_e4m3fn) for k, v in state.items()}
+    vectors = adapter_from_state_dict(small).strength_vectors([20.0])
+    wanted = adapter_from_state_dict({k: v.float() for k, v in small.items()})
+    torch.testing.assert_close(vectors, wanted.strength_vectors([20.0]))
+
+
+def test_quantised_weights_are_refused_and_left_alone():
+    good, quantised = nn.Linear(8, 8), nn.Linear(8, 8)
+    quantised.weight.data = quantised.weight.data.to(torch.float8_e4m3fn)
+    before = good.weight.detach().clone()
+    pair = (torch.randn(2, 3, 8), torch.randn(2, 8, 3))
+    with (
+        pytest.raises(TypeError, match=r"base_model: weights are torch\.float8_e4m3fn"),
+        folded({0: (good, quantised)}, {0: pair}),
+    ):
+        pass
+    assert torch.equal(good.weight, before)
+
+
+def test_layers_count_doubles_first_in_both_layouts():
+    assert diffusers_attention_names(2, 1) == [
+        "transformer_blocks.0.attn",
+        "transformer_blocks.1.attn",
+        "single_transformer_blocks.0.attn",
+    ]
+    assert fused_projection_names(1, 2) == [
+        "double_blocks.0.img_attn.qkv",
+        "single_blocks.0.linear1",
+        "single_blocks.1.linear1",
+    ]

@@ -1,0 +1,90 @@
+"""What the nodes do to pictures and depth on their way into the core. No ComfyUI needed."""
+
+import importlib
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+
+
+def _plain_module(name):
+    """Load a module of nodes/ that knows no ComfyUI, under a package name of its own."""
+    for package, folder in (("plain_pack", ROOT), ("plain_pack.nodes", ROOT / "nodes")):
+        if package not in sys.modules:
+            sys.modules[package] = types.ModuleType(package)
+            sys.modules[package].__path__ = [str(folder)]
+    return importlib.import_module(f"plain_pack.nodes.{name}")
+
+
+geometry = _plain_module("geometry")
+pictures = _plain_module("pictures")
+DepthMap = geometry.DepthMap
+
+
+def test_grey_is_repeated_and_transparency_shows_white():
+    grey = torch.full((1, 2, 3, 1), 0.25)
+    assert torch.equal(pictures.as_rgb(grey), torch.full((1, 2, 3, 3), 0.25))
+    clear = torch.zeros(1, 2, 3, 4)
+    assert torch.equal(pictures.as_rgb(clear), torch.ones(1, 2, 3, 3))
+    assert torch.equal(clear, torch.zeros(1, 2, 3, 4))
+
+
+def test_an_empty_batch_is_named():
+    with pytest.raises(ValueError, match=r"image: is empty, found \[0, 4, 4, 3\]"):
+        pictures.as_rgb(torch.zeros(0, 4, 4, 3))
+
+
+def test_a_batch_of_one_stands_for_all_and_others_are_refused():
+    assert pictures.common_batch(image=1, depth=3) == 3
+    with pytest.raises(ValueError, match=r"sizes differ \(image 2, depth 3\)"):
+        pictures.common_batch(image=2, depth=3)
+
+
+def test_a_depth_picture_is_normalised_disparity():
+    depth = geometry.depth_from_picture(torch.tensor([0.0, 0.5, 1.0]).reshape(1, 1, 3, 1))
+    assert not depth.metric
+    assert depth.depth.flatten().tolist() == [float("inf"), 2.0, 1.0]
+
+
+def test_moge_keeps_metres_and_its_camera_becomes_pixels():
+    camera = torch.tensor([[[0.8, 0, 0.5], [0, 1.2, 0.5], [0, 0, 1.0]]])
+    found = geometry.depth_from_moge(
+        {
+            "depth": torch.full((1, 50, 100), 2.0),
+            "mask": torch.ones(1, 50, 100, dtype=torch.bool).index_fill(2, torch.tensor([0]), 0),
+            "intrinsics": camera,
+        }
+    )
+    assert found.metric
+    assert torch.isinf(found.depth[:, :, 0]).all()
+    assert (found.depth[:, :, 1:] == 2).all()
+    wanted = torch.tensor([[[80.0, 0, 50], [0, 60, 25], [0, 0, 1]]])
+    torch.testing.assert_close(found.intrinsics, wanted)
+
+
+def test_depth_anything_3_is_relative_with_one_range_for_all_views():
+    depth = torch.stack([torch.full((4, 6), 2.0), torch.full((4, 6), 4.0)])
+    sky = torch.zeros(2, 4, 6)
+    sky[0, 0, 0] = 1
+    cameras = torch.eye(3).repeat(1, 2, 1, 1) * 7
+    found = geometry.depth_from_da3(
+        {"depth": depth, "sky": sky, "intrinsics": cameras, "mode": "multiview"}
+    )
+    assert not found.metric
+    assert found.disparity[0, 0, 0] == 0
+    assert (found.disparity[0, 1:] == 1).all()
+    assert (found.disparity[1] == 0.5).all()
+    assert torch.equal(found.intrinsics, cameras[0])
+
+
+def test_the_depth_picture_has_one_range_for_the_batch_and_near_is_white():
+    depth = torch.tensor([[[1.0, 2.0]], [[2.0, 4.0]]])
+    shown = geometry.depth_picture(DepthMap(depth))[..., 0]
+    assert shown[0, 0, 0] == 1
+    assert shown[1, 0, 1] == 0
+    assert shown[0, 0, 1] == shown[1, 0, 0]
