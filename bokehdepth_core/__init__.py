@@ -3,6 +3,7 @@
 from .checks import parse_strengths
 from .datatypes import BokehStack, DepthMap
 from .depth import load_depth_estimator
+from .depth.from_mask import MaskDepth, depth_from_mask
 from .depth.sweep.calibration import StackCalibration, calibrate_stack
 from .depth.sweep.estimate import disparity_offset, sweep_depth
 from .files.depth_maps import read_depth, write_depth
@@ -24,11 +25,13 @@ __all__ = [
     "Aperture",
     "BokehStack",
     "DepthMap",
+    "MaskDepth",
     "StackCalibration",
     "bokeh_strength_from_lens",
     "calibrate_stack",
     "coc_radius",
     "defocus",
+    "depth_from_mask",
     "disparity_offset",
     "f_number_from_bokeh_strength",
     "focus_depth_at",

@@ -8,6 +8,7 @@ from .depth import DefocusAwareDepth, SaveMetricDepth
 from .example import BokehDepthExample
 from .lens import LensBokehStrength, RenderBokeh
 from .loader import LoadBokehDepth
+from .mask import DepthFromMask
 from .stack import BokehStackFromImages, GenerateBokehStack
 
 NODES = [
@@ -19,6 +20,7 @@ NODES = [
     LensBokehStrength,
     ApplyBokehDepthAdapter,
     SaveMetricDepth,
+    DepthFromMask,
     BokehDepthExample,
 ]
 

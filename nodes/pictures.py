@@ -58,13 +58,14 @@ def item(batch: Tensor, index: int) -> Tensor:
     return batch[:1] if batch.shape[0] == 1 else batch[index : index + 1]
 
 
-def fit_mask(mask: Tensor, size: tuple[int, int], name: str) -> Tensor:
+def fit_mask(mask: Tensor, size: tuple[int, int], name: str, mode: str = "nearest-exact") -> Tensor:
     """Return a mask as [B,H,W] at the size of the picture.
 
     Args:
         mask: [B,h,w] or [h,w], 0…1.
         size: (height, width) of the picture, px.
         name: of the input, for messages.
+        mode: of resampling: "nearest-exact" keeps a mask's values, "bilinear" its smooth edge.
 
     Raises:
         ValueError: another shape, or an empty batch.
@@ -75,7 +76,7 @@ def fit_mask(mask: Tensor, size: tuple[int, int], name: str) -> Tensor:
     if tuple(mask.shape[1:]) == size:
         return mask.float()
     _LOG.info("%s: %dx%d made %dx%d like the image.", name, *mask.shape[1:], *size)
-    return torch.nn.functional.interpolate(mask[:, None].float(), size, mode="nearest-exact")[:, 0]
+    return torch.nn.functional.interpolate(mask[:, None].float(), size, mode=mode)[:, 0]
 
 
 def fit_picture(image: Tensor, size: tuple[int, int], name: str) -> Tensor:

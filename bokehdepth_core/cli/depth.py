@@ -17,6 +17,7 @@ from ..depth.sweep.calibration import calibrate_stack
 from ..files.depth_maps import check_depth_name, write_depth
 from ..files.images import read_image
 from ..weights.published import DEPTH, find_weights
+from .from_mask import run_from_mask
 from .options import aperture_of, camera_of, check_folder, network_dtype
 from .progress import progress_bar
 
@@ -31,6 +32,9 @@ def run_depth(options: argparse.Namespace) -> None:
     """Run `depth`."""
     check_folder(options.output)
     check_depth_name(options.output)
+    if options.subject is not None:
+        run_from_mask(options)
+        return
     _check_choices(options)
     image = read_image(options.image)
     stack = _given_stack(options, image)

@@ -117,8 +117,17 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
         help="depth checkpoint: a path or a name of `weights list` (built-in: the sweep)",
     )
     _add_network(parser)
+    _add_mask(parser)
     add("-o", "--output", type=Path, required=True, help=".exr, .png (16 bit), .npz or .ply")
     _add_lens_shape(parser)
+
+
+def _add_mask(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("with a mask of the subject: a rough guess, no metres")
+    add = group.add_argument
+    add("--subject", type=Path, metavar="MASK", help="picture of the photo's size, subject white")
+    add("--no-ground", dest="ground", action="store_false", help="a wall alone, no ground")
+    add("--separation", type=float, default=0.8, metavar="0…1", help="wall: 0 beside it, 1 far off")
 
 
 def _add_network(parser: argparse.ArgumentParser) -> None:

@@ -233,3 +233,30 @@ def test_the_example_in_the_docs_runs(scene):
     assert depth.metric
     assert depth.intrinsics is not None
     assert (scene / "cloud.ply").stat().st_size > HEIGHT * WIDTH * 15
+
+
+def test_a_mask_of_the_subject_gives_relative_depth(scene, capsys):
+    mask = torch.zeros(HEIGHT, WIDTH, 3)
+    mask[8:28, 10:30] = 1
+    write_image("mask.png", mask)
+    assert run("depth photo.png --subject mask.png --separation 1 --no-ground -o d.exr") == 0
+    said = capsys.readouterr()
+    assert "rough guess" in said.err
+    assert "normalised disparity" in said.out
+    depth = read_depth("d.exr")
+    assert not depth.metric
+    assert torch.isinf(depth.depth[0, 0]).all()
+    assert run("render photo.png d.exr --strength 4 -o blurred.png") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--strengths 4", "strengths: a mask alone gives the depth. Leave --strengths out."),
+        ("--checkpoint x.pth", "checkpoint: a mask alone gives the depth."),
+        ("--separation 2", "separation: "),
+    ],
+)
+def test_what_a_mask_takes_no_notice_of_is_refused(scene, capsys, options, message):
+    write_image("mask.png", torch.ones(HEIGHT, WIDTH, 3))
+    assert message in refusal(f"depth photo.png --subject mask.png {options} -o d.exr", capsys)
