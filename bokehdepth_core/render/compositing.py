@@ -1,19 +1,20 @@
-"""Surfaces cut into slices of equal defocus, blurred by the lens, laid over each other.
+"""Front-to-back compositing of layers that are cut into slices of equal defocus.
 
-Each slice is convolved with the lens's spot of its defocus, and the slices cover each other from
-the front: coverage adds up along one surface, which neighbouring slices share, until nothing shows
-through.
+Each slice is convolved with the point spread function (PSF) of its defocus. The slices are then
+composited from the front, as far as what lies before them lets light through (transmittance).
+Neighbouring slices share one surface, so their alphas add up instead of covering each other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .layers import WHITE, Surface
+from .layers import Layers
+from .matting import WHITE
 
-SHARP_RADIUS = 0.25  # px; a spot this small lies within one pixel
+SHARP_RADIUS = 0.25  # px; a PSF this small lies within one pixel
 FRONT_RADIUS = 1.0  # px; a slice blurred by less is not told from one in focus
 
 Blur = Callable[[Tensor, float], Tensor]
@@ -21,8 +22,8 @@ BeforeSlice = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Fineness:
-    """How finely defocus is cut.
+class SliceSpacing:
+    """How finely defocus is cut into slices.
 
     Attributes:
         step: px of defocus between slices at the focus plane.
@@ -33,104 +34,145 @@ class Fineness:
     growth: float
 
 
-@dataclass(frozen=True, eq=False)
-class Exposure:
-    """What the lens lets onto the sensor.
-
-    Attributes:
-        light: [3,H,W], linear light.
-        front: [4,H,W], the part of it from slices blurred in front of the focus plane, and how
-            much of each pixel they hide, 0…1; None where it was not asked for.
-    """
-
-    light: Tensor
-    front: Tensor | None
-
-
-def cut_levels(low: float, high: float, fineness: Fineness) -> list[float]:
+def slice_levels(low: float, high: float, spacing: SliceSpacing) -> list[float]:
     """Return the defocus of the slices, px, rising: 0 and both ends of the range among them.
 
     Args:
         low: smallest defocus of the picture, px; a positive one counts as 0.
         high: largest defocus, px; a negative one counts as 0.
-        fineness: distance of neighbouring slices.
+        spacing: distance of neighbouring slices.
+
+    Example:
+        >>> slice_levels(-2.0, 1.0, SliceSpacing(1.0, 0.1))
+        [-2.0, -1.0, 0.0, 1.0]
     """
-    behind, front = _ladder(-low, fineness), _ladder(high, fineness)
-    return [-rung for rung in reversed(behind)] + [0.0] + front
+    behind, front = _levels_up_to(-low, spacing), _levels_up_to(high, spacing)
+    return [-level for level in reversed(behind)] + [0.0] + front
 
 
-def _ladder(end: float, fineness: Fineness) -> list[float]:
-    """Return rising steps from above 0 to exactly `end`; none where `end` is not above 0."""
+def _levels_up_to(end: float, spacing: SliceSpacing) -> list[float]:
+    """Return rising levels from above 0 to exactly `end`; none where `end` is not above 0."""
     if end <= 0:
         return []
-    rungs = [fineness.step]
-    while rungs[-1] < end:
-        rungs.append(rungs[-1] + max(fineness.step, fineness.growth * rungs[-1]))
-    return [rung * end / rungs[-1] for rung in rungs]
+    levels = [spacing.step]
+    while levels[-1] < end:
+        levels.append(levels[-1] + max(spacing.step, spacing.growth * levels[-1]))
+    return [level * end / levels[-1] for level in levels]
 
 
-def expose(
-    surfaces: list[Surface],
-    levels: list[float],
-    blur: Blur,
-    before_slice: BeforeSlice,
-    keep_front: bool = False,
-) -> Exposure:
-    """Blur the slices of the surfaces, front first, and add them up.
+def composite_front_to_back(
+    layers: Layers, levels: list[float], blur: Blur, before_slice: BeforeSlice
+) -> Tensor:
+    """Return the picture through the lens, [3,H,W], linear light.
+
+    A slice of alpha a and colour C behind a transmittance T adds min(a, T)·C, and leaves
+    T - min(a, T) to the slices behind it: the operator "disjoint over" of Porter and Duff's algebra
+    (1984; named so in the X Rendering Extension). In the end the light is divided by 1 - T, so that
+    the mean of what is known stands where no layer is.
 
     Args:
-        surfaces: what the lens sees, all of one size.
+        layers: of the scene.
         levels: defocus of the slices, px, rising.
-        blur: blurs [C,H,W] by the spot of a defocus, px.
+        blur: blurs [C,H,W] by the PSF of a defocus, px.
         before_slice: called with the number of slices done and of all; may raise to stop.
-        keep_front: give the front's part alone as well.
     """
-    glare = any(bool((surface.light > WHITE).any()) for surface in surfaces)
-    light = _apart(torch.zeros_like(surfaces[0].light), glare)
-    open_share = torch.ones_like(light[:1])
-    front = torch.zeros_like(light[:1]).expand(4, -1, -1) if keep_front else None
-    for done, level in enumerate(range(len(levels) - 1, -1, -1)):
+    film = _Film.unexposed(layers)
+    for _ in _composite_slices(film, layers, levels, blur, before_slice):
+        pass
+    return film.normalized()
+
+
+def composite_with_foreground(
+    layers: Layers, levels: list[float], blur: Blur, before_slice: BeforeSlice
+) -> tuple[Tensor, Tensor]:
+    """Return the picture as `composite_front_to_back`, and its blurred foreground alone.
+
+    The foreground, [4,H,W], is the light of all slices blurred by at least `FRONT_RADIUS` in front
+    of the focus plane, multiplied by alpha, and that alpha, 0…1.
+    """
+    film = _Film.unexposed(layers)
+    foreground = torch.zeros_like(film.transmittance).expand(4, -1, -1)
+    for level in _composite_slices(film, layers, levels, blur, before_slice):
+        if level >= FRONT_RADIUS:
+            foreground = torch.cat([_join_at_white(film.light), 1 - film.transmittance])
+    return film.normalized(), foreground
+
+
+@dataclass(eq=False)
+class _Film:
+    """What is composited so far; written into slice by slice.
+
+    Attributes:
+        light: [3,H,W] or split at white [6,H,W], linear light times alpha.
+        transmittance: [1,H,W], 0…1, what the slices behind may still add.
+        split: whether light above white is kept apart.
+    """
+
+    light: Tensor
+    transmittance: Tensor
+    split: bool
+
+    @classmethod
+    def unexposed(cls, layers: Layers) -> "_Film":
+        split = any(bool((layer.light > WHITE).any()) for layer in layers.present())
+        light = torch.zeros_like(layers.visible.light)
+        light = _split_at_white(light) if split else light
+        return cls(light, torch.ones_like(light[:1]), split)
+
+    def add_behind(self, premultiplied: Tensor) -> None:
+        """Add a slice: light times alpha, and alpha last, [C + 1,H,W]."""
+        alpha = premultiplied[-1:]
+        seen = torch.minimum(alpha.clamp(min=0), self.transmittance)
+        self.light.addcmul_(premultiplied[:-1], torch.where(alpha > 1e-9, seen / alpha, 0.0))
+        self.transmittance.sub_(seen)
+
+    def normalized(self) -> Tensor:
+        """Return [3,H,W] light, divided by its alpha up to white.
+
+        Where no layer is known, what is seen there stands for it; but no lamp stands there twice.
+        """
+        self.light[:3] /= (1 - self.transmittance).clamp(min=1e-6)
+        return _join_at_white(self.light)
+
+
+def _composite_slices(
+    film: _Film, layers: Layers, levels: list[float], blur: Blur, before_slice: BeforeSlice
+) -> Iterator[float]:
+    """Blur the slices and add them to the film, front first; yield the defocus of each added."""
+    for done, index in enumerate(range(len(levels) - 1, -1, -1)):
         before_slice(done, len(levels))
-        layer = _slice(surfaces, levels, level, glare)
-        if layer is None:
+        cut = _cut_slice(layers, levels, index, film.split)
+        if cut is None:
             continue
-        if abs(levels[level]) >= SHARP_RADIUS:
-            layer = blur(layer, levels[level])
-        cover = layer[-1:]
-        taken = torch.minimum(cover.clamp(min=0), open_share)
-        light.addcmul_(layer[:-1], torch.where(cover > 1e-9, taken / cover, 0.0))
-        open_share -= taken
-        if keep_front and levels[level] >= FRONT_RADIUS:
-            front = torch.cat([_together(light), 1 - open_share])
-    # Where no surface is known, what is seen there stands for it; but no lamp stands there twice.
-    light[:3] /= (1 - open_share).clamp(min=1e-6)
-    return Exposure(_together(light), front)
+        film.add_behind(blur(cut, levels[index]) if abs(levels[index]) >= SHARP_RADIUS else cut)
+        yield levels[index]
 
 
-def _apart(light: Tensor, glare: bool) -> Tensor:
-    """Return [6,H,W], light up to white and what is above it, of [3,H,W]; as it is without any."""
-    return torch.cat([light.clamp(max=WHITE), (light - WHITE).clamp(min=0)]) if glare else light
+def _split_at_white(light: Tensor) -> Tensor:
+    """Return [6,H,W], light up to white and what is above it, of [3,H,W]."""
+    return torch.cat([light.clamp(max=WHITE), (light - WHITE).clamp(min=0)])
 
 
-def _together(light: Tensor) -> Tensor:
+def _join_at_white(light: Tensor) -> Tensor:
     return light if len(light) == 3 else light[:3] + light[3:]
 
 
-def _slice(surfaces: list[Surface], levels: list[float], level: int, glare: bool) -> Tensor | None:
-    """Return light times coverage, and coverage last, of one slice; None where it is empty.
+def _cut_slice(layers: Layers, levels: list[float], index: int, split: bool) -> Tensor | None:
+    """Return light times alpha, and alpha last, of one slice; None where it is empty.
 
     A pixel between two levels is shared by them in proportion, so that its mean blur is its own.
     """
-    here = levels[level]
-    below = levels[level - 1] if level > 0 else here - 1
-    above = levels[level + 1] if level + 1 < len(levels) else here + 1
+    here = levels[index]
+    below = levels[index - 1] if index > 0 else here - 1
+    above = levels[index + 1] if index + 1 < len(levels) else here + 1
     total: Tensor | None = None
-    for surface in surfaces:
-        rise = (surface.defocus - below) / (here - below)
-        fall = (above - surface.defocus) / (above - here)
-        weight = torch.minimum(rise, fall).clamp(0, 1) * surface.cover
-        if not weight.any():
+    for layer in layers.present():
+        rise = (layer.defocus - below) / (here - below)
+        fall = (above - layer.defocus) / (above - here)
+        alpha = torch.minimum(rise, fall).clamp(0, 1) * layer.alpha
+        if not alpha.any():
             continue
-        part = torch.cat([_apart(surface.light, glare) * weight, weight[None]])
+        light = _split_at_white(layer.light) if split else layer.light
+        part = torch.cat([light * alpha, alpha[None]])
         total = part if total is None else total.add_(part)
     return total

@@ -1,4 +1,8 @@
-"""The exposure of a picture from half its size, for a quick draft that stays sharp in focus."""
+"""Drafts: the picture through the lens at half its size, and what is in focus at full size.
+
+A blur of a few px holds no detail finer than two px, so a quarter of the pixels is enough for it.
+What is in focus is taken from the full picture, behind whatever blurred foreground covers it.
+"""
 
 from collections.abc import Callable
 
@@ -6,57 +10,61 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .compositing import SHARP_RADIUS, Exposure
-from .inpaint import EDGE_STEP
-from .layers import without_spill
+from .compositing import SHARP_RADIUS
+from .discontinuities import EDGE_STEP, find_depth_edges
+from .matting import matte_far_side
 
 BLURRED_RADIUS = 2.0  # px of blur from which on half the size holds all detail there is
 
+RenderHalf = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
-def expose_at_half_size(
-    light: Tensor, signed: Tensor, expose: Callable[[Tensor, Tensor], Exposure]
-) -> Tensor:
-    """Return [3,H,W] linear light through the lens, from an exposure of a quarter of the pixels.
 
-    What is in focus keeps its full size, behind whatever blurred front covers it.
+def render_at_half_size(light: Tensor, defocus: Tensor, render_half: RenderHalf) -> Tensor:
+    """Return the picture through the lens, [3,H,W], linear light, from a quarter of the pixels.
 
     Args:
         light: [3,H,W], linear light.
-        signed: [H,W], defocus, px, front positive.
-        expose: gives the exposure, its front kept, of [3,h,w] light and [h,w] defocus, px of that
-            size.
+        defocus: [H,W], px, front positive.
+        render_half: renders light [3,h,w] and defocus [h,w], px of that size, to light [3,h,w] and
+            its blurred foreground [4,h,w], as `composite_with_foreground`.
     """
-    height, width = signed.shape
-    odd = (0, width % 2, 0, height % 2)
-    even = F.pad(torch.cat([light, signed[None]])[None], odd, mode="replicate")[0]
-    clear = without_spill(even[:3], even[3])
-    exposure = expose(*halved(clear, even[3]))
-    sharp = 1 - (even[3].abs() - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
-    front = _twice(exposure.front)
-    in_focus = clear * (1 - front[3:]) + front[:3]
-    out = torch.lerp(_twice(exposure.light), in_focus, sharp.clamp(0, 1))
-    return out[:, :height, :width]
+    height, width = defocus.shape
+    even = _padded_to_even(light, defocus)
+    clean = matte_far_side(even[:3], even[3], find_depth_edges(even[3])).background
+    blurred, foreground = (_doubled(planes) for planes in render_half(*halved(clean, even[3])))
+    in_focus = clean * (1 - foreground[3:]) + foreground[:3]
+    sharpness = 1 - (even[3].abs() - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
+    return torch.lerp(blurred, in_focus, sharpness.clamp(0, 1))[:, :height, :width]
 
 
-def _twice(planes: Tensor) -> Tensor:
+def _padded_to_even(light: Tensor, defocus: Tensor) -> Tensor:
+    """Return light and defocus as [4,H,W], H and W even, the last row or column repeated."""
+    odd = (0, defocus.shape[1] % 2, 0, defocus.shape[0] % 2)
+    return F.pad(torch.cat([light, defocus[None]])[None], odd, mode="replicate")[0]
+
+
+def _doubled(planes: Tensor) -> Tensor:
     return F.interpolate(planes[None], scale_factor=2, mode="bilinear", align_corners=False)[0]
 
 
-def halved(light: Tensor, signed: Tensor) -> tuple[Tensor, Tensor]:
+def halved(light: Tensor, defocus: Tensor) -> tuple[Tensor, Tensor]:
     """Return light [3,⌈H/2⌉,⌈W/2⌉] and defocus, px of that size, of one side of each depth edge.
 
-    From 2x2 px it takes the nearer or the farther end, whichever is closer to the mean; of equals
-    the nearer.
+    Of 2x2 px that an edge crosses, only the nearer or the farther ones are averaged, whichever
+    are more (the nearer ones where both are as many). So no pixel mixes both sides.
+
+    Args:
+        light: [3,H,W], linear light.
+        defocus: [H,W], px, front positive.
     """
-    odd = (0, signed.shape[1] % 2, 0, signed.shape[0] % 2)
-    even = F.pad(torch.cat([light, signed[None]])[None], odd, mode="replicate")[0]
-    light, signed = even[:3], even[3]
-    low = -F.max_pool2d(-signed[None], 2)[0]
-    high = F.max_pool2d(signed[None], 2)[0]
-    chosen = torch.where(F.avg_pool2d(signed[None], 2)[0] >= (low + high) / 2, high, low)
-    across = high - low > EDGE_STEP
+    even = _padded_to_even(light, defocus)
+    light, defocus = even[:3], even[3]
+    low = -F.max_pool2d(-defocus[None], 2)[0]
+    high = F.max_pool2d(defocus[None], 2)[0]
+    chosen = torch.where(F.avg_pool2d(defocus[None], 2)[0] >= (low + high) / 2, high, low)
+    crossed = high - low > EDGE_STEP
     middle, side = _fourfold((low + high) / 2), _fourfold((chosen - low) - (high - chosen))
-    member = ~_fourfold(across) | ((signed - middle) * side >= 0)
+    member = ~_fourfold(crossed) | ((defocus - middle) * side >= 0)
     share = F.avg_pool2d(member[None].to(light), 2)
     return F.avg_pool2d(light * member, 2) / share, chosen / 2
 

@@ -1,4 +1,9 @@
-"""What is hidden behind depth edges, completed from where it comes into view."""
+"""Inpainting: colour and depth of the background that near things occlude.
+
+A blurred foreground lets some of the background behind it through (disocclusion), which the photo
+does not show. For every pixel the nearest place is found where a surface farther away comes into
+view. Its colour goes on behind the foreground, as a mean over more pixels the farther away it is.
+"""
 
 from dataclasses import dataclass
 
@@ -7,10 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..callbacks import CheckCancelled, never_cancelled
+from .discontinuities import (
+    EDGE_STEP,
+    EDGE_WIDTH,
+    Pixels,
+    mean_around,
+    neighbour_offsets,
+    pixels_at,
+)
 
-EDGE_STEP = 1.0  # px of defocus between neighbours that makes a depth edge
-BESIDE = 1.5  # px from a depth edge at which a pixel holds one side only
-SMOOTHINGS = 5  # of what is hidden, each twice as wide as the one before
+SMOOTHINGS = 5  # wavelet scales of the inpainted colour, each twice as wide as the one before
+NARROW = 3.5  # px from a depth edge within which background is taken from all sides
+AROUND = 3  # px around such a pixel in which it is looked for
 
 _SQUARE = [(y, x) for y in range(3) for x in range(3)]
 _EXCHANGES = (
@@ -20,11 +33,12 @@ _EXCHANGES = (
 
 
 @dataclass(frozen=True, eq=False)
-class Behind:
-    """For every pixel the nearest place where a surface behind it comes into view.
+class NearestBackground:
+    """For every pixel the nearest place where background that it occludes is in view.
 
     Attributes:
-        row, column: [H,W], px; the pixel itself where there is none.
+        row: [H,W], px; the pixel's own where there is none.
+        column: [H,W], px, likewise.
         distance: [H,W], px; infinity where there is none.
     """
 
@@ -33,58 +47,77 @@ class Behind:
     distance: Tensor
 
 
-def search_reach(radius: float) -> float:
-    """Return how far, px, a surface behind an edge is searched for, for a blur of `radius` px."""
-    return 1.5 * radius + 3
+@dataclass(frozen=True, eq=False)
+class BackgroundSample:
+    """What the nearest background in view looks like, for every pixel.
+
+    Attributes:
+        light: [3,H,W], linear light.
+        defocus: [H,W], px, front positive.
+        origin: rows and columns [H,W] of the depth edge behind which the background is in view.
+    """
+
+    light: Tensor
+    defocus: Tensor
+    origin: Pixels
 
 
-def completion_reach(radius: float) -> float:
-    """Return how far, px, the surfaces at a pixel depend on others, for a blur of `radius` px."""
-    return search_reach(radius) + 2**SMOOTHINGS + 3
+def search_radius(psf_radius: float) -> float:
+    """Return how far, px, background in view is searched for when PSFs are `psf_radius` px wide."""
+    return 1.5 * psf_radius + 3
 
 
-def _grid(like: Tensor) -> tuple[Tensor, Tensor]:
+def inpainting_support_radius(psf_radius: float) -> float:
+    """Return the distance, px, up to which the picture decides what is inpainted at a pixel."""
+    return search_radius(psf_radius) + float(2**SMOOTHINGS) + 3
+
+
+def _pixel_grid(like: Tensor) -> tuple[Tensor, Tensor]:
     height, width = like.shape
     rows = torch.arange(height, dtype=torch.float32, device=like.device)
     columns = torch.arange(width, dtype=torch.float32, device=like.device)
     return rows[:, None].expand(height, width), columns[None, :].expand(height, width)
 
 
-def nearest_behind(
-    signed: Tensor, edge: Tensor, reach: float, check_cancelled: CheckCancelled = never_cancelled
-) -> Behind:
-    """Find for every pixel, up to `reach` px away, the nearest pixel of `edge` that is behind it.
+def find_nearest_background(
+    defocus: Tensor,
+    far_side: Tensor,
+    radius: float,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> NearestBackground:
+    """Return for every pixel the nearest far-side edge pixel of a surface that lies behind it.
 
     Jump flooding (Rong and Tan 2006): candidates travel in halving steps, and a pixel keeps the
     nearest one that lies behind its own surface.
+
+    Args:
+        defocus: [H,W], px, front positive.
+        far_side: [H,W], bool, the far side of depth edges.
+        radius: px, of the search.
+        check_cancelled: raises to stop.
     """
-    rows, columns = _grid(signed)
-    nowhere = torch.full_like(signed, torch.inf)
-    seeds = torch.stack([rows, columns, signed]).masked_fill(~edge, torch.inf)
+    rows, columns = _pixel_grid(defocus)
+    nowhere = torch.full_like(defocus, torch.inf)
+    seeds = torch.stack([rows, columns, defocus]).masked_fill(~far_side, torch.inf)
     best, nearest = torch.full_like(seeds, torch.inf), nowhere
-    step = 1 << max(0, int(reach).bit_length() - 1)
+    step = 1 << max(0, int(radius).bit_length() - 1)
     steps = [step >> k for k in range(step.bit_length())] + [1]
     for step in steps:
-        for dy, dx in around(step):
+        for dy, dx in neighbour_offsets(step):
             check_cancelled()
             for source in (best, seeds):
                 found = _shifted(source, dy, dx)
                 distance = (rows - found[0]).square() + (columns - found[1]).square()
-                better = (found[2] < signed - EDGE_STEP) & (distance < nearest)
+                better = (found[2] < defocus - EDGE_STEP) & (distance < nearest)
                 best = torch.where(better, found, best)
                 nearest = torch.where(better, distance, nearest)
     distance = nearest.sqrt()
-    there = distance <= reach
-    return Behind(
+    there = distance <= radius
+    return NearestBackground(
         torch.where(there, best[0], rows),
         torch.where(there, best[1], columns),
         distance.masked_fill(~there, torch.inf),
     )
-
-
-def around(step: int) -> list[tuple[int, int]]:
-    """Return the eight ways (dy, dx) of `step` px to a neighbour."""
-    return [(dy, dx) for dy in (-step, 0, step) for dx in (-step, 0, step) if dy or dx]
 
 
 def _shifted(planes: Tensor, dy: int, dx: int) -> Tensor:
@@ -98,49 +131,69 @@ def _shifted(planes: Tensor, dy: int, dx: int) -> Tensor:
     return moved
 
 
-def clip(rows: Tensor, columns: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return places, px, rounded and kept within a plane [H,W], as indices."""
-    height, width = like.shape
-    # Not `round`, which goes to even numbers and so depends on where the picture begins.
-    rows, columns = (rows + 0.5).floor(), (columns + 0.5).floor()
-    return rows.clamp(0, height - 1).long(), columns.clamp(0, width - 1).long()
+def sample_background(
+    light: Tensor, far_matted: Tensor, defocus: Tensor, nearest: NearestBackground
+) -> BackgroundSample:
+    """Return colour and defocus of the nearest background in view.
 
+    The sample is taken `EDGE_WIDTH` px beyond the edge, whose own pixels are mixed. Within `NARROW`
+    px of an edge it is the mean of the same background around, from all sides: so behind a thin
+    thing the one side's colour passes into the other's.
 
-def sample_behind(
-    light: Tensor, signed: Tensor, behind: Behind
-) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-    """Return colour and defocus of the surface behind, and where its edge comes into view.
-
-    The sample is taken a little off that edge, whose pixels are mixed.
+    Args:
+        light: [3,H,W], linear light.
+        far_matted: [3,H,W], the same with its far-side edge pixels matted.
+        defocus: [H,W], px, front positive.
+        nearest: the nearest background in view.
     """
-    rows, columns = _grid(signed)
-    length = behind.distance.clamp(min=1)
-    first = clip(behind.row, behind.column, signed)
-    off = clip(
-        behind.row + BESIDE * (behind.row - rows) / length,
-        behind.column + BESIDE * (behind.column - columns) / length,
-        signed,
+    rows, columns = _pixel_grid(defocus)
+    length = nearest.distance.clamp(min=1)
+    origin = pixels_at(nearest.row, nearest.column, defocus)
+    beyond = pixels_at(
+        nearest.row + EDGE_WIDTH * (nearest.row - rows) / length,
+        nearest.column + EDGE_WIDTH * (nearest.column - columns) / length,
+        defocus,
     )
-    same = (signed[off] - signed[first]).abs() <= EDGE_STEP
-    row, column = (torch.where(same, a, b) for a, b in zip(off, first, strict=True))
-    return _median(light[:, row, column]), signed[row, column], first
+    same = (defocus[beyond] - defocus[origin]).abs() <= EDGE_STEP
+    row, column = (torch.where(same, a, b) for a, b in zip(beyond, origin, strict=True))
+    color, behind = _median(light[:, row, column]), defocus[row, column]
+    narrow = (nearest.distance < NARROW).nonzero(as_tuple=True)
+    own, wanted = defocus[narrow], behind[narrow]
+    mean, found = mean_around(
+        far_matted,
+        (narrow[0], narrow[1]),
+        AROUND,
+        3,
+        lambda there: (
+            (defocus[there] < own - EDGE_STEP) & ((defocus[there] - wanted).abs() < EDGE_STEP)
+        ),
+    )
+    color[:, narrow[0], narrow[1]] = torch.where(found, mean, color[:, narrow[0], narrow[1]])
+    return BackgroundSample(color, behind, origin)
 
 
-def smoothed(
-    hidden_light: Tensor,
-    hidden_defocus: Tensor,
+def smooth_inpainting(
+    light: Tensor,
+    defocus: Tensor,
     distance: Tensor,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Tensor:
-    """Return light [3,H,W] found `distance` px away, as a mean over about as many px of a surface.
+    """Return inpainted light, [3,H,W], as a mean over more of the background the farther it is.
 
-    Else every pixel of the edge would be drawn out into a streak. The means grow by the à trous
-    scheme (Holschneider et al. 1989): a small kernel whose taps move apart.
+    A pixel whose background comes into view d px away takes the mean over about d px of the same
+    surface. Without it every pixel along the edge would be drawn out into a streak. The means grow
+    by the à trous scheme (Holschneider et al. 1989): a small kernel whose taps move apart.
+
+    Args:
+        light: [3,H,W], linear light of the nearest background in view.
+        defocus: [H,W], px, of that background.
+        distance: [H,W], px, to it; infinity where there is none.
+        check_cancelled: raises to stop.
     """
     there = torch.isfinite(distance)
     width = (distance - 1).masked_fill(~there, 0)  # of the mean, standard deviation, px
-    planes = torch.cat([hidden_light * there, there[None].to(hidden_light)])
-    out, finer, finer_width, variance = hidden_light.clone(), hidden_light, 0.0, 0.0
+    planes = torch.cat([light * there, there[None].to(light)])
+    out, finer, finer_width, variance = light.clone(), light, 0.0, 0.0
     for level in range(SMOOTHINGS):
         if not (width > finer_width).any():
             break
@@ -148,10 +201,10 @@ def smoothed(
         step = 1 << level
         variance += step * step / 2  # of the kernel 1, 2, 1
         coarser_width = variance**0.5
-        planes = _spread(_spread(planes, hidden_defocus, step, 0), hidden_defocus, 0, step)
+        planes = _spread(_spread(planes, defocus, step, 0), defocus, 0, step)
         coarser = torch.where(planes[3] > 0, planes[:3] / planes[3].clamp(min=1e-9), finer)
-        share = ((width - finer_width) / (coarser_width - finer_width)).clamp(0, 1)
-        out = torch.where(width > finer_width, torch.lerp(finer, coarser, share), out)
+        blend = ((width - finer_width) / (coarser_width - finer_width)).clamp(0, 1)
+        out = torch.where(width > finer_width, torch.lerp(finer, coarser, blend), out)
         finer, finer_width = coarser, coarser_width
     return out
 
@@ -164,18 +217,20 @@ def _spread(planes: Tensor, defocus: Tensor, dy: int, dx: int) -> Tensor:
     out = planes / 2
     for y, x in ((-dy, -dx), (dy, dx)):
         here, beside = _overlap(defocus, y, x), _overlap(defocus, -y, -x)
-        same = (defocus[beside] - defocus[here]).abs() < EDGE_STEP * max(dy, dx) ** 0.5
+        same = (defocus[beside] - defocus[here]).abs() < EDGE_STEP * float(max(dy, dx)) ** 0.5
         for plane, spread in zip(planes, out, strict=True):
             spread[here].add_(torch.where(same, plane[beside], 0.0), alpha=0.25)
     return out
 
 
 def _overlap(plane: Tensor, dy: int, dx: int) -> tuple[slice, slice]:
-    """Return where a plane [H,W] and itself moved by (dy, dx) overlap."""
-    return tuple(
-        slice(min(size, max(0, step)), max(0, min(size, size + step)))
-        for size, step in zip(plane.shape, (dy, dx), strict=True)
-    )
+    """Return rows and columns where a plane [H,W] and itself moved by (dy, dx) overlap."""
+    height, width = plane.shape
+    return _overlap_along(height, dy), _overlap_along(width, dx)
+
+
+def _overlap_along(size: int, step: int) -> slice:
+    return slice(min(size, max(0, step)), max(0, min(size, size + step)))
 
 
 def _median(planes: Tensor) -> Tensor:

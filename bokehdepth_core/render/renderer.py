@@ -1,8 +1,8 @@
 """Lens blur from depth: what a lens focused at one distance makes of a sharp photo.
 
-A photo shows one surface at each pixel. What lies behind a depth edge is not in it, but a blurred
-front lets it through, so it is completed first (`layers.py`). The surfaces are then cut into slices
-of equal defocus, blurred and laid over each other (`compositing.py`, `optics/psf.py`). Large
+A photo shows one surface at each pixel. The background behind a depth edge is not in it, but shows
+through a blurred foreground, so the scene is first made into layers (`layers.py`). They are cut
+into slices of equal defocus, blurred and composited (`compositing.py`, `optics/psf.py`). Large
 pictures go through in tiles (`tiles.py`).
 """
 
@@ -15,29 +15,37 @@ from torch import Tensor
 from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from ..checks import check_depth, check_image, check_number
 from ..color import linear_to_srgb, srgb_to_linear
+from ..optics import thin_lens
 from ..optics.aperture import DISC, Aperture
 from ..optics.field import Field
 from ..optics.psf import SpotBlur
-from ..optics.thin_lens import as_focus_depth, defocus
-from .compositing import SHARP_RADIUS, BeforeSlice, Exposure, Fineness, cut_levels, expose
+from .compositing import (
+    SHARP_RADIUS,
+    BeforeSlice,
+    Blur,
+    SliceSpacing,
+    composite_front_to_back,
+    composite_with_foreground,
+    slice_levels,
+)
 from .depth_edges import refine_depth as sharpened_depth
-from .draft import expose_at_half_size, halved
-from .inpaint import completion_reach
-from .layers import separate_surfaces
+from .draft import halved, render_at_half_size
+from .inpaint import inpainting_support_radius
+from .layers import Layers, separate_layers
 from .tiles import cut_tiles
 
 BOOST_FROM = 0.75  # linear light of the strongest channel at which a highlight begins to be boosted
 BOOST_RADIUS = 2.0  # px of blur from which on a highlight is boosted in full
-FLOATS_PER_PIXEL = 64  # that the surfaces take, measured with `benchmarks/render.py costs`
+FLOATS_PER_PIXEL = 64  # that the layers take, measured with `benchmarks/render.py costs`
 KEPT_MEANWHILE = 42  # floats a pixel that are kept while slices are blurred
 FLOATS_BLURRED = 20  # floats that blurring takes for a pixel of a slice and of its border
-FARTHEST = 8  # times both sides of a picture: a spot this large leaves next to nothing in it
+FARTHEST = 8  # times both sides of a picture: a PSF this large leaves next to nothing in it
 FLAT = 1.0  # px of difference in defocus below which a picture is one plane
 
 QUALITIES = {
-    "draft": Fineness(1.0, 0.2),
-    "default": Fineness(1.0, 0.1),
-    "final": Fineness(0.5, 0.05),
+    "draft": SliceSpacing(1.0, 0.2),
+    "default": SliceSpacing(1.0, 0.1),
+    "final": SliceSpacing(0.5, 0.05),
 }
 
 
@@ -72,8 +80,8 @@ def render_bokeh(
         quality: "draft", "default" or "final": how finely defocus is cut. A draft works on a
             quarter of the pixels, but for what is in focus.
         refine_depth: make soft depth edges hard along those of the picture, see `depth_edges.py`.
-        background: [B,H,W,3] or [1,H,W,3], what stands behind the surfaces in view, where it is
-            known; used where `background_depth` lies behind `depth`, and completed elsewhere.
+        background: [B,H,W,3] or [1,H,W,3], the occluded background where it is known; used where
+            `background_depth` lies behind `depth`, and inpainted elsewhere.
         background_depth: [B,H,W] or [1,H,W], m, > 0; goes with `background`.
         on_progress: called for every slice, in hundredths of a picture.
         check_cancelled: raises to stop; called for every slice and between the steps before.
@@ -82,6 +90,18 @@ def render_bokeh(
         TypeError: a picture or depth that is not floating point.
         ValueError: sizes that do not match, unusable depth, strength, focus depth or quality, a
             background without depth or depth without a background.
+
+    Reference:
+        Thin lens, arXiv 2512.12425: blur radius r = K |1/Z - 1/Z_f|, px.
+
+    Example:
+        >>> image = torch.full((1, 32, 32, 3), 0.2)
+        >>> image[:, 16, 16] = 1.0
+        >>> depth = torch.full((1, 32, 32), 1.0)
+        >>> out = render_bokeh(image, depth, strength=8.0, focus_depth=2.0)
+        >>> wider = (out[0, 16, :, 0] > 0.205).sum()  # a disc of radius 8 |1/1 - 1/2| = 4 px
+        >>> wider.item()
+        9
     """
     size, depth = check_image(image), _depth_like(depth, image, "depth")
     known = _background_like(background, background_depth, image)
@@ -89,7 +109,7 @@ def render_bokeh(
     check_number(highlight_boost, "highlight_boost", 0.0)
     if quality not in QUALITIES:
         raise ValueError(f"quality: unknown {quality!r}. Use one of {', '.join(QUALITIES)}.")
-    planes = as_focus_depth(focus_depth, size["B"])
+    planes = thin_lens.as_focus_depth(focus_depth, size["B"])
     out = torch.empty_like(image)
     for index in range(size["B"]):
 
@@ -102,10 +122,10 @@ def render_bokeh(
             own = sharpened_depth(image[index : index + 1], own, check_cancelled)
         views = [_View(image[index], _bounded_defocus(own, strength, planes[index]))]
         if known is not None:
-            hidden = _bounded_defocus(known[1][index : index + 1], strength, planes[index])
-            views += [_View(known[0][index], torch.minimum(hidden, views[0].signed))]
-        lens = _lens_for([view.signed for view in views], aperture, highlight_boost, quality)
-        out[index] = _render_one(views, lens, before_slice)
+            behind = _bounded_defocus(known[1][index : index + 1], strength, planes[index])
+            views += [_View(known[0][index], torch.minimum(behind, views[0].defocus))]
+        lens = _lens_for([view.defocus for view in views], aperture, highlight_boost, quality)
+        out[index] = _render_picture(views, lens, before_slice)
     on_progress(100 * size["B"], 100 * size["B"])
     return out
 
@@ -143,7 +163,7 @@ def _background_like(
 
 def _bounded_defocus(depth: Tensor, strength: float, plane: Tensor) -> Tensor:
     limit = FARTHEST * sum(depth.shape[1:])
-    return defocus(depth, strength, plane)[0].clamp(-limit, limit)
+    return thin_lens.defocus(depth, strength, plane)[0].clamp(-limit, limit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,60 +171,68 @@ class _View:
     """A picture [H,W,3], sRGB, and its defocus [H,W], px, front positive."""
 
     picture: Tensor
-    signed: Tensor
+    defocus: Tensor
 
     def part(self, place: tuple[slice, slice]) -> "_View":
-        return _View(self.picture[place], self.signed[place])
+        return _View(self.picture[place], self.defocus[place])
 
     def light(self, boost: float) -> Tensor:
         """Return [3,H,W] linear light, clipped highlights boosted."""
         light = srgb_to_linear(self.picture.float()).movedim(-1, 0)
-        return light * _highlight_gain(light, self.signed, boost)
+        return light * _highlight_gain(light, self.defocus, boost)
 
 
 @dataclass(frozen=True)
 class _Lens:
-    """How one picture is taken; `half_size` works on a quarter of the pixels."""
+    """How one picture is taken.
+
+    Attributes:
+        aperture: shape of the lens opening.
+        highlight_boost: as in `render_bokeh`.
+        blur_radius: px, the largest of the picture.
+        psf_radius: px, how far the largest PSF reaches from its middle.
+        levels: defocus of the slices, px, rising.
+        half_size: whether to work on a quarter of the pixels.
+    """
 
     aperture: Aperture
     highlight_boost: float
-    radius: float
-    reach: float  # px, of the largest spot
+    blur_radius: float
+    psf_radius: float
     levels: list[float]
     half_size: bool
 
 
 def _lens_for(
-    signed: list[Tensor], aperture: Aperture, highlight_boost: float, quality: str
+    defocus: list[Tensor], aperture: Aperture, highlight_boost: float, quality: str
 ) -> _Lens:
-    low, high = min(float(one.min()) for one in signed), max(float(one.max()) for one in signed)
+    low, high = min(float(one.min()) for one in defocus), max(float(one.max()) for one in defocus)
     # A plane is one convolution: quick, and exact only at full size.
     half_size = quality == "draft" and high - low > FLAT
-    levels = cut_levels(low, high, QUALITIES[quality])
+    levels = slice_levels(low, high, QUALITIES[quality])
     radius = max(-low, high)
-    reach = radius * aperture.reach
-    return _Lens(aperture, highlight_boost, radius, reach, levels, half_size)
+    return _Lens(aperture, highlight_boost, radius, radius * aperture.reach, levels, half_size)
 
 
-def _render_one(views: list[_View], lens: _Lens, before_slice: BeforeSlice) -> Tensor:
+def _render_picture(views: list[_View], lens: _Lens, before_slice: BeforeSlice) -> Tensor:
     """Return a picture [H,W,3] through the lens: the first view, the second behind it if known."""
-    picture, size = views[0].picture, views[0].signed.shape
-    if lens.radius < SHARP_RADIUS:
+    picture, size = views[0].picture, views[0].defocus.shape
+    if lens.blur_radius < SHARP_RADIUS:
         return picture
     ends = torch.stack([torch.stack(view.picture.float().aminmax()) for view in views])
     darkest, brightest = srgb_to_linear(ends[:, 0].min()), srgb_to_linear(ends[:, 1].max())
     darkest, brightest = darkest.clamp(max=0.0), brightest.clamp(min=1.0)
     out = torch.empty_like(picture)
-    tiles = cut_tiles(*size, halo_of(lens.reach))
+    tiles = cut_tiles(size[0], size[1], support_radius(lens.psf_radius))
     for index, tile in enumerate(tiles):
 
         def before_tile_slice(done: int, total: int, first: int = index) -> None:
             before_slice(first * total + done, len(tiles) * total)
 
         seen_y, seen_x = tile.seen
-        field = Field(*size, seen_y.start, seen_x.start)
+        field = Field(size[0], size[1], seen_y.start, seen_x.start)
         parts = [view.part(tile.seen) for view in views]
-        light = _expose_tile(parts, lens, field, before_tile_slice)
+        light = _render_tile(parts, lens, field, before_tile_slice)
         light = light[(slice(None), *tile.inner)]
         light = light.clamp(darkest, brightest)
         out[tile.kept] = linear_to_srgb(light).movedim(0, -1).to(picture.dtype)
@@ -217,72 +245,83 @@ def render_memory(height: int, width: int, radius: float, background: bool = Fal
     Args:
         height: of the picture, px.
         width: of the picture, px.
-        radius: largest distance that a spot reaches, px.
-        background: whether what stands behind is given as well.
+        radius: px, how far the largest PSF reaches from its middle.
+        background: whether the occluded background is given as well.
+
+    Example:
+        >>> render_memory(1024, 1024, 20.0) // 2**20  # MiB
+        288
     """
     more = 8 if background else 0
     most = 0.0
-    for tile in cut_tiles(height, width, halo_of(radius)):
+    for tile in cut_tiles(height, width, support_radius(radius)):
         sides = [place.stop - place.start for place in tile.seen]
         bordered = math.prod(side + 2 * min(radius + 2, side) for side in sides)
         seen, blurred = math.prod(sides), FLOATS_BLURRED * bordered
-        surfaces, kept = (FLOATS_PER_PIXEL + more) * seen, (KEPT_MEANWHILE + more) * seen
-        most = max(most, surfaces, kept + blurred)
+        layers, kept = (FLOATS_PER_PIXEL + more) * seen, (KEPT_MEANWHILE + more) * seen
+        most = max(most, layers, kept + blurred)
     return math.ceil(4 * (most + 8 * height * width))
 
 
-def halo_of(radius: float) -> int:
-    """Return how far, px, a pixel's result depends on others when spots reach `radius` px.
+def support_radius(psf_radius: float) -> int:
+    """Return how far, px, a pixel's result depends on others when PSFs reach `psf_radius` px.
 
-    As far as the spot reaches, and from there as far as hidden surfaces are completed from.
+    As far as the PSF reaches, and from there as far as the background there is inpainted from.
     """
-    return math.ceil(radius + completion_reach(radius)) + 5
+    return math.ceil(psf_radius + inpainting_support_radius(psf_radius)) + 5
 
 
-def _expose_tile(
+def _render_tile(
     views: list[_View], lens: _Lens, field: Field, before_slice: BeforeSlice
 ) -> Tensor:
     """Return [3,H,W] linear light that views give through the lens."""
-    lights = [(view.light(lens.highlight_boost), view.signed) for view in views]
+    lights = [(view.light(lens.highlight_boost), view.defocus) for view in views]
     if not lens.half_size:
-        return _expose(lights, lens, field, 1.0, before_slice).light
+        prepared = _prepare_compositing(lights, lens, field, 1.0, before_slice)
+        return composite_front_to_back(*prepared, before_slice)
     behind = [halved(*light) for light in lights[1:]]
 
-    def expose_half(light: Tensor, signed: Tensor) -> Exposure:
-        return _expose([(light, signed), *behind], lens, field.scaled(0.5), 0.5, before_slice)
+    def render_half(light: Tensor, defocus: Tensor) -> tuple[Tensor, Tensor]:
+        halves = [(light, defocus), *behind]
+        prepared = _prepare_compositing(halves, lens, field.scaled(0.5), 0.5, before_slice)
+        return composite_with_foreground(*prepared, before_slice)
 
-    return expose_at_half_size(*lights[0], expose_half)
+    return render_at_half_size(*lights[0], render_half)
 
 
-def _expose(
+def _prepare_compositing(
     lights: list[tuple[Tensor, Tensor]],
     lens: _Lens,
     field: Field,
     scale: float,
     before_slice: BeforeSlice,
-) -> Exposure:
-    """Return the exposure of [3,H,W] lights whose pixels are 1/`scale` of the picture's."""
-    margin = int(lens.reach * scale) + 2
-    light, signed = lights[0]
-    size = (signed.shape[0], signed.shape[1])
-    spot = SpotBlur(size, margin, lens.aperture, signed.device, field)
+) -> tuple[Layers, list[float], Blur]:
+    """Return the layers, the levels of their slices and the blur, of pixels 1/`scale` as large.
+
+    Args:
+        lights: light [3,H,W] and defocus [H,W] of the picture, and of its background if known.
+        lens: how the picture is taken, px of full size.
+        field: where the picture lies in the whole, px of its own size.
+        scale: 1 for full size, 0.5 for half.
+        before_slice: called between steps; may raise to stop.
+    """
+    (light, defocus), background = lights[0], lights[1] if len(lights) > 1 else None
+    psf_radius = lens.psf_radius * scale
+    size = (defocus.shape[0], defocus.shape[1])
+    psf = SpotBlur(size, int(psf_radius) + 2, lens.aperture, defocus.device, field)
     levels = [level * scale for level in lens.levels]
-    surfaces = separate_surfaces(
-        light,
-        signed,
-        lens.reach * scale,
-        *lights[1:],
-        check_cancelled=lambda: before_slice(0, len(levels)),
+    layers = separate_layers(
+        light, defocus, psf_radius, background, lambda: before_slice(0, len(levels))
     )
-    return expose(surfaces, levels, spot.convolve, before_slice, lens.half_size)
+    return layers, levels, psf.convolve
 
 
-def _highlight_gain(light: Tensor, signed: Tensor, boost: float) -> Tensor:
+def _highlight_gain(light: Tensor, defocus: Tensor, boost: float) -> Tensor:
     """Return the factor [1,H,W] that gives clipped light back, the same for all channels.
 
     It rises smoothly from `BOOST_FROM` to white, and from the focus plane to `BOOST_RADIUS`, so
     that what is sharp keeps its look.
     """
-    share = ((light.amax(0, keepdim=True) - BOOST_FROM) / (1 - BOOST_FROM)).clamp(0, 1)
-    clipped = share * share * (3 - 2 * share)
-    return 1 + boost * clipped * (signed.abs() / BOOST_RADIUS).clamp(max=1)
+    excess = ((light.amax(0, keepdim=True) - BOOST_FROM) / (1 - BOOST_FROM)).clamp(0, 1)
+    clipped = excess * excess * (3 - 2 * excess)
+    return 1 + boost * clipped * (defocus.abs() / BOOST_RADIUS).clamp(max=1)

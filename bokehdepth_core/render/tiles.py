@@ -22,19 +22,25 @@ class Tile:
     inner: tuple[slice, slice]
 
 
-def cut_tiles(height: int, width: int, halo: int, largest: int = LARGEST_SIDE) -> list[Tile]:
+def cut_tiles(
+    height: int, width: int, support_radius: int, largest: int = LARGEST_SIDE
+) -> list[Tile]:
     """Return tiles whose kept parts cover the picture once.
 
     Args:
         height: of the picture, px.
         width: of the picture, px.
-        halo: px around a kept part that its result depends on.
-        largest: px; side of what a tile sees, unless the halo alone asks for more: a kept part is
-            never smaller than the halo. Tiles begin at even rows and columns.
+        support_radius: px around a kept part that its result depends on.
+        largest: px; side of what a tile sees, unless the support radius alone asks for more: a kept
+            part is never smaller than that. Tiles begin at even rows and columns.
+
+    Example:
+        >>> [tile.kept[1] for tile in cut_tiles(50, 100, 10, 70)]
+        [slice(0, 50, None), slice(50, 100, None)]
     """
     if height * width <= largest * largest:
-        halo = max(height, width)
-    halo += halo % 2
+        support_radius = max(height, width)
+    halo = support_radius + support_radius % 2
     kept = max(largest - 2 * halo, halo, 2)
     return [
         Tile((seen_y, seen_x), (kept_y, kept_x), (inner_y, inner_x))

@@ -207,7 +207,7 @@ def test_tiles_leave_no_seam(monkeypatch, aperture):
     monkeypatch.setattr(
         render, "cut_tiles", lambda height, width, halo: cut_tiles(height, width, halo, 96)
     )
-    assert len(cut_tiles(150, 170, render.halo_of(6.0), 96)) > 1
+    assert len(cut_tiles(150, 170, render.support_radius(6.0), 96)) > 1
     tiled = render_bokeh(image, depth, 6.0, 2.0, aperture=aperture)
     # A spot that is cut at the grid's highest frequency ripples far, by less than one can see.
     torch.testing.assert_close(tiled, whole, atol=0.5 / 255, rtol=0)

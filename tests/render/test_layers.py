@@ -1,14 +1,15 @@
-"""What a blurred front shows of what is behind it, and what mixed pixels are made of."""
+"""Layers of a scene: occluded background that a blurred front shows, and mixed pixels."""
 
 import math
 
 import pytest
 import torch
 
-from bokehdepth_core import Aperture, defocus, render_bokeh
+from bokehdepth_core import Aperture, render_bokeh
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
+from bokehdepth_core.optics import thin_lens
 from bokehdepth_core.optics.psf import SpotBlur
-from bokehdepth_core.render.layers import separate_surfaces
+from bokehdepth_core.render.layers import separate_layers
 from bokehdepth_core.render.renderer import QUALITIES
 
 SIDE, RADIUS = 96, 22.0  # px, of the picture and of the ball in it
@@ -64,12 +65,12 @@ def test_a_round_front_is_as_soft_as_through_a_lens_and_as_round(slope, quality)
 
 def test_behind_the_steep_rim_of_a_ball_is_the_wall_not_the_ball():
     disparity = ball(0.6)[2]
-    signed = defocus(1 / disparity[None], STRENGTH, math.inf)[0]
+    defocus = thin_lens.defocus(1 / disparity[None], STRENGTH, math.inf)[0]
     image = srgb_to_linear(over((disparity > 0).float())).movedim(-1, 0)
-    hidden = separate_surfaces(image, signed, STRENGTH)[1]
-    shown = (hidden.cover > 0) & (disparity > 0)
+    occluded = separate_layers(image, defocus, STRENGTH).occluded
+    shown = (occluded.alpha > 0) & (disparity > 0)
     assert shown.sum() > 500
-    assert (hidden.defocus[shown] == 0).all()
+    assert (occluded.defocus[shown] == 0).all()
 
 
 @pytest.mark.parametrize("quality", QUALITIES)
@@ -91,30 +92,30 @@ def test_no_trace_of_a_thin_wire_stays_on_the_sharp_wall_behind_it(turn, quality
     assert jumps < 0.03
 
 
-def test_what_is_hidden_is_smoother_the_farther_it_is_from_view():
+def test_inpainted_background_is_smoother_the_farther_it_is_from_view():
     wall = torch.rand(3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     x, y, disparity = ball(0.0)
     light = torch.where(disparity > 0, 0.2, wall)
-    hidden = separate_surfaces(light, STRENGTH * disparity, STRENGTH)[1]
+    occluded = separate_layers(light, STRENGTH * disparity, STRENGTH).occluded
     inside = RADIUS - torch.hypot(x, y)
     spread = [
-        hidden.light[:, (inside > near) & (inside < near + 2)].std() for near in (0.0, 4.0, 10.0)
+        occluded.light[:, (inside > near) & (inside < near + 2)].std() for near in (0.0, 4.0, 10.0)
     ]
     assert spread[0] > spread[1] > spread[2]
     assert spread[2] < 0.1  # of 0.29 for the wall itself
     # Weighted means of what is in view: neither darker nor brighter than that on the whole.
-    assert abs(float(hidden.light[:, inside > 4].mean()) - 0.5) < 0.05
+    assert abs(float(occluded.light[:, inside > 4].mean()) - 0.5) < 0.05
 
 
-def test_another_surface_adds_nothing_to_what_is_hidden():
+def test_another_surface_adds_nothing_to_the_inpainted_background():
     # A wire before a leaf before a wall: behind the wire the leaf goes on, and ends where it ends.
-    signed = torch.zeros(61, 61)
-    signed[:, 20:] = 8.0
-    signed[28:33] = 16.0
-    light = torch.where(signed == 8, 0.3, 0.9).expand(3, -1, -1)
-    light = torch.where(signed == 16, 0.1, light)
-    hidden = separate_surfaces(light, signed, 16.0)[1]
-    behind_wire = hidden.light[:, 28:33]
+    defocus = torch.zeros(61, 61)
+    defocus[:, 20:] = 8.0
+    defocus[28:33] = 16.0
+    light = torch.where(defocus == 8, 0.3, 0.9).expand(3, -1, -1)
+    light = torch.where(defocus == 16, 0.1, light)
+    occluded = separate_layers(light, defocus, 16.0).occluded
+    behind_wire = occluded.light[:, 28:33]
     assert torch.allclose(behind_wire[..., :20], torch.tensor(0.9), atol=1e-6)
     assert torch.allclose(behind_wire[..., 30:], torch.tensor(0.3), atol=1e-6)
     assert behind_wire[..., 20:].mean() < 0.31  # the end itself is not known to the pixel
@@ -131,8 +132,8 @@ def test_a_known_background_shows_where_a_blurred_front_lets_it_through(quality)
     light = torch.lerp(srgb_to_linear(wall), srgb_to_linear(FRONT), share[..., None])
     image = linear_to_srgb(light)[None]
     depth = torch.where(share >= 0.5, 1.0, 5.0)[None]
-    spot = SpotBlur((SIDE, SIDE), 14, Aperture(), share.device)
-    cover = spot.convolve(share[None], 9.6)[0, ..., None]
+    psf = SpotBlur((SIDE, SIDE), 14, Aperture(), share.device)
+    cover = psf.convolve(share[None], 9.6)[0, ..., None]
     truth = linear_to_srgb(torch.lerp(srgb_to_linear(wall), srgb_to_linear(FRONT), cover))
     known = {"background": wall[None], "background_depth": torch.full_like(depth, 5.0)}
     guessed, rendered = (
@@ -173,11 +174,11 @@ def test_a_background_that_does_not_fit_is_named(change, message):
 
 def test_a_thin_thing_hides_what_passes_from_its_one_side_to_the_other():
     light = torch.linspace(0.2, 0.8, 41).expand(3, 21, 41).clone()
-    signed = torch.zeros(21, 41)
+    defocus = torch.zeros(21, 41)
     wanted = light.clone()
-    signed[:, 19:22] = 6.0
+    defocus[:, 19:22] = 6.0
     light[:, :, 19:22] = 0.05
-    hidden = separate_surfaces(light, signed, 6.0)[1].light
+    inpainted = separate_layers(light, defocus, 6.0).occluded.light
     # The one side's colour alone would be off by 0.045 in the middle.
-    torch.testing.assert_close(hidden[:, 5:16, 20], wanted[:, 5:16, 20], atol=0.01, rtol=0)
-    assert (hidden[0, 10, 19:22].diff() > 0.01).all()
+    torch.testing.assert_close(inpainted[:, 5:16, 20], wanted[:, 5:16, 20], atol=0.01, rtol=0)
+    assert (inpainted[0, 10, 19:22].diff() > 0.01).all()

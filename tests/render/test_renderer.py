@@ -57,8 +57,8 @@ def test_a_flat_scene_out_of_focus_is_convolved_with_the_aperture(quality, apert
     )
     radius = 8.0 * (1 / depth - 1 / 2.0)
     margin = int(abs(radius) * aperture.reach) + 2
-    spot = SpotBlur((45, 64), margin, aperture, image.device)
-    light = spot.blur(spot.transform(srgb_to_linear(image[0]).movedim(-1, 0)), radius)
+    psf = SpotBlur((45, 64), margin, aperture, image.device)
+    light = psf.blur(psf.transform(srgb_to_linear(image[0]).movedim(-1, 0)), radius)
     expected = linear_to_srgb(light.clamp(0, 1)).movedim(0, -1)
     # Rounding of float32 transforms of 45x64 values of order 1, steepened by the curve at black.
     torch.testing.assert_close(out[0], expected, atol=5e-5, rtol=0)
@@ -225,7 +225,7 @@ def test_progress_rises_to_its_end_and_cancelling_stops():
 
 def test_a_cancel_is_seen_before_the_first_slice(monkeypatch):
     asked = []
-    monkeypatch.setattr(render, "expose", lambda *args: 1 / 0)
+    monkeypatch.setattr(render, "composite_front_to_back", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         render_bokeh(
             noise(1, 61, 83, 3), steps(), 10.0, 2.0, check_cancelled=lambda: asked.append(1)

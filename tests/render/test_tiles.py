@@ -9,18 +9,18 @@ from bokehdepth_core.render.tiles import cut_tiles
 
 
 @pytest.mark.parametrize(
-    ("size", "halo", "largest"), [((50, 70), 5, 100), ((97, 131), 9, 40), ((1, 300), 40, 64)]
+    ("size", "support", "largest"), [((50, 70), 5, 100), ((97, 131), 9, 40), ((1, 300), 40, 64)]
 )
-def test_tiles_keep_every_pixel_once_and_see_the_halo_around_it(size, halo, largest):
+def test_tiles_keep_every_pixel_once_and_see_their_support_radius(size, support, largest):
     kept = torch.zeros(size, dtype=torch.int64)
     picture = torch.arange(size[0] * size[1]).reshape(size)
-    for tile in cut_tiles(*size, halo, largest):
+    for tile in cut_tiles(*size, support, largest):
         kept[tile.kept] += 1
         assert torch.equal(picture[tile.seen][tile.inner], picture[tile.kept])
         for side, seen, inside in zip(size, tile.seen, tile.kept, strict=True):
             assert seen.start % 2 == 0
-            assert seen.start <= max(0, inside.start - halo)
-            assert seen.stop >= min(side, inside.stop + halo)
+            assert seen.start <= max(0, inside.start - support)
+            assert seen.stop >= min(side, inside.stop + support)
     assert (kept == 1).all()
 
 
@@ -46,8 +46,8 @@ def test_tiles_leave_no_seam(quality, known, monkeypatch):
         options |= {"background": image.flip(2), "background_depth": torch.full_like(depth, 9.0)}
     whole = render_bokeh(image, depth, 7.0, 4.0, **options)
     monkeypatch.setattr(
-        render, "cut_tiles", lambda height, width, halo: cut_tiles(height, width, halo, 96)
+        render, "cut_tiles", lambda height, width, support: cut_tiles(height, width, support, 96)
     )
     tiled = render_bokeh(image, depth, 7.0, 4.0, **options)
-    # A spot that is cut at the grid's highest frequency ripples far, by less than one can see.
+    # A PSF that is cut at the grid's highest frequency ripples far, by less than one can see.
     torch.testing.assert_close(tiled, whole, atol=0.5 / 255, rtol=0)
