@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bokehdepth_core import depth_from_mask, focus_depth_at, render_bokeh
-from bokehdepth_core.depth.from_mask import SUBJECT_DISPARITY, guided_filter
+from bokehdepth_core.depth.from_mask import SUBJECT_DISPARITY, guided_coefficients
 
 HEIGHT, WIDTH = 120, 90
 
@@ -112,7 +112,8 @@ def test_the_guided_filter_is_the_regression_of_each_window():
     # One window that sees the whole picture: the filter is the least-squares line in colour.
     torch.manual_seed(1)
     guide, values = torch.rand(3, 5, 7, dtype=torch.float64), torch.rand(5, 7, dtype=torch.float64)
-    found = guided_filter(guide, values, radius=9, epsilon=0.0)
+    slope, offset = guided_coefficients(guide, values, radius=9, epsilon=0.0)
+    found = (slope * guide).sum(0) + offset
     system = torch.cat([guide.flatten(1).T, torch.ones(35, 1, dtype=torch.float64)], 1)
     line = system @ torch.linalg.lstsq(system, values.flatten()[:, None]).solution
     torch.testing.assert_close(found.flatten(), line[:, 0], rtol=0, atol=1e-9)
