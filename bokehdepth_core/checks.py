@@ -1,6 +1,8 @@
 """Checks of caller input, with messages that name the input, what was found and what to do."""
 
 import math
+import re
+import unicodedata
 from collections.abc import Iterable
 
 import torch
@@ -13,6 +15,10 @@ def check_shape(tensor: Tensor, name: str, pattern: str, hint: str = "") -> dict
     Raises:
         TypeError: `tensor` is not a tensor.
         ValueError: the sizes do not fit the pattern, or one of them is zero.
+
+    Example:
+        >>> check_shape(torch.zeros(2, 4, 6, 3), "image", "B H W 3")
+        {'B': 2, 'H': 4, 'W': 6}
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(
@@ -49,6 +55,7 @@ def check_image(image: Tensor, name: str = "image", pattern: str = "B H W 3") ->
 
 
 SMALLEST_DEPTH = 1e-30  # m; below it float32 has no reciprocal
+_DECIMAL_COMMA = re.compile(r"\d+,\d+")
 
 
 def check_depth(depth: Tensor, name: str = "depth", pattern: str = "B H W") -> dict[str, int]:
@@ -84,6 +91,13 @@ def check_number(
 
     Raises:
         ValueError: not a finite number, or outside the range.
+
+    Example:
+        >>> check_number(2, "f_number", above=0)
+        2.0
+        >>> check_number(-1, "f_number", above=0)
+        Traceback (most recent call last):
+        ValueError: f_number: must be above 0, found -1.
     """
     try:
         number = float(value)
@@ -115,12 +129,31 @@ def check_strengths(strengths: Iterable[float], name: str = "strengths") -> tupl
 def parse_strengths(text: str, name: str = "strengths") -> tuple[float, ...]:
     """Read bokeh strengths, px·m, from text such as "10, 20, 30"; commas or spaces separate.
 
+    Full-width digits and separators are read as the plain ones.
+
     Raises:
-        ValueError: empty text, or a part that is not a positive finite number.
+        TypeError: not text.
+        ValueError: empty text, a part that is not a positive finite number, or commas that may be
+            decimal ones.
+
+    Example:
+        >>> parse_strengths("10, 20 30")
+        (10.0, 20.0, 30.0)
+        >>> parse_strengths("\\uff11\\uff10\\uff0c\\uff12\\uff10")
+        (10.0, 20.0)
     """
     hint = 'Write bokeh strengths such as "10, 20, 30".'
+    if not isinstance(text, str):
+        raise TypeError(f"{name}: expected text, found {type(text).__name__}. {hint}")
+    plain = unicodedata.normalize("NFKC", text).replace("、", ",").replace(";", " ")
+    parts = plain.split()
+    if len(parts) > 1 and all(_DECIMAL_COMMA.fullmatch(part) for part in parts):
+        raise ValueError(
+            f'{name}: the commas in "{text}" may separate strengths or be decimal commas. '
+            "Write decimals with a point."
+        )
     numbers = []
-    for part in text.replace(",", " ").replace(";", " ").split():
+    for part in plain.replace(",", " ").split():
         try:
             numbers.append(float(part))
         except ValueError:

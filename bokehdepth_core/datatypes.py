@@ -22,6 +22,11 @@ class BokehStack:
     Raises:
         TypeError: a picture is not a floating-point tensor.
         ValueError: sizes that do not match, no frames, or unusable strengths.
+
+    Example:
+        >>> photo, frames = torch.rand(4, 6, 3), torch.rand(2, 4, 6, 3)
+        >>> BokehStack(photo, frames, strengths=(10, 20)).strengths
+        (10.0, 20.0)
     """
 
     reference: Tensor
@@ -59,6 +64,10 @@ class DepthMap:
     Raises:
         TypeError: a tensor of another kind.
         ValueError: sizes that do not match, NaN, zero or negative depth.
+
+    Example:
+        >>> DepthMap(torch.tensor([[[2.0, torch.inf]]])).disparity
+        tensor([[[0.5000, 0.0000]]])
     """
 
     depth: Tensor

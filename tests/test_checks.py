@@ -36,3 +36,21 @@ def test_shape_check_binds_letters_and_fixed_sizes():
         check_shape(torch.zeros(0, 4, 5, 3), "image", "B H W 3")
     with pytest.raises(TypeError, match="image: expected a tensor, found list"):
         check_shape([1], "image", "B")
+
+
+def test_commas_that_may_be_decimal_are_asked_about():
+    with pytest.raises(ValueError, match=r"commas .* Write decimals with a point"):
+        parse_strengths("1,5 2,5")
+    assert parse_strengths("10,20,30") == (10.0, 20.0, 30.0)
+    assert parse_strengths("10, 20,30") == (10.0, 20.0, 30.0)
+
+
+def test_full_width_digits_are_read():
+    # 10, 20, 30 in full-width digits, with a full-width and an ideographic comma.
+    wide = "\uff11\uff10\uff0c\uff12\uff10\u3001\uff13\uff10"
+    assert parse_strengths(wide) == (10.0, 20.0, 30.0)
+
+
+def test_strengths_that_are_no_text_are_named():
+    with pytest.raises(TypeError, match="strengths: expected text, found list"):
+        parse_strengths([10, 20])
