@@ -1,14 +1,26 @@
-"""The cheapest of many candidates at every pixel, without holding all of them."""
+"""Winner-take-all over a cost volume, one slice at a time: each pixel's cheapest candidate.
+
+The slices need not be kept: only the best candidate so far and its two neighbours are, which is
+enough for a parabola that places the minimum between candidates.
+"""
 
 import torch
 from torch import Tensor
 
 
-class RunningMinimum:
+class WinnerTakeAll:
     """Keeps each pixel's cheapest candidate with its two neighbours.
 
-    Candidates come in ascending order from 0, and cost is even in them: a spot of radius −r is one
+    Candidates come in ascending order from 0, and cost is even in them: a PSF of radius −r is one
     of radius r.
+
+    Example:
+        >>> best = WinnerTakeAll()
+        >>> for position in (0.0, 1.0, 2.0):
+        ...     best.update(position, torch.full((1, 1), (position - 1.2) ** 2))
+        >>> round(float(best.vertex()), 3)
+        1.2
+
     """
 
     def __init__(self) -> None:
@@ -47,4 +59,4 @@ class RunningMinimum:
         above = rise_left * right.square() - rise_right * left.square()
         below = 2 * (rise_left * right + rise_right * left)
         vertex = mid + torch.where(below > 0, above / below.clamp(min=1e-20), 0.0)
-        return vertex.clamp(min=(mid + low) / 2, max=(mid + high) / 2).clamp(min=0)
+        return torch.clamp(vertex, min=(mid + low) / 2, max=(mid + high) / 2).clamp(min=0)

@@ -1,4 +1,4 @@
-"""Which offsets |d − d_f| a sweep tries: found from a quick look at the stack."""
+"""Which offsets |d − d_f| a sweep tries: found from a quick look at small pictures of the stack."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from torch.nn import functional
 from ...callbacks import CheckCancelled
 from ...datatypes import BokehStack
 from ...optics.aperture import DISC
-from .argmin import RunningMinimum
-from .cost import Matcher
+from .argmin import WinnerTakeAll
+from .cost import CostVolume
 
 FINE_STEP = 1.0  # px of radius between candidates in the strongest frame …
 COARSE_STEP = 0.07  # … or this share of the radius, whichever is larger
 USUAL_RADIUS = 0.06  # of the shorter side: always tried
-LARGEST_RADIUS = 1 / 6  # of the shorter side: wider spots leave too little to compare
+LARGEST_RADIUS = 1 / 6  # of the shorter side: wider PSFs leave too little to compare
 CLEAR_COST = 1e-3  # squared difference of the mean candidate where there is texture
 QUICK_SIDE = 128  # px, shorter side of the pictures of the quick look
 
@@ -54,13 +54,13 @@ def _largest_radius_seen(stack: BokehStack, frame: int, check_cancelled: CheckCa
         (1.0,),
     )
     largest = LARGEST_RADIUS * min(height, width) / shrink
-    matcher = Matcher(small, largest, DISC, 1.0)
-    best = RunningMinimum()
+    volume = CostVolume(small, largest, DISC, 1.0)
+    best = WinnerTakeAll()
     total: Tensor | float = 0.0
     radii = _ladder(largest)
     for radius in radii:
         check_cancelled()
-        cost = matcher.costs(radius).plain[0]
+        cost = volume.slice_at(radius).plain[0]
         total = total + cost
         best.update(radius, cost)
     mean = total / len(radii)

@@ -1,4 +1,9 @@
-"""How well the blurred reference matches a stack's frames, for each candidate of the sweep."""
+"""The cost volume: how badly the reference, blurred by each candidate, matches every frame.
+
+Two costs stand side by side, both sums of squared differences (SSD) in a small window: the plain
+one, and a zero-mean one that forgives a gain and an offset of the window, as a blurred foreground
+adds them where it lies over a surface.
+"""
 
 import math
 from collections.abc import Iterator
@@ -16,7 +21,7 @@ from ...optics.psf import SpotBlur
 
 WINDOW_SIGMA = 2.0  # px, of the Gaussian window in which pictures are compared
 COST_CAP = 0.04  # squared difference beyond which a pixel is an outlier, sqrt-encoded light
-GAIN_PRIOR = 2e-3  # contrast (variance) at which the veil's gain is believed half
+GAIN_PRIOR = 2e-3  # contrast (variance) at which a window's gain is believed half; tuned on pub1-4
 GAIN_RANGE = (0.3, 3.0)
 SMALLEST_SHIFT = 0.01  # brightness change of a whole frame that is not the scene's own
 
@@ -27,20 +32,20 @@ class Costs:
 
     Attributes:
         plain: [N,h,w], mean squared difference of each frame.
-        veiled: [N,h,w], the same after the best gain and offset of the window: what is left when a
-            blurred foreground lies over the surface like a veil, or a sharp one was blurred in.
+        zero_mean: [N,h,w], the same after the best gain and offset of the window: what is left
+            where a blurred foreground covers part of the surface, or a sharp one was blurred in.
     """
 
     plain: Tensor
-    veiled: Tensor
+    zero_mean: Tensor
 
 
-class Matcher:
-    """Compares the blurred reference with every frame of a stack.
+class CostVolume:
+    """Gives the slices of the cost volume: the blurred reference against every frame of a stack.
 
     Args:
         stack: reference and frames.
-        largest_radius: px, of the spots that will be asked for.
+        largest_radius: px, of the PSFs that will be asked for.
         aperture: shape of the lens opening.
         side: +1 for a scene in front of the focus plane, −1 behind it.
     """
@@ -64,10 +69,10 @@ class Matcher:
         squares = self._frames.square().sum(1, keepdim=True)
         self._windows = [half_window(both) for both in torch.cat([self._frames, squares], 1)]
 
-    def costs(self, offset: float, check_cancelled: CheckCancelled = never_cancelled) -> Costs:
+    def slice_at(self, offset: float, check_cancelled: CheckCancelled = never_cancelled) -> Costs:
         """Return the mismatch if |d − d_f| were `offset`, 1/m, at every pixel."""
-        plain, veiled = zip(*self._each_frame(offset, check_cancelled), strict=True)
-        return Costs(torch.stack(plain), torch.stack(veiled))
+        plain, zero_mean = zip(*self._each_frame(offset, check_cancelled), strict=True)
+        return Costs(torch.stack(plain), torch.stack(zero_mean))
 
     def _each_frame(
         self, offset: float, check_cancelled: CheckCancelled
@@ -82,11 +87,13 @@ class Matcher:
             moments = half_window(
                 torch.stack([*blurred, blurred.square().sum(0), (blurred * frame).sum(0), capped])
             )
-            yield moments[5], _veiled_cost(moments, window)
+            yield moments[5], _zero_mean_cost(moments, window)
 
 
-def _veiled_cost(moments: Tensor, window: Tensor) -> Tensor:
+def _zero_mean_cost(moments: Tensor, window: Tensor) -> Tensor:
     """Return min over gain a and offsets b of E|F − aS − b|² + GAIN_PRIOR (a − 1)², [h,w].
+
+    A zero-mean SSD with a gain: the best offset b is the difference of the window means.
 
     Args:
         moments: [≥5,h,w], window means of S (3 channels), S·S and S·F.

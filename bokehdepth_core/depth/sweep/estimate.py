@@ -1,8 +1,16 @@
 """Depth from a bokeh stack without weights: the blur sweep.
 
 For each pixel the radius per bokeh strength is sought that turns the sharp reference into every
-frame, frame_k = reference blurred by r = K_k · |d − d_f|, in three steps: costs of all candidates,
-a vote of confident neighbours of like colour, and the cheapest candidate of both together.
+frame, frame_k = reference blurred by r = K_k · |d − d_f|. A candidate radius l has at pixel p the
+labelling energy
+
+    E_p(l) = log(C_p(l) + COST_FLOOR) − VOTE_WEIGHT · log((V_p(l) + VOTE_FLOOR) / ΣV_p)
+    C_p(l) = ½ Σ_k (K_min / K_k)² (plain_k,p(l) + zero_mean_k,p(l))
+
+with C the cost volume (`cost.py`) and V the cross-bilateral votes of confident neighbours of like
+colour (`propagation.py`), each shared by half with the candidates beside it; ΣV_p is the sum of the
+votes, with the floor of five labels. The winner takes all (`argmin.py`); what has neither texture
+nor voters is filled along smooth colour.
 """
 
 from dataclasses import dataclass, replace
@@ -14,16 +22,16 @@ from ...callbacks import CheckCancelled, OnProgress, ignore_progress, never_canc
 from ...checks import check_number
 from ...datatypes import BokehStack, DepthMap
 from ...optics.aperture import DISC, Aperture
-from .argmin import RunningMinimum
+from .argmin import WinnerTakeAll
 from .candidates import candidate_offsets, candidate_radii
-from .cost import Costs, Matcher, to_full
-from .propagation import propagate, vote
+from .cost import Costs, CostVolume, to_full
+from .propagation import cross_bilateral_votes, propagate
 
 FOCUS_SIDES = ("nearest", "farthest")
 COST_FLOOR = 1e-6  # rounding of 8-bit pictures, squared, in square-root-encoded light
 SAME = 0.1  # relative difference of two estimates that agree …
 SAME_RADIUS = 0.75  # … or px of radius in the strongest frame
-VOTE_WEIGHT = 1.5  # of the neighbours' log-vote against the pixel's own log-cost
+VOTE_WEIGHT = 1.5  # of the neighbours' log-vote against the pixel's own log-cost; tuned on pub1-4
 VOTE_FLOOR = 0.05  # votes that a label has without any neighbour
 ENOUGH_VOTES = 0.2  # confident like neighbours that settle a pixel
 STRIP_VALUES = 2_000_000  # numbers held at once in the second step
@@ -113,7 +121,7 @@ def disparity_offset(
 
     Args:
         stack: sharp reference and its frames.
-        behind: the scene lies behind the focus plane; matters only where the spot of `aperture`
+        behind: the scene lies behind the focus plane; matters only where the PSF of `aperture`
             differs from itself turned by 180°.
         aperture: shape of the lens opening that made the frames.
         on_progress: called as work proceeds.
@@ -123,8 +131,8 @@ def disparity_offset(
     strips = _strips(stack, len(offsets))
     total = len(offsets) + len(strips)
     largest = max(stack.strengths) * offsets[-1]
-    matcher = Matcher(stack, largest, aperture, -1.0 if behind else 1.0)
-    measured = _measure(matcher, offsets, lambda done, _: on_progress(done, total), check_cancelled)
+    volume = CostVolume(stack, largest, aperture, -1.0 if behind else 1.0)
+    measured = _measure(volume, offsets, lambda done, _: on_progress(done, total), check_cancelled)
     guide = stack.reference.to(torch.float32).permute(2, 0, 1)
     found = []
     for index, rows in enumerate(strips):
@@ -151,19 +159,19 @@ def frame_radii(
     """
     count = len(stack.strengths)
     radii = candidate_radii(stack, range(count), check_cancelled)
-    matcher = Matcher(replace(stack, strengths=(1.0,) * count), radii[-1], aperture, -1.0)
-    best = [RunningMinimum() for _ in range(count)]
-    volume = []
+    volume = CostVolume(replace(stack, strengths=(1.0,) * count), radii[-1], aperture, -1.0)
+    best = [WinnerTakeAll() for _ in range(count)]
+    slices = []
     for index, radius in enumerate(radii):
         check_cancelled()
         on_progress(index, len(radii))
-        costs = matcher.costs(radius, check_cancelled).plain
+        costs = volume.slice_at(radius, check_cancelled).plain
         for one, cost in zip(best, costs, strict=True):
             one.update(radius, cost)
-        volume.append((costs + COST_FLOOR).log())
+        slices.append((costs + COST_FLOOR).log())
     on_progress(len(radii), len(radii))
     found = torch.stack([one.vertex() for one in best])
-    return found, _distinctness(torch.stack(volume), radii, found, SAME_RADIUS)
+    return found, _distinctness(torch.stack(slices), radii, found, SAME_RADIUS)
 
 
 def _check_focus(focus: str) -> int:
@@ -193,41 +201,44 @@ def _strips(stack: BokehStack, candidates: int) -> list[tuple[int, int]]:
 
 
 def _measure(
-    matcher: Matcher, offsets: list[float], on_progress: OnProgress, check_cancelled: CheckCancelled
+    volume: CostVolume,
+    offsets: list[float],
+    on_progress: OnProgress,
+    check_cancelled: CheckCancelled,
 ) -> _Measurement:
     """Return costs and the best candidate, each pixel by itself."""
-    # Three views with different weak points: under a veil, and far from the focus plane.
-    plain, veiled, weakest, both = (RunningMinimum() for _ in range(4))
-    weights = _frame_weights(matcher, matcher.device)
-    first = min(range(len(matcher.strengths)), key=matcher.strengths.__getitem__)
-    volume = []
+    # Three views with different weak points: under a blurred foreground, and far from focus.
+    plain, zero_mean, weakest, both = (WinnerTakeAll() for _ in range(4))
+    weights = _frame_weights(volume, volume.device)
+    first = min(range(len(volume.strengths)), key=volume.strengths.__getitem__)
+    slices = []
     for index, offset in enumerate(offsets):
         check_cancelled()
         on_progress(index, len(offsets))
-        costs = matcher.costs(offset, check_cancelled)
+        costs = volume.slice_at(offset, check_cancelled)
         mixed = _mixed_cost(costs, weights)
         plain.update(offset, (costs.plain * weights.sqrt()).sum(0))
-        veiled.update(offset, (costs.veiled * weights.sqrt()).sum(0))
+        zero_mean.update(offset, (costs.zero_mean * weights.sqrt()).sum(0))
         weakest.update(offset, costs.plain[first])
         both.update(offset, mixed)
-        volume.append((mixed + COST_FLOOR).log())
-    log_costs = torch.stack(volume)
+        slices.append((mixed + COST_FLOOR).log())
+    log_costs = torch.stack(slices)
     best = both.vertex()
-    tolerance = SAME_RADIUS / max(matcher.strengths)
-    agree = _agree(plain.vertex(), veiled.vertex(), tolerance) & _agree(
+    tolerance = SAME_RADIUS / max(volume.strengths)
+    agree = _agree(plain.vertex(), zero_mean.vertex(), tolerance) & _agree(
         plain.vertex(), weakest.vertex(), tolerance
     )
     return _Measurement(log_costs, best, agree * _distinctness(log_costs, offsets, best, tolerance))
 
 
-def _frame_weights(matcher: Matcher, device: torch.device) -> Tensor:
-    """Return [N,1,1] weights: a weak blur reaches less far over depth edges, so it is cleaner."""
-    strengths = torch.tensor(matcher.strengths, device=device)[:, None, None]
+def _frame_weights(volume: CostVolume, device: torch.device) -> Tensor:
+    """Return (K_min / K_k)², [N,1,1]: a weak blur reaches less far over depth edges."""
+    strengths = torch.tensor(volume.strengths, device=device)[:, None, None]
     return (strengths.min() / strengths).square()
 
 
 def _mixed_cost(costs: Costs, weights: Tensor) -> Tensor:
-    return (0.5 * weights * (costs.plain + costs.veiled)).sum(0)
+    return (0.5 * weights * (costs.plain + costs.zero_mean)).sum(0)
 
 
 def _agree(one: Tensor, other: Tensor, tolerance: float) -> Tensor:
@@ -248,26 +259,31 @@ def _distinctness(
 def _decide(
     measured: _Measurement, offsets: list[float], guide: Tensor, rows: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return offset, confidence and support by neighbours, [rows,W] each, of a strip of rows."""
+    """Return the offset of least energy, confidence and support, [rows,W] each, of a strip."""
     height, width = guide.shape[1:]
     first, last = rows
     labels = _nearest(_labels(measured.offset, offsets), height, width)
     sure = _nearest(measured.confidence, height, width)
-    votes = vote(labels, sure, guide, len(offsets), rows)
+    votes = cross_bilateral_votes(labels, sure, guide, len(offsets), rows)
     support = votes.sum(0)
-    shared = votes.clone()
-    shared[1:] += 0.5 * votes[:-1]
-    shared[:-1] += 0.5 * votes[1:]
     own = to_full(measured.log_costs, width, rows)
-    total = own - VOTE_WEIGHT * torch.log((shared + VOTE_FLOOR) / (support + 5 * VOTE_FLOOR))
-    best = RunningMinimum()
-    for candidate, cost in zip(offsets, total, strict=True):
+    energy = own - VOTE_WEIGHT * _log_share(votes, support)
+    best = WinnerTakeAll()
+    for candidate, cost in zip(offsets, energy, strict=True):
         best.update(candidate, cost)
     offset = best.vertex()
     chosen = _labels(offset, offsets).round().long()[None]
     agreement = torch.exp(own.amin(0) - own.gather(0, chosen)[0])
     confidence = sure[first:last] * agreement
     return offset, confidence, torch.maximum((support / ENOUGH_VOTES).clamp(max=1), confidence)
+
+
+def _log_share(votes: Tensor, support: Tensor) -> Tensor:
+    """Return the log-share of the votes that each candidate has, with half of its neighbours'."""
+    shared = votes.clone()
+    shared[1:] += 0.5 * votes[:-1]
+    shared[:-1] += 0.5 * votes[1:]
+    return torch.log((shared + VOTE_FLOOR) / (support + 5 * VOTE_FLOOR))
 
 
 def _labels(offset: Tensor, offsets: list[float]) -> Tensor:

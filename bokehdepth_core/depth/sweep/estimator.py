@@ -61,13 +61,11 @@ class SweepEstimator:
         stacks = stacks_for(stack, size)
         results = [
             sweep_depth(
-                _on_device(one, self.device),
+                on_device(one, self.device),
                 focus,
                 focus_depth=focus_depth,
                 aperture=aperture,
-                on_progress=lambda done, total, first=index: on_progress(
-                    first * total + done, total * len(stacks)
-                ),
+                on_progress=_part_of(on_progress, index, len(stacks)),
                 check_cancelled=check_cancelled,
             )
             for index, one in enumerate(stacks)
@@ -81,6 +79,11 @@ class SweepEstimator:
             intrinsics,
             metric=results[0].metric,
         )
+
+
+def _part_of(on_progress: OnProgress, index: int, count: int) -> OnProgress:
+    """Return progress of one of `count` equal pieces of work as progress of all."""
+    return lambda done, total: on_progress(index * total + done, total * count)
 
 
 def stacks_for(
@@ -106,7 +109,8 @@ def stacks_for(
     return stacks
 
 
-def _on_device(stack: BokehStack, device: torch.device) -> BokehStack:
+def on_device(stack: BokehStack, device: torch.device) -> BokehStack:
+    """Return the stack with its pictures on a device."""
     return BokehStack(
         stack.reference.to(device), stack.frames.to(device), stack.strengths, stack.settings
     )

@@ -1,4 +1,8 @@
-"""Spreading of a measured quantity from confident pixels to others of the same surface."""
+"""How pixels without texture get a value: from confident pixels of the same surface.
+
+Cross-bilateral voting lets neighbours of like colour choose among candidates; propagation then
+fills what has no such neighbours along smooth colour.
+"""
 
 import math
 
@@ -9,13 +13,13 @@ from ...callbacks import CheckCancelled, never_cancelled
 
 COLOR_SIGMA = 0.08  # sRGB distance at which two pixels stop being one surface
 SAMPLES = 64  # neighbours that vote for each pixel
-REACH = 0.08  # of the picture's shorter side: how far voters are
+SUPPORT_RADIUS = 0.08  # of the picture's shorter side: how far voters are
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 EDGE = 0.06  # sRGB difference between neighbours that counts as an edge
-ROUNDS = 3
+ROUNDS = 3  # passes over rows and columns, as in the paper cited below
 
 
-def vote(
+def cross_bilateral_votes(
     labels: Tensor, confidence: Tensor, guide: Tensor, count: int, rows: tuple[int, int]
 ) -> Tensor:
     """Return how much each label is supported by confident neighbours of like colour.
@@ -32,6 +36,16 @@ def vote(
 
     Returns:
         [count,rows,W], >= 0.
+
+    Reference:
+        Petschnigg et al., "Digital photography with flash and no-flash image pairs", SIGGRAPH 2004
+        (joint, or cross, bilateral weights), here summed for each label.
+
+    Example:
+        >>> grey = torch.full((3, 8, 8), 0.5)
+        >>> votes = cross_bilateral_votes(torch.ones(8, 8), torch.ones(8, 8), grey, 3, (0, 8))
+        >>> int(votes[:, 4, 4].argmax())
+        1
     """
     height, width = labels.shape
     first, last = rows
@@ -58,7 +72,7 @@ def vote(
 
 def _spiral(height: int, width: int) -> list[tuple[int, int, float]]:
     """Return (dy, dx, weight) of voters, spread evenly over a disc."""
-    reach = max(1.0, REACH * min(height, width))
+    reach = max(1.0, SUPPORT_RADIUS * min(height, width))
     voters = []
     for index in range(SAMPLES):
         share = (index + 0.5) / SAMPLES
@@ -88,6 +102,13 @@ def propagate(
     Reference:
         Gastal and Oliveira, "Domain transform for edge-aware image and video processing",
         SIGGRAPH 2011 (recursive filter).
+
+    Example:
+        >>> confidence = torch.zeros(4, 4)
+        >>> confidence[0, 0] = 1
+        >>> filled = propagate(torch.eye(4), confidence, torch.zeros(3, 4, 4))
+        >>> round(float(filled[3, 2]), 2)
+        1.0
     """
     weight = confidence.square() + 1e-6
     planes = torch.stack([values * weight, weight])

@@ -6,8 +6,8 @@ from torch.nn import functional
 
 from bokehdepth_core import Aperture, BokehStack, disparity_offset, sweep_depth
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
-from bokehdepth_core.depth.sweep.argmin import RunningMinimum
-from bokehdepth_core.depth.sweep.propagation import propagate, vote
+from bokehdepth_core.depth.sweep.argmin import WinnerTakeAll
+from bokehdepth_core.depth.sweep.propagation import cross_bilateral_votes, propagate
 from bokehdepth_core.optics.psf import SpotBlur
 
 SIZE = (61, 85)
@@ -217,7 +217,7 @@ def test_a_spot_behind_focus_is_turned_by_half_a_circle():
 
 def test_running_minimum_finds_the_vertex_of_parabolas_on_uneven_steps():
     truth = torch.tensor([[0.0, 0.7, 2.2, 3.9]])
-    best = RunningMinimum()
+    best = WinnerTakeAll()
     for position in (0.0, 1.0, 2.0, 3.5, 5.5):
         best.update(position, (truth - position).square())
     torch.testing.assert_close(best.vertex()[:, 1:], truth[:, 1:], rtol=0, atol=1e-5)
@@ -240,11 +240,13 @@ def test_votes_come_from_confident_neighbours_of_like_colour_only():
     guide = torch.zeros(3, 24, 24)
     guide[:, :, 12:] = 1
     labels = torch.where(guide[0] > 0, 3.0, 1.5)
-    votes = vote(labels, torch.ones(24, 24), guide, 5, (0, 24))
+    votes = cross_bilateral_votes(labels, torch.ones(24, 24), guide, 5, (0, 24))
     assert (votes[3, :, 12:] > 100 * votes[1, :, 12:]).all()
     torch.testing.assert_close(votes[1, :, :12], votes[2, :, :12])
-    assert vote(labels, torch.zeros(24, 24), guide, 5, (0, 24)).eq(0).all()
-    torch.testing.assert_close(votes[:, 6:10], vote(labels, torch.ones(24, 24), guide, 5, (6, 10)))
+    assert cross_bilateral_votes(labels, torch.zeros(24, 24), guide, 5, (0, 24)).eq(0).all()
+    torch.testing.assert_close(
+        votes[:, 6:10], cross_bilateral_votes(labels, torch.ones(24, 24), guide, 5, (6, 10))
+    )
 
 
 def test_nothing_lies_behind_a_focus_at_infinity():
