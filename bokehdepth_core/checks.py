@@ -139,8 +139,6 @@ def parse_strengths(text: str, name: str = "strengths") -> tuple[float, ...]:
     Example:
         >>> parse_strengths("10, 20 30")
         (10.0, 20.0, 30.0)
-        >>> parse_strengths("\\uff11\\uff10\\uff0c\\uff12\\uff10")
-        (10.0, 20.0)
     """
     hint = 'Write bokeh strengths such as "10, 20, 30".'
     if not isinstance(text, str):
