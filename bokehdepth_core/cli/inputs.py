@@ -1,6 +1,7 @@
 """Depth and focus as the commands take them."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -46,5 +47,7 @@ def focus_plane(options: argparse.Namespace, depth: DepthMap) -> Tensor:
     """
     if options.focus_distance is not None:
         need_metres(depth)
+        if options.focus_distance == math.inf:  # a lens can be focused there
+            return torch.tensor([math.inf])
         return torch.tensor([check_number(options.focus_distance, "focus_distance", above=0)])
     return focus_depth_at(depth.depth, *(options.focus_point or (0.5, 0.5)))

@@ -1,6 +1,7 @@
 """The command line: parse, call the core, write files. Bad input gives one line and exit code 2."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ INTERRUPTED = 130  # as a shell reports a program ended by ctrl-C
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 2 for bad input, 130 when interrupted."""
+    _bear_any_console()
     try:
         options = _parser().parse_args(arguments)
         options.run(options)
@@ -43,6 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("bokehdepth: interrupted", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _bear_any_console() -> None:
+    """Let text that the console's encoding lacks come out escaped, instead of ending the work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not where a caller put something else
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _demo(options: argparse.Namespace) -> None:

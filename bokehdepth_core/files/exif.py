@@ -1,5 +1,6 @@
 """What a photo's EXIF data tells about its lens and camera."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ _EXIF_TAGS = {
     "focal_length_mm": 0x920A,  # FocalLength
     "focal_length_35mm": 0xA405,  # FocalLengthIn35mmFilm
 }
+_INFINITY = 0xFFFFFFFF  # EXIF 2.32, SubjectDistance: the numerator that stands for infinity
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,17 @@ def read_photo_lens(path: str | Path) -> PhotoLens:
 
 
 def _positive(tags: Mapping[int, object], tag: int) -> float | None:
+    if tag == _EXIF_TAGS["focus_distance_m"] and _is_infinity(tags.get(tag)):
+        return math.inf
     try:
         value = float(tags[tag])  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     return value if value > 0 else None  # NaN (0/0) is not above zero either
+
+
+def _is_infinity(value: object) -> bool:
+    return getattr(value, "numerator", None) == _INFINITY
 
 
 def intrinsics_from_photo(path: str | Path, width: int, height: int) -> Tensor | None:

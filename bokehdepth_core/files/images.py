@@ -153,10 +153,10 @@ def _is_deep_png(path: Path) -> bool:
 def _decode_deep_png(path: Path) -> np.ndarray:
     import av
 
+    decoder = av.CodecContext.create("png", "r")
     try:
-        with av.open(str(path)) as container:
-            frame = next(iter(container.decode(video=0)))
-    except (av.error.FFmpegError, StopIteration) as error:
+        frame = decoder.decode(av.Packet(path.read_bytes()))[0]
+    except (av.error.FFmpegError, IndexError) as error:
         raise ValueError(f"{path.name}: damaged or cut off ({error}). Export it again.") from error
     return frame.to_ndarray().astype(np.float32) / 65535.0
 

@@ -44,6 +44,8 @@ def _strength_times_f_number(
     """Return K·N, px·m: what of the thin-lens formula the f-number divides."""
     sensor = sensor_width_mm(focal_length_mm, focal_length_35mm, width, height)
     focal_m = focal_length_mm / 1000.0
+    if focus_distance_m == math.inf:  # s / (s - f) is 1 there
+        return focal_m * focal_m / 2.0 * 1000.0 * width / sensor
     focus_m = check_number(focus_distance_m, "focus_distance_m", above=0)
     if focus_m <= focal_m:
         raise ValueError(
@@ -68,15 +70,18 @@ def bokeh_strength_from_lens(
         focal_length_mm: real focal length, mm, > 0.
         focal_length_35mm: 35 mm-equivalent focal length, mm, > 0; equal to the real one on a
             full-frame camera.
-        focus_distance_m: distance of the focus plane, m, beyond the focal length.
+        focus_distance_m: distance of the focus plane, m, beyond the focal length; infinity is
+            allowed.
         width: picture width, px.
         height: picture height, px.
 
     Raises:
-        ValueError: a value that is not a positive finite number, or focus inside the focal length.
+        ValueError: another value that is not a positive finite number, or focus inside the focal
+            length.
 
     Reference:
-        Thin lens, arXiv 2512.12425: K = f² s / (2 N (s − f)) · W / w.
+        Thin lens, arXiv 2512.12425: K = f² s / (2 N (s − f)) · W / w;
+        at infinity f² / (2 N) · W / w.
     """
     number = check_number(f_number, "f_number", above=0)
     product = _strength_times_f_number(
@@ -99,7 +104,8 @@ def f_number_from_bokeh_strength(
         strength: bokeh strength K, px·m, > 0.
         focal_length_mm: real focal length, mm, > 0.
         focal_length_35mm: 35 mm-equivalent focal length, mm, > 0.
-        focus_distance_m: distance of the focus plane, m, beyond the focal length.
+        focus_distance_m: distance of the focus plane, m, beyond the focal length; infinity is
+            allowed.
         width: picture width, px.
         height: picture height, px.
 

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
 
 from bokehdepth_core.files.exif import PhotoLens, intrinsics_from_photo, read_photo_lens
 from bokehdepth_core.optics.camera import (
@@ -51,6 +52,14 @@ def test_exif_gives_the_lens_and_is_enough_for_bokeh_strength(photo):
     # K = f² s / (2 N (s − f)) · W / w with f = 0.085, s = 2.5, N = 1.8, w = 36 mm, in px·m.
     expected = 0.085**2 * 2.5 / (2 * 1.8 * (2.5 - 0.085)) * 1000 * 60 / 36
     assert strength == pytest.approx(expected, rel=1e-4)  # 43.27 mm is rounded
+
+
+def test_exif_infinity_is_a_focus_distance(photo):
+    # EXIF 2.32, SubjectDistance: numerator FFFFFFFF is infinity, numerator 0 is unknown.
+    infinity = IFDRational(0xFFFFFFFF, 1)
+    assert read_photo_lens(photo(tags={0x9206: infinity})).focus_distance_m == math.inf
+    assert read_photo_lens(photo(tags={0x9206: IFDRational(0, 1)})).focus_distance_m is None
+    assert read_photo_lens(photo(tags={0x9206: IFDRational(5, 2)})).focus_distance_m == 2.5
 
 
 def test_missing_zero_and_unreadable_exif_entries_are_unknown(photo, tmp_path):

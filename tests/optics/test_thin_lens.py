@@ -57,6 +57,8 @@ def test_focus_inside_the_focal_length_is_refused(focus):
 def test_a_lens_value_that_cannot_be_is_named(place, bad):
     lens = [1.8, 50.0, 50.0, 2.0]
     lens[place] = bad
+    if (LENS[place], bad) == ("focus_distance_m", math.inf):
+        return  # a lens can be focused there
     with pytest.raises(ValueError, match=f"{LENS[place]}: "):
         bokeh_strength_from_lens(*lens, 512, 512)
 
@@ -72,6 +74,19 @@ def test_defocus_is_positive_in_front_and_linear_in_strength():
 def test_focus_at_infinity_blurs_by_disparity_alone():
     depth = torch.tensor([[[0.5, 5.0, math.inf]]])
     assert coc_radius(depth, 10.0, math.inf).tolist() == [[[20.0, 2.0, 0.0]]]
+
+
+def test_a_lens_focused_at_infinity_has_the_strength_it_nears_far_away():
+    lens = {"f_number": 1.4, "focal_length_mm": 50.0, "focal_length_35mm": 50.0}
+    lens |= {"width": 6000, "height": 4000}
+    found = bokeh_strength_from_lens(focus_distance_m=math.inf, **lens)
+    # f² / 2N in metres on the sensor; 36 mm of it are 6000 px (43.27 mm stand for its diagonal).
+    assert found == pytest.approx(0.05**2 / 2.8 * 6000 / 0.036, rel=1e-3)
+    # s / (s - f) at 1000 km is 1 + 5e-8.
+    far = bokeh_strength_from_lens(focus_distance_m=1e6, **lens)
+    assert found == pytest.approx(far, rel=1e-7)
+    back = f_number_from_bokeh_strength(found, 50.0, 50.0, math.inf, 6000, 4000)
+    assert back == pytest.approx(1.4)
 
 
 def test_each_picture_of_a_batch_has_its_own_focus():
