@@ -1,5 +1,10 @@
-"""A real ComfyUI server for the tests: started in a folder of its own, asked over HTTP."""
+"""A real ComfyUI server for the tests: started in a folder of its own, asked over HTTP.
 
+It is waited for as long as it lives and gets on, however slow the machine, and it never outlives
+the tests: a start that fails ends it, and so does the end of this Python.
+"""
+
+import atexit
 import json
 import os
 import socket
@@ -12,6 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACK = "ComfyUI-BokehDepth"
+SILENT_SECONDS = 600  # a start whose log stands still for so long hangs
+START_SECONDS = 3600
+RUN_SECONDS = 3600
 
 
 class ComfyServer:
@@ -41,21 +49,42 @@ class ComfyServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self._wait_until_up()
+        atexit.register(self.stop)
+        try:
+            self._wait_until_up()
+        except BaseException:  # Ctrl+C as well
+            self.stop()
+            raise
 
-    def _wait_until_up(self, seconds: float = 120):
-        for _ in range(int(seconds * 2)):
-            if self.process.poll() is not None:
-                raise RuntimeError(f"ComfyUI ended at start:\n{self.log.read_text()}")
+    def _wait_until_up(self):
+        begin = moved = time.monotonic()
+        size = 0
+        while time.monotonic() - moved < SILENT_SECONDS:
+            self._check_alive()
             try:
                 return self.get("/system_stats")
             except OSError:
                 time.sleep(0.5)
-        raise RuntimeError(f"ComfyUI did not start:\n{self.log.read_text()}")
+            if self.log.stat().st_size > size and time.monotonic() - begin < START_SECONDS:
+                size, moved = self.log.stat().st_size, time.monotonic()
+        raise RuntimeError(f"ComfyUI did not start:\n{self._last_lines()}")
+
+    def _check_alive(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"ComfyUI ended:\n{self._last_lines()}")
+
+    def _last_lines(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")[-5000:]
 
     def stop(self):
+        """End the server, by force where it does not end by itself."""
+        atexit.unregister(self.stop)
         self.process.terminate()
-        self.process.wait(30)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def get_bytes(self, path: str) -> bytes:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
@@ -84,14 +113,16 @@ class ComfyServer:
             raise ValueError(json.dumps(answer))
         return answer["prompt_id"]
 
-    def wait(self, prompt_id: str, seconds: float = 240) -> "Run":
+    def wait(self, prompt_id: str, seconds: float = RUN_SECONDS) -> "Run":
         """Return the run of a queued graph when it ended."""
-        for _ in range(int(seconds * 10)):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._check_alive()
             history = self.get(f"/history/{prompt_id}")
             if prompt_id in history:
                 return Run(history[prompt_id])
             time.sleep(0.1)
-        raise TimeoutError(f"the graph did not end:\n{self.log.read_text()[-3000:]}")
+        raise TimeoutError(f"the graph did not end:\n{self._last_lines()}")
 
     def run(self, prompt: dict) -> "Run":
         return self.wait(self.start(prompt))
