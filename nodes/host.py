@@ -35,11 +35,17 @@ PRECISIONS = ["auto", *_DTYPES]
 
 
 def fit(make, *args, **options):
-    """Call `make` without the options that this ComfyUI does not know yet."""
+    """Call `make` without the options that this ComfyUI does not know yet.
+
+    The inputs of a schema are shown with spaces in place of the underscores of their ids.
+    """
     known = inspect.signature(make).parameters
-    return make(
+    made = make(
         *args, **{k: v for k, v in options.items() if k in known or k not in _NEWER_OPTIONS}
     )
+    for one in made.inputs if isinstance(made, io.Schema) else ():
+        one.display_name = one.display_name or one.id.replace("_", " ")
+    return made
 
 
 def register_model_folder() -> None:

@@ -1,3 +1,4 @@
+import json
 import re
 import shlex
 import sys
@@ -73,3 +74,19 @@ def test_the_python_of_the_readme_runs():
     # smallest blur told from none, 0.5 px at K = 30, is 0.017 per metre.
     assert names["depth"].disparity.median() == pytest.approx(1 / 1.5, abs=0.017)
     assert names["picture"].shape == (1, 17, 21, 3)
+
+
+def test_chinese_covers_exactly_the_inputs_and_outputs_of_the_schemas():
+    schemas = json.loads((ROOT / "tests/data/node_schemas.json").read_text(encoding="utf-8"))
+    chinese = json.loads((ROOT / "locales/zh/nodeDefs.json").read_text(encoding="utf-8"))
+    assert set(chinese) == set(schemas)
+    for name, schema in schemas.items():
+        texts = chinese[name].get("inputs", {})
+        assert set(texts) == {one[1] for one in schema["inputs"]}, name
+        outputs = chinese[name].get("outputs", {})
+        assert list(outputs) == [str(index) for index in range(len(schema["outputs"]))], name
+        assert all(text["name"] and text["tooltip"] for text in [*texts.values()]), name
+
+
+def test_english_texts_are_in_the_schemas_alone():
+    assert [folder.name for folder in (ROOT / "locales").iterdir()] == ["zh"]

@@ -121,7 +121,17 @@ def test_templates_and_languages_are_served(server):
         "Aperture bracket to depth and refocus",
         "Depth map to lens bokeh",
     }
-    assert "RenderBokeh" in server.get("/i18n")["zh"]["nodeDefs"]
+    languages = server.get("/i18n")
+    assert "RenderBokeh" in languages["zh"]["nodeDefs"]
+    # English is the schemas' own: a copy in a language file would hide a change of them.
+    assert "RenderBokeh" not in languages.get("en", {}).get("nodeDefs", {})
+
+
+def test_english_names_and_tooltips_come_from_the_schema(server):
+    inputs = server.get("/object_info/RenderBokeh")["RenderBokeh"]["input"]["required"]
+    options = inputs["focus_x"][1]
+    assert options["display_name"] == "focus x"
+    assert options["tooltip"].startswith("Point that is to be sharp")
 
 
 @pytest.mark.parametrize("batch", [1, 3])
