@@ -1,10 +1,12 @@
-"""Soft depth edges made sharp again, along the edges of the photo.
+"""Soft depth edges made hard again, along the edges of the photo.
 
 Depth from a network, or resampled from a smaller size, passes from the near side of an edge to the
-far side in a ramp several pixels wide. A lens sees that ramp as a surface of its own and smears
-the edge. Here every pixel of a ramp is given to one of the two sides the ramp connects: to the one
-it is closer to in disparity and in colour.
+far side in a ramp several pixels wide. Rendered as it is, the ramp would be a surface of its own
+that is blurred differently, and smear the edge. So every pixel of a ramp is classified: it gets the
+depth of the near or of the far end of its ramp, by Bayes' rule from its disparity and its colour.
 """
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,21 +15,36 @@ from torch import Tensor
 from ..callbacks import CheckCancelled, never_cancelled
 from ..checks import check_depth, check_image
 
-REACH = 16  # px to either side within which a ramp must end
-LEVEL_OFF = 0.2  # share of its steepest step so far below which a ramp has ended
+RAMP_RADIUS = 16  # px to either side within which a ramp must end
+LEVEL_OFF = 0.2  # times its steepest step; a ramp has ended where it rises by less
 STRAIGHT = 10  # px; what rises evenly for longer than this is a slope, not a soft edge
 EVEN = 0.75  # mean step over steepest step from which a ramp counts as straight
-STEEPEST = 0.45  # share of the whole rise in one step from which an edge is sharp already
+STEEPEST = 0.45  # of the whole rise in one step, from which an edge is hard already
 SMALLEST_RISE = 0.05  # of the near side's disparity: less is no depth edge
-SMALLEST_SHARE = 0.02  # of the picture's mean disparity: less makes no visible blur
+SMALLEST_VISIBLE = 0.02  # of the picture's mean disparity: less makes no visible blur
 NOISE = 0.05  # smaller of a pixel's two steps over the larger: less is a plateau beside an edge
 
-NEAREST_SHARE = 0.02  # disparity across the ramp counts from this close to either end
-DISPARITY_WEIGHT = 3.0  # log odds of disparity against those of colour
-COLOR_SPREAD = 0.08  # sRGB distance at which two pixels are likely one surface
+NEAREST_POSITION = 0.02  # 0…1; disparity across the ramp counts from this close to either end
+DISPARITY_WEIGHT = 3.0  # of the log odds from disparity against those from colour
+COLOR_SPREAD = 0.08  # sRGB, standard deviation of the colours of one surface
 COLOR_DOUBT = 0.1  # likelihood of a colour that was not seen beside the ramp
 SAMPLE_RADIUS = 2  # px around the end of a ramp in which its side's colours are sampled
-SAME_SIDE = 0.25  # share of the rise by which samples of one side may differ
+SAME_SIDE = 0.25  # of the rise, by which the disparities of one side may differ
+
+
+@dataclass(frozen=True, eq=False)
+class _Ramps:
+    """The pixels of soft edges, and where their ramps end; flat indices, [N] each.
+
+    Attributes:
+        pixel: of the ramp.
+        near_end: pixel of highest disparity on its way up.
+        far_end: pixel of lowest disparity on its way down.
+    """
+
+    pixel: Tensor
+    near_end: Tensor
+    far_end: Tensor
 
 
 @torch.no_grad()
@@ -47,6 +64,12 @@ def refine_depth(
     Raises:
         TypeError: a picture or depth that is not floating point.
         ValueError: sizes that do not match, or unusable depth.
+
+    Example:
+        >>> disparity = torch.tensor([1.0, 1.0, 0.8, 0.7, 0.4, 0.2, 0.2])  # a soft edge
+        >>> gray = torch.full((1, 1, 7, 3), 0.5)
+        >>> 1 / refine_depth(gray, 1 / disparity.reshape(1, 1, 7)).flatten()
+        tensor([1.0000, 1.0000, 1.0000, 1.0000, 0.2000, 0.2000, 0.2000])
     """
     size = check_image(image)
     found = check_depth(depth)
@@ -62,28 +85,33 @@ def refine_depth(
 
 
 def _refine_one(picture: Tensor, depth: Tensor, check_cancelled: CheckCancelled) -> Tensor:
+    """Return the refined depth [H,W] of one picture [H,W,3].
+
+    With t in 0…1 the position of a pixel's disparity between the far and the near end of its ramp,
+    c its colour and w `DISPARITY_WEIGHT`, it is near where the log odds are positive:
+
+        w · log(t / (1 - t)) + log p(c | near) - log p(c | far) > 0.
+    """
     disparity = depth.float().reciprocal()
-    pixel, top, bottom = _find_ramps(disparity, check_cancelled)
-    if pixel.numel() == 0:
+    ramps = _find_ramps(disparity, check_cancelled)
+    if ramps.pixel.numel() == 0:
         return depth.clone()
     flat, color = disparity.flatten(), picture[..., :3].float().clamp(0, 1)
-    near, far = flat[top], flat[bottom]
-    share = (flat[pixel] - far) / (near - far)
-    score = DISPARITY_WEIGHT * share.clamp(NEAREST_SHARE, 1 - NEAREST_SHARE).logit()
+    near, far = flat[ramps.near_end], flat[ramps.far_end]
+    position = (flat[ramps.pixel] - far) / (near - far)
+    log_odds = DISPARITY_WEIGHT * position.clamp(NEAREST_POSITION, 1 - NEAREST_POSITION).logit()
     tolerance = SAME_SIDE * (near - far)
     check_cancelled()
-    score += _likeness(color, disparity, pixel, top, tolerance).log()
+    log_odds += _color_likelihood(color, disparity, ramps.pixel, ramps.near_end, tolerance).log()
     check_cancelled()
-    score -= _likeness(color, disparity, pixel, bottom, tolerance).log()
+    log_odds -= _color_likelihood(color, disparity, ramps.pixel, ramps.far_end, tolerance).log()
     out = depth.flatten().clone()
-    out[pixel] = torch.where(score > 0, out[top], out[bottom])
+    out[ramps.pixel] = torch.where(log_odds > 0, out[ramps.near_end], out[ramps.far_end])
     return out.view_as(depth)
 
 
-def _find_ramps(
-    disparity: Tensor, check_cancelled: CheckCancelled
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the flat indices of ramp pixels, and of the near and the far end of their ramps."""
+def _find_ramps(disparity: Tensor, check_cancelled: CheckCancelled) -> _Ramps:
+    """Return the soft edges of disparity [H,W]: neither hard edges nor slopes nor noise."""
     flat = disparity.flatten()
     planes = disparity[None, None]
     higher = F.max_pool2d(planes, 3, 1, 1, return_indices=True)[1].flatten()
@@ -91,22 +119,24 @@ def _find_ramps(
     rise, fall = flat[higher] - flat, flat - flat[lower]
     pixel = (torch.minimum(rise, fall) > NOISE * torch.maximum(rise, fall)).nonzero()[:, 0]
     check_cancelled()
-    top, steep_up, count_up = _follow(flat, higher, pixel)
+    top, steep_up, count_up = _climb(flat, higher, pixel)
     check_cancelled()
-    ended = count_up < REACH
+    ended = count_up < RAMP_RADIUS
     pixel, top, steep_up, count_up = (x[ended] for x in (pixel, top, steep_up, count_up))
-    bottom, steep_down, count_down = _follow(-flat, lower, pixel)
+    bottom, steep_down, count_down = _climb(-flat, lower, pixel)
     total, steepest = flat[top] - flat[bottom], torch.maximum(steep_up, steep_down)
     length = count_up + count_down
-    ramp = (count_down < REACH) & (steepest < STEEPEST * total)
+    ramp = (count_down < RAMP_RADIUS) & (steepest < STEEPEST * total)
     ramp &= total > SMALLEST_RISE * flat[top]
-    ramp &= total > SMALLEST_SHARE * flat.mean()
+    ramp &= total > SMALLEST_VISIBLE * flat.mean()
     ramp &= (length <= STRAIGHT) | (total < EVEN * length * steepest)
-    return pixel[ramp], top[ramp], bottom[ramp]
+    return _Ramps(pixel[ramp], top[ramp], bottom[ramp])
 
 
-def _follow(height: Tensor, higher: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Climb from pixel to highest neighbour until the ground levels off, at most `REACH` steps.
+def _climb(height: Tensor, higher: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Climb from pixel to highest neighbour until the ground levels off.
+
+    It takes at most `RAMP_RADIUS` steps.
 
     Args:
         height: [N], of all pixels.
@@ -120,7 +150,7 @@ def _follow(height: Tensor, higher: Tensor, start: Tensor) -> tuple[Tensor, Tens
     steepest = torch.zeros_like(start, dtype=height.dtype)
     count = torch.zeros_like(start)
     moving = torch.arange(len(start), device=start.device)
-    for _ in range(REACH):
+    for _ in range(RAMP_RADIUS):
         here = last[moving]
         step = height[higher[here]] - height[here]
         on = (step > 0) & (step > LEVEL_OFF * steepest[moving])
@@ -131,10 +161,13 @@ def _follow(height: Tensor, higher: Tensor, start: Tensor) -> tuple[Tensor, Tens
     return last, steepest, count
 
 
-def _likeness(
+def _color_likelihood(
     color: Tensor, disparity: Tensor, pixel: Tensor, end: Tensor, tolerance: Tensor
 ) -> Tensor:
-    """Return how likely pixels have the colours of the plateau around the ends of their ramps.
+    """Return p(c | side), [M], of the colours c of pixels, for one side of their ramps.
+
+    A kernel density estimate (Parzen 1962) from the plateau around the end of each ramp; a constant
+    doubt is added for colours that were not seen there.
 
     Args:
         color: [H,W,3], sRGB, 0…1.
