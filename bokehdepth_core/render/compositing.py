@@ -15,7 +15,9 @@ from .layers import Layers
 from .matting import WHITE
 
 SHARP_RADIUS = 0.25  # px; a PSF this small lies within one pixel
-FRONT_RADIUS = 1.0  # px; a slice blurred by less is not told from one in focus
+# A slice blurred by less, px, is not told from one in focus. Tuned on drafts of the public scenes
+# of `docs/render.md`: 35.01 dB; 35.00 at 0.75, 34.92 at 2.
+FRONT_RADIUS = 1.0
 
 Blur = Callable[[Tensor, float], Tensor]
 BeforeSlice = Callable[[int, int], None]
