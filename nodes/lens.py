@@ -191,7 +191,7 @@ class RenderBokeh(io.ComfyNode):
             spherical_aberration,
             cat_eye,
         )
-        reach = float(radius.max()) * aperture.reach
+        reach = float(radius.max()) * aperture.support_radius
         host.make_room(render_memory(*size, reach, bool(known)))
         rendered = _render_each(
             {"image": image, "depth": depths, "focus_depth": planes, **known},

@@ -1,5 +1,10 @@
-"""The shape of a lens opening, seen as the spot that an out-of-focus point becomes."""
+"""The aperture of a lens: its shape is the shape of the blur of every point out of focus.
 
+That blur is the lens's point spread function (PSF). Its radius depends on depth (`thin_lens.py`);
+its shape, and the light over it, are told here.
+"""
+
+import math
 from dataclasses import dataclass
 
 from ..checks import check_number
@@ -7,25 +12,31 @@ from ..checks import check_number
 
 @dataclass(frozen=True)
 class Aperture:
-    """Shape of the lens opening.
+    """Shape of the lens's aperture, and the light over it.
 
     Attributes:
         blades: 0 for a disc, else the corners of a polygon inscribed in the disc, 3…11.
-        rotation: angle of one corner, degrees, from +x (right) towards +y (down), for a spot in
-            front of the focus plane; behind it the spot is turned by 180°.
-        anamorphic: width of the spot over its height, at equal area; 1 is round, below 1 is the
+        rotation: angle of one corner, degrees, from +x (right) towards +y (down), for a PSF in
+            front of the focus plane; behind it the PSF is turned by 180°.
+        anamorphic: width of the PSF over its height, at equal area; 1 is round, below 1 is the
             upright oval of a cine lens.
         curvature: of the blades: 0 is straight, 1 gives the full circle; no effect on a disc.
-        spherical_aberration: -1…1. Light over the spot of what lies behind the focus plane grows
+        spherical_aberration: -1…1. Light over the PSF of what lies behind the focus plane grows
             with the square of the distance from its middle, 1 + s·(2ρ² - 1): above 0 bright-rimmed
             bubbles, below 0 soft edges. In front of the plane it is the other way round, as in a
             lens.
-        cat_eye: 0…1, how much of the opening the lens barrel hides in the picture's corners: there
-            a circle of the opening's size is moved by this many radii towards the middle. What
-            light is lost is given back.
+        cat_eye: 0…1, optical vignetting: how much of the aperture the lens's outer rings hide in
+            the picture's corners. There a circle of the aperture's size is moved by this many radii
+            towards the middle. What light is lost is given back.
 
     Raises:
         ValueError: a value outside its range.
+
+    Example:
+        >>> Aperture(blades=6, rotation=15.0).is_round
+        False
+        >>> Aperture(anamorphic=0.5).support_radius  # twice as high as wide, the same area
+        1.4142135623730951
     """
 
     blades: int = 0
@@ -48,20 +59,20 @@ class Aperture:
 
     @property
     def is_round(self) -> bool:
-        """True where the opening is a full disc, apart from what `cat_eye` hides."""
+        """True where the aperture is a full disc, apart from what `cat_eye` hides."""
         return self.blades == 0 or self.curvature == 1
 
     @property
-    def is_even(self) -> bool:
-        """True where the spot is a disc or polygon of even brightness, the same everywhere."""
+    def has_closed_form(self) -> bool:
+        """True where the PSF is a disc or polygon of even brightness, the same everywhere."""
         straight = self.is_round or self.curvature == 0
         return straight and self.spherical_aberration == 0 and self.cat_eye == 0
 
     @property
-    def reach(self) -> float:
-        """How far the spot reaches from its middle, in blur radii, 1…2."""
-        return max(self.anamorphic, 1 / self.anamorphic) ** 0.5
+    def support_radius(self) -> float:
+        """How far the PSF reaches from its middle, in blur radii, 1…2."""
+        return math.sqrt(max(self.anamorphic, 1 / self.anamorphic))
 
 
 DISC = Aperture()
-"""The plain round opening."""
+"""The plain round aperture."""

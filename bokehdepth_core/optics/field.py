@@ -1,7 +1,8 @@
-"""A spot that changes over the picture: windows with a spot each, which pass into one another.
+"""A PSF that changes over the picture: windows with one each, which pass into one another.
 
-A point takes the spot of where it lies, so the light of a window is blurred and then added up.
-Windows lie fixed on the whole picture, so a tile of it is blurred as the whole is.
+A point takes the point spread function (PSF) of where it lies, so the light of each window is
+blurred and then added up. Windows lie fixed on the whole picture, so a tile of it is blurred as the
+whole is.
 """
 
 import math
@@ -24,6 +25,10 @@ class Field:
         width: of the whole, px.
         top: row of the pictures' first row, px.
         left: column of their first column, px.
+
+    Example:
+        >>> Field(400, 600, top=100).scaled(0.5)
+        Field(height=200.0, width=300.0, top=50.0, left=0.0)
     """
 
     height: float
@@ -37,12 +42,14 @@ class Field:
 
     def scaled(self, factor: float) -> "Field":
         """Return the same place where pixels are 1/`factor` as large."""
-        return Field(*(factor * side for side in (self.height, self.width, self.top, self.left)))
+        return Field(
+            factor * self.height, factor * self.width, factor * self.top, factor * self.left
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A part of the pictures that one spot blurs.
+    """A part of the pictures that one PSF blurs.
 
     Attributes:
         rows: of the pictures, where its share is above 0.
@@ -63,7 +70,12 @@ def cut_windows(size: tuple[int, int], field: Field, device: torch.device) -> It
     Args:
         size: (height, width) of the pictures, px.
         field: where they lie.
-        device: where the shares are made.
+        device: where the shares go.
+
+    Example:
+        >>> windows = list(cut_windows((64, 96), Field(64, 96), torch.device("cpu")))
+        >>> len(windows), windows[0].rows, windows[0].off_axis[0] < 0  # above the middle
+        (6, slice(0, 40, None), True)
     """
     cell = max(SMALLEST_CELL, max(field.height, field.width) / ACROSS)
     half_diagonal = math.hypot(field.height, field.width) / 2
@@ -78,7 +90,8 @@ def _cut(
     size: int, first: float, whole: float, cell: float, device: torch.device
 ) -> Iterator[tuple[slice, Tensor, float]]:
     """Yield the pieces of one axis: px, their shares there, and their middle from the whole's."""
-    at = torch.arange(size, dtype=torch.float32, device=device) + (0.5 + first)
+    # Made on the CPU: reading where a share begins and ends from a device would wait for it.
+    at = torch.arange(size, dtype=torch.float32) + (0.5 + first)
     count = max(1, round(whole / cell))
     cell = whole / count
     for index in range(count):
@@ -91,7 +104,7 @@ def _cut(
         there = share.nonzero()
         if len(there):
             place = slice(int(there[0]), int(there[-1]) + 1)
-            yield place, share[place], middle - whole / 2
+            yield place, share[place].to(device), middle - whole / 2
 
 
 def reflected(planes: Tensor, rows: slice, columns: slice) -> Tensor:

@@ -1,30 +1,43 @@
-"""Blur by the spot of a lens: convolution with a disc or polygon of any fractional radius."""
+"""Blur by a lens: convolution of pictures with its point spread function (PSF) of any radius.
+
+The convolution is a product of Fourier transforms. A PSF has a sharp edge, so drawing it on the
+pixels' grid is inexact where it matters, below two pixels. Its transform, the optical transfer
+function, is therefore not computed from a drawing on that grid: of an evenly bright disc or polygon
+it is known in closed form, and other apertures are drawn finer than any picture (`pupil.py`).
+"""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..devices import exact_dtype
 from .aperture import Aperture
 from .field import Field, Window, cut_windows, reflected
-from .pupil import draw_opening, drawing_size, opening_spectrum
+from .pupil import aperture_mask, mask_size, mask_transform
+from .special import jinc, sine_quotient
 
 
-class SpotBlur:
-    """Convolves pictures of one size with lens spots, through the spots' exact Fourier transform.
-
-    A spot has an edge, so drawing it on a pixel grid is inexact where it matters, below two pixels.
-    The transform of an evenly bright disc or polygon is known in closed form; others are drawn
-    finer than any picture (`pupil.py`).
+class LensBlur:
+    """Convolves pictures of one size with a lens's PSF of any radius.
 
     Args:
         size: (height, width) of the pictures, px.
         margin: px of reflected border around the pictures; at least the largest radius.
-        aperture: shape of the lens opening.
+        aperture: shape of the lens's aperture.
         device: where the pictures are.
         field: where they lie in the whole picture; None where they are the whole. A lens with
-            `cat_eye` has another spot at each place, which `convolve` alone can do.
+            `cat_eye` has another PSF at each place, which `convolve` alone can do.
+
+    Example:
+        >>> blur = LensBlur((32, 32), 6, Aperture(), torch.device("cpu"))
+        >>> lamp = torch.zeros(1, 32, 32)
+        >>> lamp[0, 16, 16] = 1
+        >>> disc = blur.convolve(lamp, radius=4.0)
+        >>> round(float(disc[0, 16, 16]) * 3.14159 * 4**2)  # light spread over π r² pixels
+        1
     """
 
     def __init__(
@@ -39,9 +52,10 @@ class SpotBlur:
         self._border = margin
         self._field = field or Field(*size)
         # Reflection cannot reach further than the picture itself.
-        self._margin = tuple(min(margin, side - 1) for side in size)
-        self._padded = tuple(
-            _fast_size(side + 2 * pad) for side, pad in zip(size, self._margin, strict=True)
+        self._margin = min(margin, size[0] - 1), min(margin, size[1] - 1)
+        self._padded = (
+            _fast_size(size[0] + 2 * self._margin[0]),
+            _fast_size(size[1] + 2 * self._margin[1]),
         )
         self._aperture = aperture
         self._frequencies = _frequencies(self._padded, device)
@@ -50,74 +64,85 @@ class SpotBlur:
         """Return the spectrum of [C,H,W] pictures with their borders reflected, for `blur`.
 
         Raises:
-            ValueError: a lens with another spot at each place.
+            ValueError: a lens with another PSF at each place.
         """
         if self._aperture.cat_eye:
             raise ValueError(
-                f"aperture: cat_eye {self._aperture.cat_eye:g} changes the spot over the picture, "
-                "and one spot is needed here. Use 0."
+                f"aperture: cat_eye {self._aperture.cat_eye:g} changes the blur over the picture, "
+                "and one blur for all of it is needed here. Use 0."
             )
         top, left = self._margin
         padded = functional.pad(planes[None], (left, left, top, top), mode="reflect")
         bottom = self._padded[0] - padded.shape[2]
         right = self._padded[1] - padded.shape[3]
         padded = functional.pad(padded, (0, right, 0, bottom), mode="replicate")
-        return torch.fft.rfft2(padded[0], s=self._padded)
+        spectrum: Tensor = torch.fft.rfft2(padded[0], s=self._padded)
+        return spectrum
 
     def blur(self, spectrum: Tensor, radius: float) -> Tensor:
-        """Return the pictures of a spectrum, [C,H,W], blurred by a spot.
+        """Return the pictures of a spectrum, [C,H,W], blurred by the PSF of one radius.
 
         Args:
             spectrum: [C,…], from `transform`.
-            radius: px; positive in front of the focus plane, negative behind it, where the spot
+            radius: px; positive in front of the focus plane, negative behind it, where the PSF
                 is turned by 180°.
         """
-        return self._crop(spectrum * self.spot(radius))
+        return self._crop(spectrum * self.transfer_function(radius))
 
     def _crop(self, spectrum: Tensor) -> Tensor:
-        blurred = torch.fft.irfft2(spectrum, s=self._padded)
+        blurred: Tensor = torch.fft.irfft2(spectrum, s=self._padded)
         top, left = self._margin
         return blurred[:, top : top + self._size[0], left : left + self._size[1]]
 
     def convolve(self, planes: Tensor, radius: float) -> Tensor:
-        """Return [C,H,W] pictures blurred by a spot, as `blur` of `transform`, in less memory."""
+        """Return [C,H,W] pictures blurred by a PSF, as `blur` of `transform`, in less memory."""
         if self._aperture.cat_eye:
             return self._convolve_in_windows(planes, radius)
-        spot = self.spot(radius)
+        transfer = self.transfer_function(radius)
         out = torch.empty_like(planes)
-        for plane, blurred in zip(planes.split(1), out.split(1), strict=True):
-            blurred.copy_(self._crop(self.transform(plane).mul_(spot)))
+        for index in range(len(planes)):
+            plane = planes[index : index + 1]
+            out[index : index + 1] = self._crop(self.transform(plane).mul_(transfer))
         return out
 
-    def spot(self, radius: float) -> Tensor:
-        """Return the Fourier transform of the spot of one radius, px; its sum is 1."""
-        return _spectrum(self._aperture, radius, *self._frequencies)
+    def transfer_function(self, radius: float) -> Tensor:
+        """Return the Fourier transform of the PSF of one radius, px; 1 at frequency 0.
+
+        Returns:
+            [padded height, padded width / 2 + 1], real where the PSF is symmetric.
+        """
+        return _transfer_function(self._aperture, radius, *self._frequencies)
 
     def _convolve_in_windows(self, planes: Tensor, radius: float) -> Tensor:
+        """Blur the light of each window by the PSF of its middle, and add it up."""
         out = torch.zeros_like(planes)
-        reach = math.ceil(abs(radius) * self._aperture.reach) + 2
-        border = min(self._border, reach, max(self._size))
-        bordered = tuple(side + 2 * border for side in self._size)
-        for window in cut_windows(bordered, self._field.bordered(border), planes.device):
-            rows, columns = _moved(window.rows, -border), _moved(window.columns, -border)
-            part = reflected(planes, rows, columns)
-            if part.any():
-                part = functional.pad(part.mul_(window.share), (border,) * 4)
-                rows, columns = _moved(rows, -border), _moved(columns, -border)
-                _add_at(out, self._blur_part(part, window, radius), rows.start, columns.start)
+        support = math.ceil(abs(radius) * self._aperture.support_radius) + 2
+        border = min(self._border, support, max(self._size))
+        bordered = (self._size[0] + 2 * border, self._size[1] + 2 * border)
+        places = [
+            (window, _moved(window.rows, -border), _moved(window.columns, -border))
+            for window in cut_windows(bordered, self._field.bordered(border), planes.device)
+        ]
+        # Layers are mostly empty. All windows are asked at once, as each answer waits for a GPU.
+        lit = (planes != 0).any(0, keepdim=True)
+        is_lit = torch.stack([reflected(lit, rows, columns).any() for _, rows, columns in places])
+        for (window, rows, columns), one_is_lit in zip(places, is_lit.tolist(), strict=True):
+            if one_is_lit:
+                part = reflected(planes, rows, columns).mul_(window.share)
+                part = self._blur_part(functional.pad(part, (border,) * 4), window, radius)
+                _add_at(out, part, rows.start - border, columns.start - border)
         return out
 
     def _blur_part(self, part: Tensor, window: Window, radius: float) -> Tensor:
         height, width = part.shape[1:]
         size = (_fast_size(height), _fast_size(width))
-        spot = self._spot_of(window, radius, size)
-        spectrum = torch.fft.rfft2(part, s=size).mul_(spot)
-        return torch.fft.irfft2(spectrum, s=size)[:, :height, :width]
-
-    def _spot_of(self, window: Window, radius: float, size: tuple[int, int]) -> Tensor:
-        hidden = tuple(self._aperture.cat_eye * offset for offset in window.off_axis)
-        frequencies = _frequencies(size, window.share.device)
-        return _spectrum(self._aperture, radius, *frequencies, hidden)
+        down, right = window.off_axis
+        vignetting = (self._aperture.cat_eye * down, self._aperture.cat_eye * right)
+        frequencies = _frequencies(size, part.device)
+        transfer = _transfer_function(self._aperture, radius, *frequencies, vignetting)
+        spectrum = torch.fft.rfft2(part, s=size).mul_(transfer)
+        blurred: Tensor = torch.fft.irfft2(spectrum, s=size)
+        return blurred[:, :height, :width]
 
 
 def _moved(place: slice, by: int) -> slice:
@@ -137,31 +162,77 @@ def _add_at(out: Tensor, part: Tensor, top: int, left: int) -> None:
 
 def _frequencies(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
     """Return the frequencies down and to the right, radians per px, of `rfft2` at a size."""
-    # The closed forms cancel at small radii: float64, except where Apple's devices lack it.
-    exact = torch.float32 if device.type == "mps" else torch.float64
+    exact = exact_dtype(device)  # the polygon's closed form cancels at low frequencies
     return (
         2 * math.pi * torch.fft.fftfreq(size[0], dtype=exact, device=device),
         2 * math.pi * torch.fft.rfftfreq(size[1], dtype=exact, device=device),
     )
 
 
-def _spectrum(
+def _transfer_function(
     aperture: Aperture,
     radius: float,
     fy: Tensor,
     fx: Tensor,
-    hidden: tuple[float, ...] = (0.0, 0.0),
+    vignetting: tuple[float, float] = (0.0, 0.0),
 ) -> Tensor:
-    """Return the transform of the spot of one radius, px, at frequencies down and to the right."""
-    # Equal area: width and height of the spot stand in the ratio `anamorphic`.
+    """Return the transform of the PSF of one radius, px, at frequencies down and to the right."""
+    # Equal area: width and height of the PSF stand in the ratio `anamorphic`.
     stretch = math.sqrt(aperture.anamorphic)
-    fy, fx = fy * radius / stretch, fx * radius * stretch
-    if not aperture.is_even:
-        drawing = draw_opening(aperture, drawing_size(radius), radius > 0, hidden, fy.device)
-        return opening_spectrum(drawing, fy, fx)
+    ky, kx = fy * radius / stretch, fx * radius * stretch
+    if not aperture.has_closed_form:
+        mask = aperture_mask(aperture, mask_size(radius), radius > 0, vignetting, ky.device)
+        return mask_transform(mask, ky, kx)
     if aperture.is_round:
-        return _disc_spectrum(torch.hypot(fy[:, None], fx)).to(torch.float32)
-    return _polygon_spectrum(fy, fx, aperture.blades, aperture.rotation).to(torch.complex64)
+        return jinc(torch.hypot(ky[:, None], kx)).to(torch.float32)
+    return polygon_transform(ky, kx, aperture.blades, aperture.rotation).to(torch.complex64)
+
+
+# Up to this |k|² the polygon's transform is its series 1 − ⟨(k·x)²⟩/2, by number type. The closed
+# form divides by |k|² what cancels to about |k|: it errs by about eps/|k|, the series by |k|³/60.
+_SERIES_UP_TO = {torch.float64: 1e-8, torch.float32: 2e-3}
+
+
+def polygon_transform(ky: Tensor, kx: Tensor, blades: int, rotation: float) -> Tensor:
+    """Return the Fourier transform of a regular polygon of unit weight in the unit circle.
+
+    Args:
+        ky: [h], frequencies down, radians per circumradius, float32 or float64.
+        kx: [w], frequencies to the right, likewise.
+        blades: number of corners, >= 3.
+        rotation: angle of one corner, degrees, from +x towards +y.
+
+    Returns:
+        [h,w], complex; 1 at frequency 0.
+
+    Reference:
+        Divergence theorem, as in S.-W. Lee and R. Mittra, Fourier transform of a polygonal shape
+        function, IEEE Trans. Antennas and Propagation 1983:
+        F(k) = i/(A |k|²) Σ_edges (k × e) sinc(k·e/2) exp(−i k·m), e an edge and m its middle.
+
+    Example:
+        >>> zero = torch.zeros(1)
+        >>> polygon_transform(zero, zero, blades=5, rotation=0.0)
+        tensor([[1.+0.j]])
+    """
+    # Corners are numbers of the host: reading them from a device would wait for it each time.
+    angles = [math.radians(rotation) + 2 * math.pi * i / blades for i in range(blades + 1)]
+    corners = [(math.cos(angle), math.sin(angle)) for angle in angles]
+    square = ky[:, None] ** 2 + kx**2
+    total = torch.zeros_like(square, dtype=torch.promote_types(ky.dtype, torch.complex64))
+    for (x0, y0), (x1, y1) in pairwise(corners):
+        dx, dy, mid_x, mid_y = x1 - x0, y1 - y0, (x0 + x1) / 2, (y0 + y1) / 2
+        half_along = (ky[:, None] * dy + kx * dx) / 2
+        phase = torch.polar(torch.ones_like(ky), -ky * mid_y)[:, None] * torch.polar(
+            torch.ones_like(kx), -kx * mid_x
+        )
+        total += (kx * dy - ky[:, None] * dx) * sine_quotient(half_along) * phase
+    area = blades / 2 * math.sin(2 * math.pi / blades)
+    # The polar second moment over the area; by symmetry the same along every axis.
+    moment = (2 + math.cos(2 * math.pi / blades)) / 6
+    join = _SERIES_UP_TO[ky.dtype]
+    series = (1 - moment / 4 * square).to(total.dtype)
+    return torch.where(square < join, series, 1j * total / (square.clamp(min=join) * area))
 
 
 def _fast_size(size: int) -> int:
@@ -176,32 +247,3 @@ def _is_smooth(size: int) -> bool:
         while size % prime == 0:
             size //= prime
     return size == 1
-
-
-def _disc_spectrum(k: Tensor) -> Tensor:
-    """Return the transform 2 J1(k)/k of a unit disc of unit weight, at radial frequency k."""
-    safe = k.clamp(min=1e-6)
-    return torch.where(k < 1e-6, 1.0, 2 * torch.special.bessel_j1(safe) / safe)
-
-
-def _polygon_spectrum(ky: Tensor, kx: Tensor, blades: int, rotation: float) -> Tensor:
-    """Return the transform of a unit polygon of unit weight, [len(ky),len(kx)], complex.
-
-    Divergence theorem: F(k) = i/|k|² Σ_edges (k × e) · (integral of exp(-i k·x) along the edge).
-    """
-    angles = torch.arange(blades + 1, dtype=ky.dtype, device=ky.device) * (2 * math.pi / blades)
-    angles = angles + math.radians(rotation)
-    xs, ys = torch.cos(angles), torch.sin(angles)
-    square = ky[:, None] ** 2 + kx**2
-    total = torch.zeros_like(square, dtype=torch.promote_types(ky.dtype, torch.complex64))
-    for i in range(blades):
-        dx, dy = float(xs[i + 1] - xs[i]), float(ys[i + 1] - ys[i])
-        mid_x, mid_y = float(xs[i + 1] + xs[i]) / 2, float(ys[i + 1] + ys[i]) / 2
-        along = (ky[:, None] * dy + kx * dx) / (2 * math.pi)
-        phase = torch.polar(torch.ones_like(ky), -ky * mid_y)[:, None] * torch.polar(
-            torch.ones_like(kx), -kx * mid_x
-        )
-        total += (kx * dy - ky[:, None] * dx) * torch.sinc(along) * phase
-    area = blades / 2 * math.sin(2 * math.pi / blades)
-    small = square < 1e-8
-    return torch.where(small, 1.0, 1j * total / (square.clamp(min=1e-8) * area))

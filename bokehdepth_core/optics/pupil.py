@@ -1,8 +1,8 @@
-"""Spots of a lens without a closed form: drawn once, then transformed exactly at any radius.
+"""The pupil of a lens without a closed form: drawn once as a mask, transformed at any radius.
 
-The opening is drawn on a fine grid in units of the blur radius. Its Fourier transform at the
-frequencies of a picture is a product of matrices, F = E_y I E_x^T, for any blur radius; nothing is
-interpolated, and nothing is drawn on the picture's own grid.
+The aperture mask is the light over the pupil on a fine grid, in units of the blur radius. Its
+Fourier transform at the frequencies of a picture is a product of matrices, F = E_y M E_x^T, for any
+blur radius; nothing is interpolated, and nothing is drawn on the picture's own grid.
 """
 
 import functools
@@ -11,46 +11,61 @@ import math
 import torch
 from torch import Tensor
 
+from ..devices import exact_float32
 from .aperture import Aperture
+from .special import sine_quotient
 
-SMALLEST, LARGEST = 128, 1024  # px of a drawing's side
-PER_RADIUS = 4  # px of a drawing for each px of blur radius
+SMALLEST, LARGEST = 128, 1024  # px of a mask's side
+PER_RADIUS = 4  # px of a mask for each px of blur radius
 
 
-def drawing_size(radius: float) -> int:
-    """Return the side of the drawing, px, for a blur radius, px: a power of two."""
+def mask_size(radius: float) -> int:
+    """Return the side of the aperture mask, px, for a blur radius, px: a power of two.
+
+    Example:
+        >>> mask_size(3.0), mask_size(-70.0), mask_size(1e9)
+        (128, 512, 1024)
+    """
     wanted = max(SMALLEST, PER_RADIUS * abs(radius))
     return min(LARGEST, 1 << math.ceil(math.log2(wanted)))
 
 
 @functools.lru_cache(maxsize=32)
-def draw_opening(
+def aperture_mask(
     aperture: Aperture,
     size: int,
     front: bool,
-    hidden: tuple[float, ...] = (0.0, 0.0),
+    vignetting: tuple[float, float] = (0.0, 0.0),
     device: torch.device | None = None,
 ) -> Tensor:
-    """Return the light over the opening, [size,size], float32, rows down, summing to 1.
+    """Return the light over the pupil, [size,size], float32, rows down, summing to 1.
 
     The grid reaches from -1 - h to 1 + h blur radii, h the side of its pixels. `anamorphic` is left
-    to the frequencies.
+    to the frequencies. The last 32 masks are kept, at most 4 MiB each; they are not to be changed.
 
     Args:
-        aperture: shape of the opening and light over it.
-        size: px, as from `drawing_size`.
-        front: the spot of what lies in front of the focus plane; its aberration is turned over.
-        hidden: (down, right) in radii, where the middle of the barrel's circle lies.
-        device: where the drawing is made.
+        aperture: shape of the aperture and light over it.
+        size: px, as from `mask_size`.
+        front: the PSF of what lies in front of the focus plane; its aberration is turned over.
+        vignetting: (down, right) in radii, where the middle of the circle of optical vignetting is.
+        device: where the mask is made.
+
+    Reference:
+        Optical vignetting: the pupil seen at an angle is the overlap of two circles. Spherical
+        aberration: light over the PSF 1 + s (2ρ² − 1), whose mean over the disc is 1.
+
+    Example:
+        >>> mask = aperture_mask(Aperture(blades=5, curvature=0.3), 128, front=True)
+        >>> mask.shape, round(float(mask.sum()), 4)
+        (torch.Size([128, 128]), 1.0)
     """
-    half = size / (size - 2)
-    pixel = 2 * half / size
+    half, pixel = _grid(size)
     at = (torch.arange(size, device=device, dtype=torch.float32) + 0.5) * pixel - half
     y, x = at[:, None], at[None, :]
     inside = _distance_inside(y, x, aperture)
-    if aperture.cat_eye and any(hidden):
-        barrel = 1 - torch.hypot(y - hidden[0], x - hidden[1])
-        inside = torch.minimum(inside, barrel)
+    if aperture.cat_eye and any(vignetting):
+        other = 1 - torch.hypot(y - vignetting[0], x - vignetting[1])
+        inside = torch.minimum(inside, other)
     light = (inside / pixel + 0.5).clamp(0, 1)
     bubble = -aperture.spherical_aberration if front else aperture.spherical_aberration
     if bubble:
@@ -58,8 +73,14 @@ def draw_opening(
     return light / light.sum()
 
 
+def _grid(size: int) -> tuple[float, float]:
+    """Return half the side of a mask and the side of its pixels, radii."""
+    half = size / (size - 2)
+    return half, 2 * half / size
+
+
 def _distance_inside(y: Tensor, x: Tensor, aperture: Aperture) -> Tensor:
-    """Return how far inside the opening each place lies, radii; negative outside."""
+    """Return how far inside the aperture each place lies, radii; negative outside."""
     if aperture.is_round:
         return 1 - torch.hypot(y, x)
     # Corners lie on the unit circle. The blade between two of them is an arc of a larger circle
@@ -67,7 +88,7 @@ def _distance_inside(y: Tensor, x: Tensor, aperture: Aperture) -> Tensor:
     half_angle = math.pi / aperture.blades
     chord, half_chord = math.cos(half_angle), math.sin(half_angle)
     rise = aperture.curvature * (1 - chord)
-    inside: Tensor | None = None
+    distances = []
     for blade in range(aperture.blades):
         towards = math.radians(aperture.rotation) + (2 * blade + 1) * half_angle
         along = x * math.cos(towards) + y * math.sin(towards)
@@ -77,28 +98,34 @@ def _distance_inside(y: Tensor, x: Tensor, aperture: Aperture) -> Tensor:
             distance = bend - torch.hypot(along - (chord + rise - bend), across)
         else:
             distance = chord - along
-        inside = distance if inside is None else torch.minimum(inside, distance)
-    return inside
+        distances.append(distance)
+    return functools.reduce(torch.minimum, distances)
 
 
-def opening_spectrum(drawing: Tensor, ky: Tensor, kx: Tensor) -> Tensor:
-    """Return the Fourier transform of a drawn opening, [len(ky),len(kx)], complex64.
+def mask_transform(mask: Tensor, ky: Tensor, kx: Tensor) -> Tensor:
+    """Return the Fourier transform of an aperture mask, [len(ky),len(kx)], complex64.
 
     Args:
-        drawing: [n,n], as from `draw_opening`.
-        ky: frequencies down, radians for each blur radius.
-        kx: frequencies to the right, likewise.
+        mask: [n,n], as from `aperture_mask`.
+        ky: [h], frequencies down, radians for each blur radius.
+        kx: [w], frequencies to the right, likewise.
+
+    Example:
+        >>> zero = torch.zeros(1)
+        >>> mask_transform(aperture_mask(Aperture(), 128, front=True), zero, zero).abs()
+        tensor([[1.0000]])
     """
-    size = len(drawing)
-    half = size / (size - 2)
-    pixel = 2 * half / size
+    size = len(mask)
+    half, pixel = _grid(size)
     at = (torch.arange(size, device=ky.device, dtype=ky.dtype) + 0.5) * pixel - half
     phase_y, phase_x = ky[:, None] * at, kx[:, None] * at
     cos_y, sin_y = torch.cos(phase_y).float(), torch.sin(phase_y).float()
     cos_x, sin_x = torch.cos(phase_x).float(), torch.sin(phase_x).float()
-    by_cos, by_sin = drawing @ cos_x.T, drawing @ sin_x.T
-    spectrum = torch.complex(cos_y @ by_cos - sin_y @ by_sin, -(sin_y @ by_cos + cos_y @ by_sin))
-    # Edges are drawn as ramps one pixel wide; frequencies past the drawing's own hold nothing.
+    with exact_float32():
+        by_cos, by_sin = mask @ cos_x.T, mask @ sin_x.T
+        real, imaginary = cos_y @ by_cos - sin_y @ by_sin, -(sin_y @ by_cos + cos_y @ by_sin)
+    spectrum = torch.complex(real, imaginary)
+    # Edges are drawn as ramps one pixel wide; frequencies past the mask's own hold nothing.
     radial = torch.hypot(ky[:, None], kx).float()
-    ramp = torch.sinc(radial * (pixel / (2 * math.pi))).clamp(min=0.5)
+    ramp = sine_quotient(radial * (pixel / 2)).clamp(min=0.5)
     return torch.where(radial * pixel < math.pi, spectrum / ramp, 0.0)

@@ -18,7 +18,7 @@ from ..color import linear_to_srgb, srgb_to_linear
 from ..optics import thin_lens
 from ..optics.aperture import DISC, Aperture
 from ..optics.field import Field
-from ..optics.psf import SpotBlur
+from ..optics.psf import LensBlur
 from .compositing import (
     SHARP_RADIUS,
     BeforeSlice,
@@ -214,7 +214,9 @@ def _lens_for(
     half_size = quality == "draft" and high - low > FLAT
     levels = slice_levels(low, high, QUALITIES[quality])
     radius = max(-low, high)
-    return _Lens(aperture, highlight_boost, radius, radius * aperture.reach, levels, half_size)
+    return _Lens(
+        aperture, highlight_boost, radius, radius * aperture.support_radius, levels, half_size
+    )
 
 
 def _render_picture(views: list[_View], lens: _Lens, before_slice: BeforeSlice) -> Tensor:
@@ -311,7 +313,7 @@ def _prepare_compositing(
     (light, defocus), background = lights[0], lights[1] if len(lights) > 1 else None
     psf_radius = lens.psf_radius * scale
     size = (defocus.shape[0], defocus.shape[1])
-    psf = SpotBlur(size, int(psf_radius) + 2, lens.aperture, defocus.device, field)
+    psf = LensBlur(size, int(psf_radius) + 2, lens.aperture, defocus.device, field)
     levels = [level * scale for level in lens.levels]
     layers = separate_layers(
         light, defocus, psf_radius, background, lambda: before_slice(0, len(levels))

@@ -1,4 +1,4 @@
-"""Openings that have no closed form: drawn spots against sums of points, and what holds for all."""
+"""Apertures that have no closed form: masks against sums of points, and what holds for all."""
 
 import math
 
@@ -8,8 +8,9 @@ import torch
 from bokehdepth_core import Aperture, render_bokeh, sweep_depth
 from bokehdepth_core.datatypes import BokehStack
 from bokehdepth_core.optics.field import Field, cut_windows
-from bokehdepth_core.optics.psf import SpotBlur, _disc_spectrum, _polygon_spectrum
-from bokehdepth_core.optics.pupil import draw_opening, drawing_size, opening_spectrum
+from bokehdepth_core.optics.psf import LensBlur, polygon_transform
+from bokehdepth_core.optics.pupil import aperture_mask, mask_size, mask_transform
+from bokehdepth_core.optics.special import jinc
 from bokehdepth_core.render import renderer as render
 from bokehdepth_core.render.tiles import cut_tiles
 
@@ -21,7 +22,7 @@ SPECIAL = [
     Aperture(cat_eye=0.7),
     Aperture(5, 10.0, 0.6, curvature=0.7, spherical_aberration=-0.5, cat_eye=0.5),
 ]
-# A drawing of n px errs by some (1/n)² in the middle of a ramp at the edge; n is 128 and more.
+# A mask of n px errs by some (1/n)² in the middle of a ramp at the edge; n is 128 and more.
 WORST = 5e-4
 
 
@@ -30,18 +31,18 @@ def frequencies(radius, size=96):
     return ky, 2 * math.pi * torch.fft.rfftfreq(size, dtype=torch.float64) * radius
 
 
-def spectrum(aperture, radius, front=True, hidden=(0.0, 0.0)):
-    drawing = draw_opening(aperture, drawing_size(radius), front, hidden)
-    return opening_spectrum(drawing, *frequencies(radius))
+def spectrum(aperture, radius, front=True, vignetting=(0.0, 0.0)):
+    mask = aperture_mask(aperture, mask_size(radius), front, vignetting)
+    return mask_transform(mask, *frequencies(radius))
 
 
 @pytest.mark.parametrize("radius", [0.3, 1.0, 3.0, 10.0, 64.0, 300.0])
 def test_a_drawn_disc_and_polygon_are_those_of_the_closed_forms(radius):
     ky, kx = frequencies(radius)
-    disc = _disc_spectrum(torch.hypot(ky[:, None], kx))
+    disc = jinc(torch.hypot(ky[:, None], kx))
     for aperture, wanted in (
         (Aperture(), disc),
-        (Aperture(5, 20.0), _polygon_spectrum(ky, kx, 5, 20.0)),
+        (Aperture(5, 20.0), polygon_transform(ky, kx, 5, 20.0)),
         (Aperture(5, 20.0, curvature=1.0 - 1e-9), disc),
     ):
         assert (spectrum(aperture, radius) - wanted).abs().max() < WORST
@@ -61,8 +62,8 @@ def test_aberration_has_the_transform_of_its_profile(radius, bubble):
     assert (got - wanted).abs()[there].max() < 2 * WORST  # twice the light at the rim
 
 
-def points_in(aperture, hidden=(0.0, 0.0), count=700):
-    """Places and light of a fine lattice over the opening, from its description in words."""
+def points_in(aperture, vignetting=(0.0, 0.0), count=700):
+    """Places and light of a fine lattice over the aperture, from its description in words."""
     at = (torch.arange(count, dtype=torch.float64) + 0.5) / count * 2 - 1
     y, x = torch.meshgrid(at, at, indexing="ij")
     inside = torch.hypot(y, x) <= 1
@@ -79,12 +80,12 @@ def points_in(aperture, hidden=(0.0, 0.0), count=700):
             centre = top - out * radius
             inside &= torch.hypot(x - centre.real, y - centre.imag) <= radius
     if aperture.cat_eye:
-        inside &= torch.hypot(y - hidden[0], x - hidden[1]) <= 1
+        inside &= torch.hypot(y - vignetting[0], x - vignetting[1]) <= 1
     return y[inside], x[inside]
 
 
 @pytest.mark.parametrize(
-    ("aperture", "hidden"),
+    ("aperture", "vignetting"),
     [
         (Aperture(6, 15.0, curvature=0.4), (0.0, 0.0)),
         (Aperture(3, -20.0, curvature=0.8), (0.0, 0.0)),
@@ -92,11 +93,11 @@ def points_in(aperture, hidden=(0.0, 0.0), count=700):
         (Aperture(7, 5.0, curvature=0.2, cat_eye=1.0), (-0.5, 0.1)),
     ],
 )
-def test_a_drawn_opening_is_the_sum_of_its_points(aperture, hidden):
-    y, x = points_in(aperture, hidden)
+def test_a_drawn_aperture_is_the_sum_of_its_points(aperture, vignetting):
+    y, x = points_in(aperture, vignetting)
     radius = 8.0
     ky, kx = (k[::11] for k in frequencies(radius))
-    got = opening_spectrum(draw_opening(aperture, 128, True, hidden), ky, kx)
+    got = mask_transform(aperture_mask(aperture, 128, True, vignetting), ky, kx)
     for row, down in enumerate(ky):
         for column, right in enumerate(kx):
             wanted = torch.exp(-1j * (down * y + right * x)).mean()
@@ -106,11 +107,11 @@ def test_a_drawn_opening_is_the_sum_of_its_points(aperture, hidden):
 @pytest.mark.parametrize("aperture", SPECIAL)
 @pytest.mark.parametrize("place", [(35, 45), (20, 61)])
 def test_the_light_of_a_lamp_is_kept(aperture, place):
-    blur = SpotBlur((70, 90), 14, aperture, CPU)
+    blur = LensBlur((70, 90), 14, aperture, CPU)
     lamp = torch.zeros(1, 70, 90)
     lamp[0, place[0], place[1]] = 1
     for radius in (-9.0, -1.3, 0.5, 9.0):
-        # What the grid cannot hold of a spot ripples on over the picture's border.
+        # What the grid cannot hold of a PSF ripples on over the picture's border.
         assert float(blur.convolve(lamp, radius).sum()) == pytest.approx(1, abs=5e-3)
 
 
@@ -124,8 +125,8 @@ def test_a_plain_wall_stays_plain(aperture, quality):
 
 
 @pytest.mark.parametrize("aperture", [SPECIAL[0], Aperture(3, 10.0, curvature=0.5)])
-def test_behind_the_focus_plane_the_spot_is_turned(aperture):
-    blur = SpotBlur((61, 61), 20, aperture, CPU)
+def test_behind_the_focus_plane_the_blur_is_turned(aperture):
+    blur = LensBlur((61, 61), 20, aperture, CPU)
     lamp = torch.zeros(1, 61, 61)
     lamp[0, 30, 30] = 1
     front, behind = blur.convolve(lamp, 14.0), blur.convolve(lamp, -14.0)
@@ -134,7 +135,7 @@ def test_behind_the_focus_plane_the_spot_is_turned(aperture):
 
 
 def test_bubbles_behind_are_soft_in_front():
-    blur = SpotBlur((61, 61), 20, Aperture(spherical_aberration=0.8), CPU)
+    blur = LensBlur((61, 61), 20, Aperture(spherical_aberration=0.8), CPU)
     lamp = torch.zeros(1, 61, 61)
     lamp[0, 30, 30] = 1
     middle, rim = (0, 30, 30), (0, 30, 42)
@@ -144,8 +145,8 @@ def test_bubbles_behind_are_soft_in_front():
 
 
 def test_a_cat_eye_hides_the_outer_side_behind_the_plane_and_nothing_in_the_middle():
-    blur = SpotBlur((161, 161), 16, Aperture(cat_eye=1.0), CPU)
-    plain = SpotBlur((161, 161), 16, Aperture(), CPU)
+    blur = LensBlur((161, 161), 16, Aperture(cat_eye=1.0), CPU)
+    plain = LensBlur((161, 161), 16, Aperture(), CPU)
     lamp = torch.zeros(1, 161, 161)
     lamp[0, 80, 80] = lamp[0, 80, 140] = 1
     blurred, even = blur.convolve(lamp, -12.0)[0], plain.convolve(lamp, -12.0)[0]
@@ -209,14 +210,14 @@ def test_tiles_leave_no_seam(monkeypatch, aperture):
     )
     assert len(cut_tiles(150, 170, render.support_radius(6.0), 96)) > 1
     tiled = render_bokeh(image, depth, 6.0, 2.0, aperture=aperture)
-    # A spot that is cut at the grid's highest frequency ripples far, by less than one can see.
+    # A PSF that is cut at the grid's highest frequency ripples far, by less than one can see.
     torch.testing.assert_close(tiled, whole, atol=0.5 / 255, rtol=0)
 
 
-def test_a_stack_of_changing_spots_is_refused():
+def test_a_stack_whose_blur_changes_is_refused():
     image, _ = scene(40, 48)
     stack = BokehStack(image[0], image.expand(2, -1, -1, -1), (5.0, 10.0))
-    with pytest.raises(ValueError, match=r"^aperture: cat_eye 0\.5 changes the spot"):
+    with pytest.raises(ValueError, match=r"^aperture: cat_eye 0\.5 changes the blur"):
         sweep_depth(stack, aperture=Aperture(cat_eye=0.5))
 
 

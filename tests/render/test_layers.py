@@ -8,7 +8,7 @@ import torch
 from bokehdepth_core import Aperture, render_bokeh
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
 from bokehdepth_core.optics import thin_lens
-from bokehdepth_core.optics.psf import SpotBlur
+from bokehdepth_core.optics.psf import LensBlur
 from bokehdepth_core.render.layers import separate_layers
 from bokehdepth_core.render.renderer import QUALITIES
 
@@ -132,7 +132,7 @@ def test_a_known_background_shows_where_a_blurred_front_lets_it_through(quality)
     light = torch.lerp(srgb_to_linear(wall), srgb_to_linear(FRONT), share[..., None])
     image = linear_to_srgb(light)[None]
     depth = torch.where(share >= 0.5, 1.0, 5.0)[None]
-    psf = SpotBlur((SIDE, SIDE), 14, Aperture(), share.device)
+    psf = LensBlur((SIDE, SIDE), 14, Aperture(), share.device)
     cover = psf.convolve(share[None], 9.6)[0, ..., None]
     truth = linear_to_srgb(torch.lerp(srgb_to_linear(wall), srgb_to_linear(FRONT), cover))
     known = {"background": wall[None], "background_depth": torch.full_like(depth, 5.0)}

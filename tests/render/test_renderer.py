@@ -7,7 +7,7 @@ import torch
 
 from bokehdepth_core import Aperture, render_bokeh
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
-from bokehdepth_core.optics.psf import SpotBlur
+from bokehdepth_core.optics.psf import LensBlur
 from bokehdepth_core.render import renderer as render
 from bokehdepth_core.render.renderer import QUALITIES
 
@@ -56,8 +56,8 @@ def test_a_flat_scene_out_of_focus_is_convolved_with_the_aperture(quality, apert
         image, torch.full((1, 45, 64), depth), 8.0, 2.0, aperture=aperture, quality=quality
     )
     radius = 8.0 * (1 / depth - 1 / 2.0)
-    margin = int(abs(radius) * aperture.reach) + 2
-    psf = SpotBlur((45, 64), margin, aperture, image.device)
+    margin = int(abs(radius) * aperture.support_radius) + 2
+    psf = LensBlur((45, 64), margin, aperture, image.device)
     light = psf.blur(psf.transform(srgb_to_linear(image[0]).movedim(-1, 0)), radius)
     expected = linear_to_srgb(light.clamp(0, 1)).movedim(0, -1)
     # Rounding of float32 transforms of 45x64 values of order 1, steepened by the curve at black.

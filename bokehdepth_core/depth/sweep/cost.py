@@ -17,7 +17,7 @@ from ...callbacks import CheckCancelled, never_cancelled
 from ...color import srgb_to_linear
 from ...datatypes import BokehStack
 from ...optics.aperture import Aperture
-from ...optics.psf import SpotBlur
+from ...optics.psf import LensBlur
 
 WINDOW_SIGMA = 2.0  # px, of the Gaussian window in which pictures are compared
 COST_CAP = 0.04  # squared difference beyond which a pixel is an outlier, sqrt-encoded light
@@ -60,8 +60,8 @@ class CostVolume:
         self.device = reference.device
         self._side = side
         size = (reference.shape[1], reference.shape[2])
-        self._blur = SpotBlur(
-            size, int(largest_radius * aperture.reach) + 2, aperture, reference.device
+        self._blur = LensBlur(
+            size, int(largest_radius * aperture.support_radius) + 2, aperture, reference.device
         )
         self._spectrum = self._blur.transform(reference)
         # Square roots spread noise and rounding evenly over dark and bright.

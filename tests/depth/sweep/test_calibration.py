@@ -15,7 +15,7 @@ from bokehdepth_core import (
 )
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
 from bokehdepth_core.optics.aperture import DISC
-from bokehdepth_core.optics.psf import SpotBlur
+from bokehdepth_core.optics.psf import LensBlur
 
 SIZE = (97, 121)
 STRENGTHS = (4.0, 8.0, 12.0)
@@ -25,7 +25,7 @@ def stack_of_radii(radii, strengths=STRENGTHS):
     generator = torch.Generator().manual_seed(3)
     coarse = torch.rand(1, 3, SIZE[0] // 2 + 1, SIZE[1] // 2 + 1, generator=generator)
     image = functional.interpolate(coarse, SIZE, mode="bilinear", align_corners=True)[0]
-    spot = SpotBlur(SIZE, 20, DISC, torch.device("cpu"))
+    spot = LensBlur(SIZE, 20, DISC, torch.device("cpu"))
     spectrum = spot.transform(srgb_to_linear(image))
     frames = torch.stack([linear_to_srgb(spot.blur(spectrum, r).clamp(0, 1)) for r in radii])
     return BokehStack(image.permute(1, 2, 0), frames.permute(0, 2, 3, 1), strengths)

@@ -8,7 +8,7 @@ from bokehdepth_core import Aperture, BokehStack, disparity_offset, sweep_depth
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
 from bokehdepth_core.depth.sweep.argmin import WinnerTakeAll
 from bokehdepth_core.depth.sweep.propagation import cross_bilateral_votes, propagate
-from bokehdepth_core.optics.psf import SpotBlur
+from bokehdepth_core.optics.psf import LensBlur
 
 SIZE = (61, 85)
 
@@ -22,8 +22,8 @@ def texture(size=SIZE, seed=0):
 
 def blurred(image, radius, aperture=Aperture()):  # noqa: B008 a frozen value
     size = tuple(image.shape[1:])
-    spot = SpotBlur(size, int(abs(radius)) + 2, aperture, image.device)
-    light = spot.blur(spot.transform(srgb_to_linear(image)), radius)
+    blur = LensBlur(size, int(abs(radius)) + 2, aperture, image.device)
+    light = blur.blur(blur.transform(srgb_to_linear(image)), radius)
     return linear_to_srgb(light.clamp(0, 1))
 
 
@@ -188,29 +188,29 @@ def test_a_focus_depth_that_cannot_be_is_named(bad):
 @pytest.mark.parametrize("radius", [0.0, 0.3, 1.7, 12.0])
 @pytest.mark.parametrize("aperture", [Aperture(), Aperture(5, 10.0), Aperture(6, 0.0, 2.0)])
 def test_a_spot_keeps_light_and_has_the_spread_of_its_shape(radius, aperture):
-    spot = SpotBlur((65, 65), 20, aperture, torch.device("cpu"))
+    blur = LensBlur((65, 65), 20, aperture, torch.device("cpu"))
     point = torch.zeros(1, 65, 65)
     point[0, 32, 32] = 1
-    image = spot.blur(spot.transform(point), radius)[0]
+    image = blur.blur(blur.transform(point), radius)[0]
     # The wrapped tail of the spot's ringing leaves the cut-out by under a percent of the light.
     assert float(image.sum()) == pytest.approx(1, abs=0.01)
-    assert float(spot.spot(radius)[0, 0].real) == pytest.approx(1, abs=1e-6)
+    assert float(blur.transfer_function(radius)[0, 0].real) == pytest.approx(1, abs=1e-6)
 
 
 def test_the_spread_of_a_disc_is_that_of_its_area():
     # Variance along an axis of a disc is r²/4: minus the curvature of its spectrum at 0.
-    spot = SpotBlur((200, 200), 0, Aperture(), torch.device("cpu"))
+    blur = LensBlur((200, 200), 0, Aperture(), torch.device("cpu"))
     frequency = 2 * torch.pi / 200
     for radius in (0.5, 2.0, 6.0):
-        value = float(spot.spot(radius)[0, 1])
+        value = float(blur.transfer_function(radius)[0, 1])
         assert 2 * (1 - value) / frequency**2 == pytest.approx(radius**2 / 4, rel=0.01)
 
 
 def test_a_spot_behind_focus_is_turned_by_half_a_circle():
-    spot = SpotBlur((41, 41), 12, Aperture(3, 15.0), torch.device("cpu"))
+    blur = LensBlur((41, 41), 12, Aperture(3, 15.0), torch.device("cpu"))
     point = torch.zeros(1, 41, 41)
     point[0, 20, 20] = 1
-    front, behind = (spot.blur(spot.transform(point), r)[0] for r in (6.0, -6.0))
+    front, behind = (blur.blur(blur.transform(point), r)[0] for r in (6.0, -6.0))
     torch.testing.assert_close(front, behind.flip(0, 1), rtol=0, atol=1e-6)
     assert (front - behind).abs().max() > 1e-3
 
