@@ -1,5 +1,6 @@
 """FLUX.1-Kontext as diffusers' pipeline, from wherever the user has it."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ def load_pipeline(
         FileNotFoundError: no such file or folder, or a missing part.
         CheckpointError: an unusable single file.
         ValueError: a folder of another kind, or several files that fit alike.
+        ImportError: diffusers is not installed.
     """
+    _check_diffusers()
     path = Path(base_model)
     if path.is_file():
         homes = [one for one in path.parents[:2] if (one / _INDEX).is_file()]
@@ -42,6 +45,14 @@ def load_pipeline(
     if not path.is_dir() and str(base_model).count("/") != 1:
         raise FileNotFoundError(f"base_model: {base_model} does not exist. Give a folder or file.")
     return _quiet(_from_folder(str(base_model), dtype))
+
+
+def _check_diffusers() -> None:
+    if importlib.util.find_spec("diffusers") is None:
+        raise ImportError(
+            "base_model: runs on the package diffusers, which is not installed. Run python -m pip "
+            'install "diffusers>=0.35", or connect model, clip and vae in ComfyUI.'
+        )
 
 
 def _from_folder(folder: str, dtype: torch.dtype) -> Any:
