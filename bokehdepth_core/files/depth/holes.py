@@ -88,7 +88,8 @@ def _filled(disparity: Tensor, known: Tensor, guide: Tensor) -> Tensor:
         total = weight.sum(dim=(-2, -1), keepdim=True).clamp(min=1e-6)
         mean = (disparity * weight).sum(dim=(-2, -1), keepdim=True) / total
         return torch.where(known, disparity, mean)
-    place = (~known[:, 0]).nonzero(as_tuple=True)  # batch, row, column of every hole pixel
+    batch, row, column = (~known[:, 0]).nonzero(as_tuple=True)  # of every hole pixel
+    place = (batch, row, column)
     coarse, coarse_guide = _coarser(disparity, weight, guide)
     half = (place[0], place[1] // 2, place[2] // 2)
     own = guide[place[0], :, place[1], place[2]]

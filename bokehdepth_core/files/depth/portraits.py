@@ -81,7 +81,6 @@ def _read_heic(source: Path) -> RawDepth | None:
     with open_image(source) as image:
         depths = image.info.get("depth_images") or []
         mattes = [urn for urn in image.info.get("aux") or {} if str(urn).endswith(_MATTE)]
-        size = image.size
         if not depths:
             if mattes:
                 raise ValueError(
@@ -103,8 +102,8 @@ def _read_heic(source: Path) -> RawDepth | None:
     notes = (
         "depth inside the photo taken" + ("; it holds a portrait matte too" if mattes else ""),
     )
-    raw = _apple_depth(share, xmp, size) if xmp else _sei_depth(share, facts)
-    return replace(raw, photo=lambda: read_image(source), notes=notes)
+    raw = _apple_depth(share, xmp) if xmp else _sei_depth(share, facts)
+    return replace(raw, photo=lambda: read_image(source), notes=(*notes, *raw.notes))
 
 
 def _apple_packet(content: bytes) -> str | None:
@@ -115,27 +114,26 @@ def _apple_packet(content: bytes) -> str | None:
     )
 
 
-def _apple_depth(share: np.ndarray, xmp: str, photo_size: tuple[int, int] | None) -> RawDepth:
+def _apple_depth(share: np.ndarray, xmp: str) -> RawDepth:
     """Return Apple's depth picture in its own unit.
 
     Args:
         share: [H,W], 0…1 of the stored range.
         xmp: its description.
-        photo_size: (width, height) of the photo, px, or None.
 
     Reference:
         Apple, AVDepthData: disparity in 1/m or depth in m, stored between two floats; accuracy
-        "relative" means that only their order is right. Seen in an iPhone 13 Pro's files.
+        "relative" means that a shift of them all is not known. Seen in an iPhone 13 Pro's files.
     """
     low = xmp_number(xmp, "apdi:FloatMinValue")
     high = xmp_number(xmp, "apdi:FloatMaxValue")
     kind = (xmp_text(xmp, "apdi:AuxiliaryImageType") or "disparity").lower()
     values = share if low is None or high is None else low + share * (high - low)
-    measured = (xmp_text(xmp, "depthData:Accuracy") or "absolute").lower() != "relative"
-    absolute = measured and low is not None and high is not None
-    disparity = DIOPTRES if absolute else DISPARITY
+    disparity = DISPARITY if low is None or high is None else DIOPTRES
     quantity = METRES if kind == "depth" else disparity
-    return RawDepth(values, quantity, intrinsics=_apple_camera(xmp, share.shape))
+    rough = (xmp_text(xmp, "depthData:Accuracy") or "").lower() == "relative"
+    notes = ("the phone calls its distances relative: metres are rough",) if rough else ()
+    return RawDepth(values, quantity, intrinsics=_apple_camera(xmp, share.shape), notes=notes)
 
 
 def _apple_camera(xmp: str, size: tuple[int, ...]) -> np.ndarray | None:
@@ -145,7 +143,7 @@ def _apple_camera(xmp: str, size: tuple[int, ...]) -> np.ndarray | None:
     height = xmp_number(xmp, "depthData:IntrinsicMatrixReferenceHeight")
     if len(numbers) != 9 or not width or not height:
         return None
-    matrix = np.array(numbers, np.float32).reshape(3, 3).T
+    matrix: np.ndarray = np.array(numbers, np.float32).reshape(3, 3).T
     scale = np.array([[size[1] / width], [size[0] / height], [1.0]], np.float32)
     return (matrix * scale).astype(np.float32)
 
@@ -176,7 +174,8 @@ def _apple_jpeg(source: Path, content: bytes) -> RawDepth | None:
     if xmp is None:
         return None
     share, _ = _decode_grey(source, content[start:])
-    return replace(_apple_depth(share, xmp, None), notes=("depth inside the photo taken",))
+    raw = _apple_depth(share, xmp)
+    return replace(raw, notes=("depth inside the photo taken", *raw.notes))
 
 
 # --- Google --------------------------------------------------------------------------------------
