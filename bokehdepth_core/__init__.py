@@ -6,7 +6,7 @@ from .depth import load_depth_estimator
 from .depth.from_mask import MaskDepth, depth_from_mask
 from .depth.sweep.calibration import StackCalibration, calibrate_stack
 from .depth.sweep.estimate import disparity_offset, sweep_depth
-from .files.depth_maps import read_depth, write_depth
+from .files.depth_maps import DepthFile, read_depth, read_depth_file, write_depth
 from .files.images import read_image, write_image
 from .generator import load_bokeh_generator
 from .optics.aperture import Aperture
@@ -24,6 +24,7 @@ __all__ = [
     "BUILT_IN",
     "Aperture",
     "BokehStack",
+    "DepthFile",
     "DepthMap",
     "MaskDepth",
     "StackCalibration",
@@ -39,6 +40,7 @@ __all__ = [
     "load_depth_estimator",
     "parse_strengths",
     "read_depth",
+    "read_depth_file",
     "read_image",
     "render_bokeh",
     "sweep_depth",
