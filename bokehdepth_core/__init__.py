@@ -3,10 +3,11 @@
 from .checks import parse_strengths
 from .datatypes import BokehStack, DepthMap
 from .depth import load_depth_estimator
+from .depth.alignment import AlignmentReport, align_stack
 from .depth.from_mask import MaskDepth, depth_from_mask
 from .depth.sweep.calibration import StackCalibration, calibrate_stack
 from .depth.sweep.estimate import disparity_offset, sweep_depth
-from .files.depth_maps import DepthFile, read_depth, read_depth_file, write_depth
+from .files.depth_maps import read_depth, write_depth
 from .files.images import read_image, write_image
 from .generator import load_bokeh_generator
 from .optics.aperture import Aperture
@@ -22,12 +23,13 @@ from .weights.published import BUILT_IN
 
 __all__ = [
     "BUILT_IN",
+    "AlignmentReport",
     "Aperture",
     "BokehStack",
-    "DepthFile",
     "DepthMap",
     "MaskDepth",
     "StackCalibration",
+    "align_stack",
     "bokeh_strength_from_lens",
     "calibrate_stack",
     "coc_radius",
@@ -40,7 +42,6 @@ __all__ = [
     "load_depth_estimator",
     "parse_strengths",
     "read_depth",
-    "read_depth_file",
     "read_image",
     "render_bokeh",
     "sweep_depth",

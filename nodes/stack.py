@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..bokehdepth_core import BokehStack, DepthMap, calibrate_stack, parse_strengths
+from ..bokehdepth_core import BokehStack, DepthMap, align_stack, calibrate_stack, parse_strengths
 from ..bokehdepth_core.depth.sweep.calibration import check_calibratable
 from . import host, pictures, sockets
 
@@ -176,14 +176,26 @@ class BokehStackFromImages(io.ComfyNode):
                     tooltip=_STRENGTHS_TIP + "One for each frame, in the same order. Bokeh "
                     "Strength from Lens tells the number for a real lens.",
                 ),
+                io.Boolean.Input(
+                    "align",
+                    default=True,
+                    optional=True,
+                    tooltip="Bring the frames onto the reference: shift, scale, rotation, wobble, "
+                    "exposure, white balance, tone curve and vignetting. Frames in place already "
+                    "stay as they are.",
+                ),
             ],
             outputs=[
-                sockets.Stack.Output(display_name="stack", tooltip="For Defocus-Aware Depth.")
+                sockets.Stack.Output(display_name="stack", tooltip="For Defocus-Aware Depth."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="What was done to each frame, in px and %; empty without align.",
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, reference, frames, strengths):
+    def execute(cls, reference, frames, strengths, align=True):
         values = parse_strengths(strengths)
         reference = pictures.as_rgb(reference, "reference")
         frames = pictures.as_rgb(frames, "frames")
@@ -198,7 +210,34 @@ class BokehStackFromImages(io.ComfyNode):
         stacks = tuple(
             BokehStack(one, group, values) for one, group in zip(reference, groups, strict=True)
         )
-        return io.NodeOutput(stacks, ui=_preview(stacks, cls))
+        report = ""
+        if align:
+            stacks, report = _aligned(stacks)
+            host.show_text(report)
+        shown = _preview(stacks, cls).as_dict()
+        if report:
+            shown |= ui.PreviewText(report).as_dict()
+        return io.NodeOutput(stacks, report, ui=shown)
+
+
+def _aligned(stacks: tuple[BokehStack, ...]) -> tuple[tuple[BokehStack, ...], str]:
+    """Return the stacks with their frames in place, and what was done to them.
+
+    A frame that cannot be aligned stays as it is; the report tells.
+    """
+    aligned, reports = [], []
+    bar = host.start_bar()
+    for index, stack in enumerate(stacks):
+        stack, report = align_stack(
+            stack,
+            strict=False,
+            on_progress=host.progress(index, len(stacks), bar),
+            check_cancelled=host.check_cancelled,
+        )
+        aligned.append(_as_result(stack))
+        title = f"picture {index + 1}\n" if len(stacks) > 1 else ""
+        reports.append(title + report.summary)
+    return tuple(aligned), "\n".join(reports)
 
 
 def _one_depth(depth: DepthMap | None, index: int) -> DepthMap | None:

@@ -1,6 +1,7 @@
 """The command `depth`: from a photo, and its stack where there is one, to a depth file."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from torch import Tensor
 from ..checks import parse_strengths
 from ..datatypes import BokehStack, DepthMap
 from ..depth import BUILT_IN, load_depth_estimator
+from ..depth.alignment import align_stack
 from ..depth.conversion import check_choices
 from ..depth.depth_anything import DepthAnything
 from ..depth.sweep.calibration import calibrate_stack
@@ -18,7 +20,6 @@ from ..files.depth_maps import check_depth_name, write_depth
 from ..files.images import read_image
 from ..weights.published import DEPTH, find_weights
 from .from_mask import run_from_mask
-from .inputs import carried_depth
 from .options import aperture_of, camera_of, check_folder, network_dtype
 from .progress import progress_bar
 
@@ -37,16 +38,13 @@ def run_depth(options: argparse.Namespace) -> None:
         run_from_mask(options)
         return
     _check_choices(options)
-    if options.model == BUILT_IN and not options.stack and options.strengths is None:
-        carried = carried_depth(options)
-        if carried is not None:
-            write_depth(options.output, carried.depth, carried.photo)
-            print(f"{options.output}: {_summary(carried.depth, options.model)}")
-            return
     image = read_image(options.image)
     stack = _given_stack(options, image)
     intrinsics = camera_of(options, image)
     estimator = _estimator(options, intrinsics)
+    if stack is not None and options.align:
+        stack, aligned = align_stack(stack, strict=False)
+        print(aligned.summary, file=sys.stderr)
     with progress_bar("depth") as on_progress:
         depth = estimator.estimate(
             image[None],

@@ -13,6 +13,7 @@ votes, with the floor of five labels. The winner takes all (`argmin.py`); what h
 nor voters is filled along smooth colour.
 """
 
+import logging
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,7 +22,9 @@ from torch import Tensor
 from ...callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from ...checks import check_number
 from ...datatypes import BokehStack, DepthMap
+from ...devices import exact_float32
 from ...optics.aperture import DISC, Aperture
+from ..alignment import align_stack
 from .argmin import WinnerTakeAll
 from .candidates import candidate_offsets, candidate_radii
 from .cost import Costs, CostVolume, to_full
@@ -35,6 +38,9 @@ VOTE_WEIGHT = 1.5  # of the neighbours' log-vote against the pixel's own log-cos
 VOTE_FLOOR = 0.05  # votes that a label has without any neighbour
 ENOUGH_VOTES = 0.2  # confident like neighbours that settle a pixel
 STRIP_VALUES = 2_000_000  # numbers held at once in the second step
+ALIGNMENT_TIME = 0.25  # share of the work, for the progress bar
+PROGRESS_STEPS = 100
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +64,7 @@ def sweep_depth(
     *,
     focus_depth: float | None = None,
     aperture: Aperture = DISC,
+    align: bool = True,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> DepthMap:
@@ -72,6 +79,8 @@ def sweep_depth(
         focus_depth: depth of that plane, m; infinity is allowed. None where unknown: the result is
             then normalised disparity, not metres.
         aperture: shape of the lens opening that made the frames.
+        align: bring the frames onto the reference first (`align_stack`); frames in place stay as
+            they are.
         on_progress: called as work proceeds.
         check_cancelled: raises to stop.
 
@@ -96,6 +105,7 @@ def sweep_depth(
         stack,
         behind=side < 0,
         aperture=aperture,
+        align=align,
         on_progress=on_progress,
         check_cancelled=check_cancelled,
     )
@@ -112,6 +122,7 @@ def disparity_offset(
     *,
     behind: bool = True,
     aperture: Aperture = DISC,
+    align: bool = True,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> tuple[Tensor, Tensor]:
@@ -124,9 +135,43 @@ def disparity_offset(
         behind: the scene lies behind the focus plane; matters only where the PSF of `aperture`
             differs from itself turned by 180°.
         aperture: shape of the lens opening that made the frames.
+        align: bring the frames onto the reference first (`align_stack`).
         on_progress: called as work proceeds.
         check_cancelled: raises to stop.
+
+    Reference:
+        arXiv 2512.12425, "depth from bokeh sweep"; the labelling energy is this module's.
+
+    Example:
+        >>> flat = torch.full((33, 40, 3), 0.5)
+        >>> offset, confidence = disparity_offset(BokehStack(flat, flat[None], (10.0,)))
+        >>> offset.shape, float(confidence.max())
+        (torch.Size([33, 40]), 0.0)
     """
+    align = align and "alignment" not in stack.settings
+    start = ALIGNMENT_TIME if align else 0.0
+    on_progress(0, PROGRESS_STEPS)
+    with exact_float32():
+        if align:
+            stack, report = align_stack(
+                stack,
+                strict=False,
+                on_progress=_part_of_progress(on_progress, 0, start),
+                check_cancelled=check_cancelled,
+            )
+            _LOG.info("stack: %s", report.summary)
+        part = _part_of_progress(on_progress, start, 1)
+        return _offset_of(stack, behind, aperture, part, check_cancelled)
+
+
+def _offset_of(
+    stack: BokehStack,
+    behind: bool,
+    aperture: Aperture,
+    on_progress: OnProgress,
+    check_cancelled: CheckCancelled,
+) -> tuple[Tensor, Tensor]:
+    """Return offset and confidence, [H,W] each, of a stack whose frames are in place."""
     offsets = candidate_offsets(stack, check_cancelled)
     strips = _strips(stack, len(offsets))
     total = len(offsets) + len(strips)
@@ -143,6 +188,16 @@ def disparity_offset(
     filled = propagate(offset, support, guide, check_cancelled)
     on_progress(total, total)
     return filled, confidence
+
+
+def _part_of_progress(on_progress: OnProgress, start: float, end: float) -> OnProgress:
+    """Return progress of the share of the work from `start` to `end`, 0…1."""
+
+    def report(done: int, total: int) -> None:
+        share = start + (end - start) * done / max(total, 1)
+        on_progress(round(PROGRESS_STEPS * share), PROGRESS_STEPS)
+
+    return report
 
 
 def frame_radii(
@@ -165,7 +220,8 @@ def frame_radii(
     for index, radius in enumerate(radii):
         check_cancelled()
         on_progress(index, len(radii))
-        costs = volume.slice_at(radius, check_cancelled).plain
+        with exact_float32():
+            costs = volume.slice_at(radius, check_cancelled).plain
         for one, cost in zip(best, costs, strict=True):
             one.update(radius, cost)
         slices.append((costs + COST_FLOOR).log())

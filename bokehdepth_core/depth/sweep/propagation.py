@@ -60,7 +60,7 @@ def cross_bilateral_votes(
             continue
         here = (slice(top, bottom), slice(left, right))
         there = (slice(top + dy, bottom + dy), slice(left + dx, right + dx))
-        apart = guide[(slice(None), *here)] - guide[(slice(None), *there)]
+        apart = guide[:, here[0], here[1]] - guide[:, there[0], there[1]]
         distance = apart.square().sum(0)
         weight = confidence[there] * torch.exp(distance / (-2 * COLOR_SIGMA**2)) * nearness
         target = votes[:, top - first : bottom - first, left:right]
