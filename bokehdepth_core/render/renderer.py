@@ -98,6 +98,7 @@ def render_bokeh(
         Thin lens, arXiv 2512.12425: blur radius r = K |1/Z - 1/Z_f|, px.
 
     Example:
+        >>> import torch
         >>> image = torch.full((1, 32, 32, 3), 0.2)
         >>> image[:, 16, 16] = 1.0
         >>> depth = torch.full((1, 32, 32), 1.0)
@@ -238,8 +239,8 @@ def _render_picture(views: list[_View], lens: _Lens, before_slice: BeforeSlice) 
         field = Field(size[0], size[1], seen_y.start, seen_x.start)
         parts = [view.part(tile.seen) for view in views]
         light = _render_tile(parts, lens, field, before_tile_slice)
-        light = light[(slice(None), *tile.inner)]
-        light = light.clamp(darkest, brightest)
+        inner_y, inner_x = tile.inner
+        light = light[:, inner_y, inner_x].clamp(darkest, brightest)
         out[tile.kept] = linear_to_srgb(light).movedim(0, -1).to(picture.dtype)
     return out
 

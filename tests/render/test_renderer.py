@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional
 
 from bokehdepth_core import Aperture, render_bokeh
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
+from bokehdepth_core.demo.run import load_scene, psnr
 from bokehdepth_core.optics.psf import LensBlur
 from bokehdepth_core.render import renderer as render
 from bokehdepth_core.render.renderer import QUALITIES
@@ -62,6 +64,35 @@ def test_a_flat_scene_out_of_focus_is_convolved_with_the_aperture(quality, apert
     expected = linear_to_srgb(light.clamp(0, 1)).movedim(0, -1)
     # Rounding of float32 transforms of 45x64 values of order 1, steepened by the curve at black.
     torch.testing.assert_close(out[0], expected, atol=5e-5, rtol=0)
+
+
+def disc_by_area(radius, finer=16):
+    """Return a disc drawn on the pixel grid by area, [n,n], n odd, its sum 1."""
+    side = math.ceil(radius + 1)
+    line = (torch.arange((2 * side + 1) * finer) + 0.5) / finer - side - 0.5
+    inside = (torch.hypot(line[:, None], line) < radius).float()
+    kernel = functional.avg_pool2d(inside[None, None], finer)
+    return kernel / kernel.sum()
+
+
+def drawn_blur(light, radius):
+    """Return light [3,1,H,W] convolved with a disc drawn by area."""
+    kernel = disc_by_area(radius)
+    return functional.conv2d(
+        functional.pad(light, (kernel.shape[-1] // 2,) * 4, mode="reflect"), kernel
+    )
+
+
+def test_the_exact_disc_is_closer_to_a_finer_picture_than_one_drawn_by_area():
+    fine = srgb_to_linear(load_scene().stack.reference).movedim(-1, 0)[:, None]
+    light = functional.avg_pool2d(fine, 4)
+    image, truth, drawn = (
+        linear_to_srgb(one[:, 0].clamp(0, 1)).movedim(0, -1)
+        for one in (light, functional.avg_pool2d(drawn_blur(fine, 6.0), 4), drawn_blur(light, 1.5))
+    )
+    ours = render_bokeh(image[None], torch.full((1, 128, 128), 1.0), 3.0, 2.0)[0]
+    inner = (slice(8, -8), slice(8, -8))
+    assert psnr(ours[inner], truth[inner]) > psnr(drawn[inner], truth[inner]) + 1
 
 
 @pytest.mark.parametrize("aperture", APERTURES)

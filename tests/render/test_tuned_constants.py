@@ -100,8 +100,21 @@ def test_a_draft_blurs_a_front_over_what_is_in_focus_from_two_px_of_blur(radius,
 
 @pytest.mark.parametrize("light", [0.6, 0.74, 0.8, 0.86])
 def test_a_lamp_is_boosted_from_three_quarters_of_white(light):
-    image = torch.full((1, 40, 40, 3), linear_to_srgb(torch.tensor(light)))
-    out = render_bokeh(image, torch.full((1, 40, 40), 1.0), 10.0, 2.0, highlight_boost=0.2)
     excess = max(0.0, (light - 0.75) / 0.25)  # a smooth step, 3x² - 2x³, of this
     wanted = light * (1 + 0.2 * excess * excess * (3 - 2 * excess))
-    assert float(srgb_to_linear(out).mean()) == pytest.approx(wanted, abs=1e-3)
+    assert boosted(light, 5.0) == pytest.approx(wanted, abs=1e-3)
+
+
+def boosted(light, radius):
+    """Return the light of an even picture, boosted by 0.2, at a blur radius, px."""
+    image = torch.full((1, 40, 40, 3), linear_to_srgb(torch.tensor(light)))
+    depth = torch.full((1, 40, 40), 1.0)
+    out = render_bokeh(image, depth, 2 * radius, 2.0, highlight_boost=0.2)
+    return float(srgb_to_linear(out).mean())
+
+
+def test_a_lamp_is_boosted_in_full_from_two_px_of_blur():
+    light = 0.86
+    full = boosted(light, 5.0) - light
+    for radius, wanted in ((0.5, 0.25), (1.0, 0.5), (1.8, 0.9), (2.0, 1.0)):
+        assert (boosted(light, radius) - light) / full == pytest.approx(wanted, abs=0.01)
