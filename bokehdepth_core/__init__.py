@@ -7,7 +7,7 @@ from .depth.alignment import AlignmentReport, align_stack
 from .depth.from_mask import MaskDepth, depth_from_mask
 from .depth.sweep.calibration import StackCalibration, calibrate_stack
 from .depth.sweep.estimate import disparity_offset, sweep_depth
-from .files.depth_maps import read_depth, write_depth
+from .files.depth_maps import DepthFile, read_depth, read_depth_file, write_depth
 from .files.images import read_image, write_image
 from .generator import load_bokeh_generator
 from .optics.aperture import Aperture
@@ -26,6 +26,7 @@ __all__ = [
     "AlignmentReport",
     "Aperture",
     "BokehStack",
+    "DepthFile",
     "DepthMap",
     "MaskDepth",
     "StackCalibration",
@@ -42,6 +43,7 @@ __all__ = [
     "load_depth_estimator",
     "parse_strengths",
     "read_depth",
+    "read_depth_file",
     "read_image",
     "render_bokeh",
     "sweep_depth",

@@ -26,6 +26,45 @@ def linear_to_srgb(light: Tensor) -> Tensor:
     return torch.where(light <= 0.0031308, light * 12.92, curve)
 
 
+# Names of what the three numbers of a pixel may be. Blur adds light, so it works in linear light,
+# on whichever primaries; only what looks at colours as seen (edges, clipped highlights) needs sRGB.
+COLOR_SPACES = ("sRGB", "linear Rec.709", "ACEScg")
+# Linear ACEScg (S-2014-004, white near D60) to linear Rec.709 (D65), adapted by Bradford's matrix.
+_ACESCG_TO_REC709 = (
+    (1.7050509927, -0.6217921207, -0.0832588720),
+    (-0.1302564175, 1.1408047366, -0.0105483191),
+    (-0.0240033568, -0.1289689761, 1.1529723329),
+)
+
+
+def check_color_space(name: str) -> str:
+    """Return the name of a colour space after checking that it is one of `COLOR_SPACES`.
+
+    Raises:
+        ValueError: another name.
+    """
+    if name not in COLOR_SPACES:
+        raise ValueError(f"color_space: unknown {name!r}. Use one of {', '.join(COLOR_SPACES)}.")
+    return name
+
+
+def convert_color(image: Tensor, source: str, target: str) -> Tensor:
+    """Return pictures [...,3] of one of `COLOR_SPACES` in another; nothing is clipped.
+
+    Example:
+        >>> grey = convert_color(torch.full((1, 3), 0.18), "linear Rec.709", "sRGB")
+        >>> [round(float(value), 3) for value in grey[0]]
+        [0.461, 0.461, 0.461]
+    """
+    if source == target:
+        return image
+    light = srgb_to_linear(image) if source == "sRGB" else image
+    if "ACEScg" in (source, target):
+        matrix = light.new_tensor(_ACESCG_TO_REC709)
+        light = light @ (matrix if source == "ACEScg" else torch.linalg.inv(matrix)).T
+    return linear_to_srgb(light) if target == "sRGB" else light
+
+
 _RGB_TO_XYZ = (
     (0.412453, 0.357580, 0.180423),
     (0.212671, 0.715160, 0.072169),

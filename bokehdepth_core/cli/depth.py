@@ -20,6 +20,7 @@ from ..files.depth_maps import check_depth_name, write_depth
 from ..files.images import read_image
 from ..weights.published import DEPTH, find_weights
 from .from_mask import run_from_mask
+from .inputs import carried_depth
 from .options import aperture_of, camera_of, check_folder, network_dtype
 from .progress import progress_bar
 
@@ -38,6 +39,12 @@ def run_depth(options: argparse.Namespace) -> None:
         run_from_mask(options)
         return
     _check_choices(options)
+    if options.model == BUILT_IN and not options.stack and options.strengths is None:
+        carried = carried_depth(options)
+        if carried is not None:
+            write_depth(options.output, carried.depth, carried.photo)
+            print(f"{options.output}: {_summary(carried.depth, options.model)}")
+            return
     image = read_image(options.image)
     stack = _given_stack(options, image)
     intrinsics = camera_of(options, image)

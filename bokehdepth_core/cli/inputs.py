@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -10,8 +11,113 @@ from torch import Tensor
 
 from ..checks import check_number
 from ..datatypes import DepthMap
+from ..files.depth.raw import VALUES
+from ..files.depth.reading import HOLES, DepthFile, read_depth_file
+from ..files.exif import read_photo_lens
+from ..optics.camera import focal_length_px_from_35mm
 from ..optics.thin_lens import focus_depth_at
 from ..resample import fit_depth
+
+_FLAGS = {name: f"--depth-{name}" for name in ("values", "scale", "channel", "holes", "invert")}
+
+
+def add_depth_reading_options(parser: argparse.ArgumentParser) -> None:
+    """Add how a depth file is to be read; all of it is found out where nothing is said."""
+    group = parser.add_argument_group("how the depth file is read")
+    add = group.add_argument
+    add(
+        "--depth-values",
+        choices=VALUES,
+        default="automatic",
+        help="what its numbers are; distance is along the ray, in disparity near is white, in "
+        "depth near is black",
+    )
+    add("--depth-scale", type=float, metavar="M", help="metres for one unit of its numbers")
+    add("--depth-channel", default="", metavar="NAME", help="channel of an EXR, array of an NPZ")
+    add("--depth-holes", choices=HOLES, default="fill", help="fill along the photo, or call far")
+    add("--depth-invert", action="store_true", help="swap near and far")
+
+
+def photo_and_depth(
+    options: argparse.Namespace, image: Tensor, refined: bool = True
+) -> tuple[Tensor, DepthMap]:
+    """Return the photo [1,H,W,3] and its depth, from the depth file or from the photo itself.
+
+    Args:
+        options: of a command with a depth file and `add_depth_reading_options`.
+        image: the photo as it was read, [1,H,W,3].
+        refined: as `fitted` takes it.
+
+    Raises:
+        ValueError: an unusable depth file, or none and a photo that carries no depth.
+    """
+    if options.depth is not None:
+        return image, depth_of(options, options.depth, image, refined)
+    found = said_depth(options, options.image, _camera_in_shares(options, image))
+    if found.photo is None:
+        raise ValueError(
+            f"depth: not given, and {options.image.name} carries none. Give a depth file: "
+            ".exr, .npz, or a picture: near is white."
+        )
+    photo = found.photo[None]
+    return photo, fitted(options.image, found.depth, photo, refined)
+
+
+def depth_of(
+    options: argparse.Namespace, path: Path, image: Tensor, refined: bool = True
+) -> DepthMap:
+    """Return the depth in a file, holes filled along the image [1,H,W,3], at the image's size."""
+    found = said_depth(options, path, _camera_in_shares(options, image), image[0])
+    return fitted(path, found.depth, image, refined)
+
+
+def said_depth(
+    options: argparse.Namespace,
+    path: Path,
+    camera: Tensor | None = None,
+    photo: Tensor | None = None,
+) -> DepthFile:
+    """Return what a depth file holds, and say on the terminal how it was read.
+
+    Raises:
+        ValueError: an unusable file; options are named as on the command line.
+    """
+    try:
+        found = read_depth_file(
+            path,
+            options.depth_scale,
+            values=options.depth_values,
+            channel=options.depth_channel,
+            holes=options.depth_holes,
+            invert=options.depth_invert,
+            photo=photo,
+            intrinsics=camera,
+        )
+    except ValueError as error:
+        raise ValueError(_with_flags(str(error))) from error
+    for line in found.report:
+        print(f"{path.name}: {_with_flags(line)}")
+    return found
+
+
+def _with_flags(text: str) -> str:
+    """Return a line of the reader with the names that options have on the command line."""
+    return re.sub(r"`(\w+)`", lambda found: _FLAGS.get(found[1], found[1]), text)
+
+
+def _camera_in_shares(options: argparse.Namespace, image: Tensor) -> Tensor | None:
+    """Return intrinsics [3,3] in shares of the picture, from the options or the photo's EXIF."""
+    height, width = image.shape[1:3]
+    focal_px = getattr(options, "focal_length_px", None)
+    if focal_px is None:
+        focal_35 = getattr(options, "focal_length_35mm", None)
+        focal_35 = focal_35 or read_photo_lens(options.image).focal_length_35mm
+        if focal_35 is None:
+            return None
+        focal_px = focal_length_px_from_35mm(focal_35, width, height)
+    return torch.tensor(
+        [[focal_px / width, 0.0, 0.5], [0.0, focal_px / height, 0.5], [0.0, 0.0, 1.0]]
+    )
 
 
 def fitted(path: Path, depth: DepthMap, image: Tensor, refined: bool = True) -> DepthMap:
@@ -24,6 +130,18 @@ def fitted(path: Path, depth: DepthMap, image: Tensor, refined: bool = True) -> 
         )
         print(note, file=sys.stderr)
     return fit_depth(depth, size, soft_edges=refined)
+
+
+def carried_depth(options: argparse.Namespace) -> DepthFile | None:
+    """Return the depth that `depth`'s photo carries or its depth file holds; None for photos."""
+    if options.image.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
+        try:
+            found = read_depth_file(options.image)
+        except ValueError:
+            return None
+        if found.photo is None and not found.depth.metric:
+            return None
+    return said_depth(options, options.image)
 
 
 def need_metres(depth: DepthMap) -> None:

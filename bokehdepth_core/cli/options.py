@@ -14,6 +14,7 @@ from ..files.exif import read_photo_lens
 from ..optics.aperture import Aperture
 from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
 from ..render.renderer import QUALITIES
+from .inputs import add_depth_reading_options
 
 _BAD_INPUT = 2
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -119,6 +120,7 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     )
     _add_network(parser)
     _add_mask(parser)
+    add_depth_reading_options(parser)
     add("-o", "--output", type=Path, required=True, help=".exr, .png (16 bit), .npz or .ply")
     _add_lens_shape(parser)
 
@@ -153,7 +155,7 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     """Add what `render` takes."""
     add = parser.add_argument
     add("image", type=Path, help="the photo")
-    add("depth", type=Path, help=".exr, .npz, or a picture: near is white")
+    add("depth", type=Path, nargs="?", help="any depth file; left out, what the photo carries")
     strength = parser.add_mutually_exclusive_group()
     strength.add_argument("--strength", type=float, metavar="K", help="bokeh strength, px·m")
     strength.add_argument("--f-number", type=float, metavar="N", help="of a lens; else from EXIF")
@@ -165,6 +167,7 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     add("--no-refine", dest="refine", action="store_false", help="keep soft depth edges soft")
     add("-o", "--output", type=Path, required=True, help="picture to write")
     _add_focus(parser)
+    add_depth_reading_options(parser)
     _add_lens_shape(parser)
 
 
@@ -184,8 +187,9 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
     add("--guidance", type=float, help="of the network; 7 as published, 1 with --fast")
     add("--seed", type=int, default=0, help="of the network's noise")
     add("--fast", action="store_true", help="the published quick preset of the network")
-    add("--depth", type=Path, help="for built-in: .exr, .npz, or a picture: near is white")
+    add("--depth", type=Path, help="for built-in: any depth file, or a photo that carries depth")
     _add_focus(parser)
+    add_depth_reading_options(parser)
     _add_lens_shape(parser)
 
 
@@ -193,7 +197,6 @@ def _add_focus(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--focus-point", type=_point, metavar="X,Y", help="shares of width and height, 0…1")
     add("--focus-distance", type=float, metavar="M", help="m; instead of a point")
-    add("--depth-scale", type=float, metavar="M", help="metres for one step of a 16-bit PNG depth")
     add("--quality", choices=tuple(QUALITIES), default="default", help="of the renderer")
     add("--bits", type=int, choices=(8, 16), default=8, help="for each channel of a PNG")
 

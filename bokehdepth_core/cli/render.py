@@ -5,14 +5,15 @@ import argparse
 from torch import Tensor
 
 from ..datatypes import DepthMap
-from ..files.depth_maps import read_depth
 from ..files.exif import read_photo_lens
 from ..files.images import check_picture_name, read_image, write_image
 from ..optics.thin_lens import bokeh_strength_from_lens
 from ..render.renderer import render_bokeh
-from .inputs import fitted, focus_plane
+from .inputs import depth_of, focus_plane, photo_and_depth
 from .options import aperture_of, check_folder
 from .progress import progress_bar
+
+VISIBLE_BLUR = 0.02  # of the width: the radius that a portrait lens gives its background
 
 
 def run_render(options: argparse.Namespace) -> None:
@@ -25,13 +26,12 @@ def run_render(options: argparse.Namespace) -> None:
     check_folder(options.output)
     check_picture_name(options.output, options.bits)
     image = read_image(options.image)[None]
-    depth = read_depth(options.depth, options.depth_scale)
-    depth = fitted(options.depth, depth, image, options.refine)
+    image, depth = photo_and_depth(options, image, options.refine)
     known = _background(options, depth, image)
     focus_depth = focus_plane(options, depth)
     strength = options.strength
     if strength is None:
-        strength = _lens_strength(options, depth, float(focus_depth), image)
+        strength = _chosen_strength(options, depth, focus_depth, image)
     with progress_bar("render") as on_progress:
         blurred = render_bokeh(
             image.to(options.device),
@@ -58,8 +58,7 @@ def _background(
     if options.background is not None:
         picture = read_image(options.background)[None].to(options.device)
     if options.background_depth is not None:
-        found = read_depth(options.background_depth, options.depth_scale)
-        found = fitted(options.background_depth, found, image, refined=False)
+        found = depth_of(options, options.background_depth, image, refined=False)
         if found.metric != depth.metric:
             raise ValueError(
                 f"{options.background_depth}: one of the two depths is in metres and the other is "
@@ -67,6 +66,43 @@ def _background(
             )
         hidden = found.depth.to(options.device)
     return {"background": picture, "background_depth": hidden}
+
+
+def _chosen_strength(
+    options: argparse.Namespace, depth: DepthMap, focus_depth: Tensor, image: Tensor
+) -> float:
+    """Return K of the lens where anything of it is known, else one that shows, and say so."""
+    lens = read_photo_lens(options.image)
+    names = ("f_number", "focal_length_mm", "focal_length_35mm")
+    asked = any(getattr(options, name) is not None for name in names)
+    known = depth.metric and all(getattr(lens, name) is not None for name in names)
+    if asked or known:
+        return _lens_strength(options, depth, float(focus_depth), image)
+    width = image.shape[2]
+    strength = strength_for_radius(depth.depth, focus_depth, VISIBLE_BLUR * width)
+    print(
+        f"strength: {strength:.3g} chosen, for no lens is known: its blur reaches "
+        f"{100 * VISIBLE_BLUR:g} % of the width; --strength changes that"
+    )
+    return strength
+
+
+def strength_for_radius(depth: Tensor, focus_depth: Tensor, radius: float) -> float:
+    """Return the K whose blur reaches a radius, px, at nearly the most defocused of the depth.
+
+    Args:
+        depth: [B,H,W], m or unit-free.
+        focus_depth: [B], the same unit.
+        radius: px, reached at the 99th percentile; a stray pixel does not count.
+
+    >>> import torch
+    >>> depth = torch.tensor([[[1.0, 2.0]]]).expand(1, 50, 2)
+    >>> strength_for_radius(depth, torch.tensor([1.0]), 10.0)
+    20.0
+    """
+    offsets = (1 / depth - 1 / focus_depth[:, None, None]).abs().flatten()
+    farthest = float(offsets.kthvalue(max(1, round(0.99 * offsets.numel()))).values)
+    return radius / farthest if farthest > 0 else 0.0
 
 
 def _lens_strength(

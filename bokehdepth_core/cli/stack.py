@@ -9,12 +9,11 @@ from torch import Tensor
 from ..checks import parse_strengths
 from ..datatypes import BokehStack
 from ..files.atomic import whole_file
-from ..files.depth_maps import read_depth
 from ..files.images import read_image, write_image
 from ..generator import load_bokeh_generator
 from ..generator.prompts import FAST, PUBLISHED_SAMPLING
 from ..weights.published import ADAPTER, BASE_MODEL, BUILT_IN, find_weights
-from .inputs import fitted, need_metres
+from .inputs import depth_of, need_metres
 from .options import aperture_of
 from .progress import progress_bar
 
@@ -58,8 +57,7 @@ def _rendered_stack(
             "depth: the built-in generator renders its frames from a depth map and none was "
             "given. Give --depth, or --adapter and --base-model."
         )
-    depth = read_depth(options.depth, options.depth_scale)
-    depth = fitted(options.depth, depth, image[None])
+    depth = depth_of(options, options.depth, image[None])
     if options.focus_distance is not None:
         need_metres(depth)
     generator = load_bokeh_generator(BUILT_IN, device=options.device)

@@ -1,8 +1,9 @@
-"""Depth on disk: EXR, 16-bit PNG, NPZ and a PLY point cloud, without losing metres or the sky."""
+"""Depth on disk: EXR, 16-bit PNG, NPZ and a PLY point cloud, without losing metres or the sky.
+
+This module writes; `files.depth` reads, and its readers can be imported from here too.
+"""
 
 import json
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,14 +11,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import check_image, check_number
+from ..checks import check_image
 from ..datatypes import DepthMap
 from ..optics.camera import unproject
 from .atomic import whole_file
-from .images import open_image, quantize, read_image
+from .depth.reading import DepthFile, read_depth, read_depth_file
+from .images import quantize
 
 PNG_TOP = 65535  # largest value of 16 bits
 PNG_WORST_ERROR = 0.01  # share of the nearest depths that half a step of a 16-bit PNG may be
+
+__all__ = [
+    "DEPTH_SUFFIXES",
+    "DepthFile",
+    "check_depth_name",
+    "read_depth",
+    "read_depth_file",
+    "write_depth",
+]
 
 DEPTH_SUFFIXES = (".exr", ".png", ".npz", ".ply")
 
@@ -66,34 +77,6 @@ def check_depth_name(path: Path) -> None:
         raise ValueError(f"{path.name}: unknown kind of depth file. Use {known}.")
 
 
-def read_depth(path: str | Path, scale: float | None = None) -> DepthMap:
-    """Return the depth map in a file, [1,H,W].
-
-    EXR and NPZ hold metres unless they say otherwise. A PNG written by `write_depth` tells what it
-    holds. Any other picture is normalised disparity, near is white, as depth tools save it; with
-    `scale` its 16-bit values are metres instead.
-
-    Args:
-        path: an .exr, .npz, .npy or picture file.
-        scale: metres for one step of a 16-bit PNG from elsewhere, such as 0.001; 0 is no surface.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: a damaged or unknown file, or values that are no depth.
-    """
-    source = Path(path)
-    if not source.is_file():
-        raise FileNotFoundError(f"{source}: no such depth file. Check the path.")
-    suffix = source.suffix.lower()
-    if suffix == ".ply":
-        raise ValueError(f"{source.name}: a point cloud has no pixels. Give .exr, .png or .npz.")
-    if suffix == ".exr":
-        return _read_exr(source)
-    if suffix in (".npz", ".npy"):
-        return _read_numpy(source)
-    return _read_picture(source, scale)
-
-
 # --- EXR -----------------------------------------------------------------------------------------
 
 
@@ -114,32 +97,6 @@ def _write_exr(target: Path, depth: DepthMap) -> None:
         file.write(str(part))
 
 
-def _read_exr(source: Path) -> DepthMap:
-    import OpenEXR
-
-    try:
-        with OpenEXR.File(str(source), separate_channels=True) as file:
-            header = dict(file.header())
-            channels = {name: np.array(c.pixels) for name, c in file.channels().items()}
-    except (RuntimeError, ValueError) as error:  # what OpenEXR raises for damaged files
-        raise ValueError(f"{source.name}: damaged EXR file ({error}). Save it again.") from error
-    if not channels:  # OpenEXR drops channels that it cannot decode
-        raise ValueError(f"{source.name}: damaged EXR file (no readable pixels). Save it again.")
-    name = next((one for one in ("Z", "depth.Z", "Y", "R") if one in channels), None)
-    if name is None:
-        raise ValueError(
-            f"{source.name}: no depth channel; found {', '.join(sorted(channels))}. Name it Z."
-        )
-    camera = header.get("bokehdepth.intrinsics")
-    return _depth_map(
-        source,
-        channels[name],
-        channels.get("confidence"),
-        _camera(source, camera) if isinstance(camera, str) else None,
-        header.get("bokehdepth.metric") != "false",
-    )
-
-
 # --- NPZ -----------------------------------------------------------------------------------------
 
 
@@ -151,25 +108,6 @@ def _write_npz(target: Path, depth: DepthMap) -> None:
         arrays["intrinsics"] = _plane(depth.intrinsics)
     with whole_file(target) as part:
         np.savez_compressed(part, allow_pickle=False, **arrays)
-
-
-def _read_numpy(source: Path) -> DepthMap:
-    try:
-        found = np.load(source, allow_pickle=False)  # a pickle could run code
-        arrays = {"depth": found} if isinstance(found, np.ndarray) else dict(found)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{source.name}: damaged NumPy file ({error}). Save it again.") from error
-    if "depth" not in arrays:
-        raise ValueError(
-            f"{source.name}: no array named depth; found {', '.join(sorted(arrays)) or 'none'}."
-        )
-    return _depth_map(
-        source,
-        arrays["depth"],
-        arrays.get("confidence"),
-        arrays.get("intrinsics"),
-        bool(arrays.get("metric", True)),
-    )
 
 
 # --- PNG -----------------------------------------------------------------------------------------
@@ -206,35 +144,6 @@ def _metre_steps(depth: Tensor) -> tuple[np.ndarray, float]:
     steps = (depth / scale).round().clamp(min=1)
     steps = torch.where(steps <= PNG_TOP, steps, 0.0)  # infinity, too, is beyond the reach
     return steps.cpu().numpy().astype(np.uint16), scale
-
-
-def _read_picture(source: Path, scale: float | None) -> DepthMap:
-    with open_image(source) as image:
-        text = {k: v for k, v in image.info.items() if str(k).startswith("bokehdepth.")}
-        grey16 = image.mode in ("I", "I;16", "I;16B", "I;16L")
-        values = np.asarray(image).astype(np.float64) if grey16 else None
-    camera = text.get("bokehdepth.intrinsics")
-    matrix = _camera(source, camera) if camera else None
-    written = text.get("bokehdepth.quantity") == "depth"
-    if written:
-        scale = _step(source, text.get("bokehdepth.scale"))
-    if scale is None:
-        disparity = read_image(source).mean(dim=-1) if values is None else values / PNG_TOP
-        with np.errstate(divide="ignore"):
-            far = 1.0 / np.asarray(disparity, dtype=np.float64)
-        return _depth_map(source, far, None, matrix, metric=False)
-    if values is None:
-        raise ValueError(
-            f"{source.name}: metres need a 16-bit grey picture, this one is of another kind. "
-            + (
-                "It was changed after it was written; save the depth again."
-                if written
-                else "Leave the depth scale out to read it as normalised disparity."
-            )
-        )
-    step = check_number(scale, "depth_scale", above=0)
-    metres = np.where(values > 0, values * step, np.inf)
-    return _depth_map(source, metres, None, matrix, metric=True)
 
 
 # --- PLY -----------------------------------------------------------------------------------------
@@ -292,56 +201,5 @@ _WRITERS: dict[str, Callable[[Path, DepthMap], None]] = {
 }
 
 
-def _step(source: Path, written: object) -> float:
-    """Return the metres of one step that a file tells."""
-    try:
-        return check_number(written, "scale", above=0)
-    except ValueError as error:
-        raise ValueError(
-            f"{source.name}: holds depth, but how many metres a step is cannot be read ({error}) "
-            "Save the depth again."
-        ) from None
-
-
-def _camera(source: Path, written: str) -> object:
-    """Return the intrinsics that a file tells."""
-    try:
-        return json.loads(written)
-    except ValueError as error:
-        raise ValueError(
-            f"{source.name}: unreadable bokehdepth.intrinsics ({error}). Save the depth again."
-        ) from error
-
-
 def _plane(batch: Tensor) -> np.ndarray:
     return np.ascontiguousarray(batch[0].detach().cpu().numpy().astype(np.float32))
-
-
-def _depth_map(
-    source: Path,
-    depth: np.ndarray,
-    confidence: np.ndarray | None,
-    intrinsics: object,
-    metric: bool,
-) -> DepthMap:
-    planes = np.asarray(depth, dtype=np.float32)
-    if planes.ndim == 3 and planes.shape[0] == 1:
-        planes = planes[0]
-    if planes.ndim != 2:
-        raise ValueError(
-            f"{source.name}: expected depth [H,W], found {list(planes.shape)}. Give one map."
-        )
-    try:
-        return DepthMap(
-            torch.from_numpy(planes)[None],
-            None if confidence is None else _batch_of_one(confidence),
-            None if intrinsics is None else _batch_of_one(intrinsics),
-            metric,
-        )
-    except ValueError as error:
-        raise ValueError(f"{source.name}: {error}") from error
-
-
-def _batch_of_one(values: object) -> Tensor:
-    array = torch.as_tensor(np.array(values, dtype=np.float32))
-    return array[None] if array.ndim == 2 else array

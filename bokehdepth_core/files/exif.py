@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
-from .images import open_image
+from . import radiance, tiff
+from .images import EXR_SIGNATURE, open_image, plain_errors
 
 # EXIF 2.32: tag numbers of the Exif directory.
 _EXIF_DIRECTORY = 0x8769
@@ -45,9 +46,27 @@ def read_photo_lens(path: str | Path) -> PhotoLens:
         FileNotFoundError: no such file.
         ValueError: a file that is not a readable picture.
     """
-    with open_image(path) as image:
-        tags = image.getexif().get_ifd(_EXIF_DIRECTORY)
+    tags = _exif_directory(Path(path))
     return PhotoLens(**{name: _positive(tags, tag) for name, tag in _EXIF_TAGS.items()})
+
+
+def _exif_directory(source: Path) -> Mapping[int, object]:
+    """Return the Exif directory of a photo; empty where its kind has none."""
+    if not source.is_file():
+        raise FileNotFoundError(f"{source}: no such picture. Check the path.")
+    with source.open("rb") as file:
+        if file.read(16).startswith((EXR_SIGNATURE, *radiance.SIGNATURES)):
+            return {}
+        with plain_errors(source):
+            if tiff.is_deep(tiff.read_tags(file)):  # Pillow knows its tags, not its pixels
+                from PIL import Image
+
+                exif = Image.Exif()
+                file.seek(0)
+                exif.load_from_fp(file)
+                return exif.get_ifd(_EXIF_DIRECTORY)
+    with open_image(source) as image:
+        return image.getexif().get_ifd(_EXIF_DIRECTORY)
 
 
 def _positive(tags: Mapping[int, object], tag: int) -> float | None:

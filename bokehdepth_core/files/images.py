@@ -1,29 +1,189 @@
-"""Pictures on disk: reading photos as they are meant to be seen, writing 8 and 16-bit PNG."""
+"""Photos on disk as they are meant to be seen: upright, in sRGB or in linear light.
 
-import io
+Every kind of file is unpacked first (`_decode`) to numbers and a word on what they mean; one way
+leads from there to sRGB (`_to_light`): profiles, PNG's chunks and EXR's chromaticities alike.
+"""
+
 import logging
+import struct
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import check_image
-from .atomic import whole_file
+from ..color import convert_color
+from . import png, radiance, tiff
+from .exr import MAX_PIXELS
+from .exr_photos import decode_exr
+from .icc import ProfileError, lab_to_light, read_profile
+from .picture_writing import check_picture_name, quantize, write_image
+from .rgb_spaces import ACESCG, REC709, Primaries, between, srgb_curve, srgb_light, transform
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+__all__ = [
+    "Photo",
+    "check_picture_name",
+    "open_image",
+    "quantize",
+    "read_image",
+    "read_photo",
+    "write_image",
+]
+
 _log = logging.getLogger(__name__)
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# The only kinds that Pillow may take a file for: an .eps would start Ghostscript.
+_PILLOW_FORMATS = (
+    *("PNG", "JPEG", "MPO", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "GIF", "BMP", "DIB"),
+    *("PPM", "TGA", "PCX", "SGI", "QOI", "ICO", "PSD"),
+)
 _EXIF_ORIENTATION = 0x0112
-_PNG_COLOUR_TYPES = (2, 6)  # PNG specification, IHDR: true colour without and with alpha
+EXR_SIGNATURE = b"\x76\x2f\x31\x01"
+_SAME = 5e-4  # difference of sRGB values, an eighth of a step of 8 bits, that is none
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture as a file holds it.
+
+    Attributes:
+        image: [H,W,3] float32, in `color_space`; light of scene-linear files is not clipped.
+        alpha: [H,W], 0…1, share of the pixel that is covered; None where all is.
+        color_space: "sRGB", "linear Rec.709" or "ACEScg".
+        premultiplied: True where the image is multiplied with alpha already, as in EXR.
+    """
+
+    image: Tensor
+    alpha: Tensor | None
+    color_space: str
+    premultiplied: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """Pixels as a file stores them, and what they mean.
+
+    Attributes:
+        color: [H,W,C] float32: 1 grey, 3 RGB or L*a*b*, 4 CMYK; 0…1, L*a*b* in its own units.
+        alpha: [H,W], 0…1, or None.
+        profile: ICC profile, or None.
+        space: primaries and curve to light, or None for sRGB.
+        scene_linear: True for light without an upper end.
+        premultiplied: as in `Photo`.
+        lab: True for L*a*b*.
+        unlimited: True where more than white is meant, as in PQ and HLG.
+    """
+
+    color: np.ndarray
+    alpha: np.ndarray | None = None
+    profile: bytes | None = None
+    space: tuple[Primaries, Callable[[np.ndarray], np.ndarray]] | None = None
+    scene_linear: bool = False
+    premultiplied: bool = False
+    lab: bool = False
+    unlimited: bool = False
+
+
+def read_image(path: str | Path, background: float = 1.0) -> Tensor:
+    """Return a picture file as [H,W,3], float32, sRGB, upright.
+
+    0…1; scene-linear files (EXR, Radiance, floating-point TIFF) are encoded as sRGB too, and what
+    is brighter than white stays so: `read_photo` gives their light. Grey, palette and 16-bit files
+    are widened, EXIF orientation is applied, colour profiles and PNG's colour chunks are converted
+    from, and transparency is laid over a plain background.
+
+    Args:
+        path: a still picture: PNG, JPEG, TIFF, WebP, EXR, HDR and more; HEIC where pillow-heif is
+            installed.
+        background: sRGB grey behind transparent pixels, 0…1.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a picture, cut off, or too large.
+
+    Example:
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/grey.png"
+        >>> write_image(path, torch.full((2, 3, 3), 0.2))
+        >>> read_image(path).shape
+        torch.Size([2, 3, 3])
+    """
+    photo = read_photo(path)
+    image, alpha = photo.image, photo.alpha
+    if photo.premultiplied and alpha is not None:
+        behind = float(srgb_light(np.array(background, np.float64)))
+        image = image + (1 - alpha[..., None]) * behind
+    image = convert_color(image, photo.color_space, "sRGB")
+    if alpha is not None and not photo.premultiplied:
+        image = image * alpha[..., None] + background * (1.0 - alpha[..., None])
+    return image
+
+
+def read_photo(path: str | Path) -> Photo:
+    """Return a picture file with its transparency; scene-linear kinds as linear light.
+
+    Args:
+        path: as for `read_image`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a picture, cut off, or too large.
+
+    Example:
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/lamp.exr"
+        >>> lamp = torch.full((2, 3, 3), 500.0)
+        >>> write_image(path, lamp, color_space="linear Rec.709")
+        >>> photo = read_photo(path)
+        >>> photo.color_space, float(photo.image.max()), photo.alpha
+        ('linear Rec.709', 500.0, None)
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise FileNotFoundError(f"{source}: no such picture. Check the path.")
+    stored = _decode(source)
+    color, linear_space = _to_light(stored, source)
+    alpha = None if stored.alpha is None else torch.from_numpy(_whole(stored.alpha)).clamp(0, 1)
+    return Photo(torch.from_numpy(_whole(color)), alpha, linear_space, stored.premultiplied)
+
+
+def _whole(pixels: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(pixels, dtype=np.float32)
+
+
+# --- unpacking -----------------------------------------------------------------------------------
+
+
+def _decode(source: Path) -> _Stored:
+    with source.open("rb") as file:
+        head = file.read(16)
+        if head.startswith(EXR_SIGNATURE):
+            found = decode_exr(source)
+            space = None if found.primaries is None else (found.primaries, _same)
+            return _Stored(found.light, found.alpha, None, space, True, found.alpha is not None)
+        with plain_errors(source):
+            if head.startswith(radiance.SIGNATURES):
+                return _Stored(radiance.decode_radiance(file), scene_linear=True)
+            tags = tiff.read_tags(file)
+            if tiff.is_deep(tags):
+                return _from_tiff(file, tags)
+    with open_image(source) as image:
+        image.load()  # TIFF and HEIC are turned upright here already, and then say so
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        return _upright(_from_pillow(image, source), orientation)
+
+
+def _same(values: np.ndarray) -> np.ndarray:
+    return values
 
 
 @contextmanager
@@ -36,30 +196,53 @@ def open_image(path: str | Path) -> "Iterator[Image]":
     Raises:
         FileNotFoundError: no such file.
         ValueError: not a picture, cut off, or of a size meant to exhaust memory.
+
+    Example:
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/grey.png"
+        >>> write_image(path, torch.full((2, 3, 3), 0.2))
+        >>> with open_image(path) as image:
+        ...     image.size
+        (3, 2)
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(f"{source}: no such picture. Check the path.")
     _allow_heic()
+    Image.init()  # without it the kinds that are loaded at need are not known by name
+    formats = [name for name in _PILLOW_FORMATS if name in Image.OPEN]
+    with source.open("rb") as file, plain_errors(source), warnings.catch_warnings():
+        # Pillow warns from 89 and refuses from 179 million pixels; only the latter matters.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(file, formats=formats) as image:
+            yield image
+
+
+@contextmanager
+def plain_errors(source: Path) -> Iterator[None]:
+    """Turn what decoders raise into one line that names the file."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
-        with warnings.catch_warnings():
-            # Pillow warns from 89 and refuses from 179 million pixels; only the latter matters.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(source) as image:
-                yield image
+        yield
     except UnidentifiedImageError:
         raise ValueError(f"{source.name}: cannot be read as a picture. {_hint(source)}") from None
     except Image.DecompressionBombError:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        limit = MAX_PIXELS // 1_000_000
         raise ValueError(
             f"{source.name}: larger than {limit} million pixels. Scale it down first."
         ) from None
-    except (OSError, SyntaxError, EOFError) as error:  # how Pillow reports damaged data
+    except (OSError, SyntaxError, EOFError, struct.error, zlib.error) as error:
+        reason = " ".join(str(error).split())
         raise ValueError(
-            f"{source.name}: damaged or cut off ({error}). Export it again."
+            f"{source.name}: damaged or cut off ({reason}). Export it again."
         ) from error
+    except ValueError as error:  # of our own readers, which do not know the name
+        if str(error).startswith(source.name):
+            raise
+        raise ValueError(f"{source.name}: {error}") from error
 
 
 def _allow_heic() -> None:
@@ -76,155 +259,133 @@ def _hint(source: Path) -> str:
     return "Save it as PNG or JPEG."
 
 
-def read_image(path: str | Path, background: float = 1.0) -> Tensor:
-    """Return a picture file as [H,W,3], float32, sRGB, 0…1, upright.
-
-    Grey, palette and 16-bit files are widened, EXIF orientation is applied, an embedded colour
-    profile is converted to sRGB, and transparency is laid over a plain background.
-
-    Args:
-        path: any still picture that Pillow reads; HEIC where pillow-heif is installed.
-        background: sRGB grey behind transparent pixels, 0…1.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a picture, cut off, or too large.
-    """
-    with open_image(path) as image:
-        image.load()  # TIFF and HEIC are turned upright here already, and then say so
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-        if image.format == "PNG" and _is_deep_png(Path(path)):
-            pixels = _decode_deep_png(Path(path))  # Pillow keeps 8 bits of 16-bit colour
-        elif image.mode in ("I", "F") or image.mode.startswith("I;16"):
-            pixels = _grey_values(image)
-        else:
-            pixels = _eight_bit(image)
-    return _flatten(torch.from_numpy(_upright(pixels, orientation)), background)
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Return stored pixels [H,W,C] as they are meant to be seen (EXIF 2.32, Orientation)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+def _from_pillow(image: "Image", source: Path) -> _Stored:
+    profile = image.info.get("icc_profile") or None
+    chunks: dict[bytes, bytes] = {}
+    levels = None
+    if image.format == "PNG":
+        with source.open("rb") as file:
+            chunks = png.colour_chunks(file)
+            profile = png.embedded_profile(chunks)
+            if png.is_deep(chunks):
+                levels = png.decode_deep(file).astype(np.float32) / 65535
+    if levels is None:
+        levels, lab = _levels(image)
+        if lab:
+            return _Stored(levels, lab=True)
+    alpha = levels[..., -1] if levels.shape[2] == 2 or _has_alpha(image, levels) else None
+    color = levels if alpha is None else levels[..., :-1]
+    return _Stored(
+        color,
+        alpha,
+        profile,
+        png.colour_space(chunks),
+        unlimited=png.is_hdr(chunks),
+    )
 
 
-def _grey_values(image: "Image") -> np.ndarray:
-    values = np.asarray(image)
-    if values.dtype.kind == "f":
-        raise ValueError(
-            "image: holds floating-point grey values of unknown range. Save it as PNG."
-        )
-    return (values.astype(np.float32) / 65535.0).clip(0.0, 1.0)[..., None]
+def _has_alpha(image: "Image", levels: np.ndarray) -> bool:
+    return levels.shape[2] == 4 and image.mode != "CMYK"
 
 
-def _eight_bit(image: "Image") -> np.ndarray:
-    transparent = "A" in image.getbands() or "transparency" in image.info
-    plain = _to_srgb(image.convert("RGBA" if transparent else "RGB"), image)
-    return np.asarray(plain).astype(np.float32) / 255.0
+def _levels(image: "Image") -> tuple[np.ndarray, bool]:
+    """Return the pixels of an opened picture, [H,W,C], and whether they are L*a*b*."""
+    mode = image.mode
+    if mode == "F":
+        return np.asarray(image)[..., None], False
+    if mode == "I" or mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.float32) / 65535
+        return grey.clip(0, 1)[..., None], False
+    if mode == "LAB":  # Pillow keeps a* and b* with 128 added
+        lab = np.asarray(image).astype(np.float32)
+        return lab * np.array([100 / 255, 1, 1], "f") - np.array([0, 128, 128], "f"), True
+    if mode != "CMYK":
+        single = mode in ("1", "L", "LA", "La")
+        transparent = "A" in image.getbands() or "a" in image.getbands()
+        transparent = transparent or "transparency" in image.info
+        image = image.convert(("L" if single else "RGB") + "A" * transparent)
+    levels = np.asarray(image).astype(np.float32) / 255
+    return levels.reshape(*levels.shape[:2], -1), False
 
 
-def _to_srgb(image: "Image", source: "Image") -> "Image":
-    """Return `image` converted from the colour profile embedded in `source`, if it has one."""
-    from PIL import ImageCms
-
-    profile = source.info.get("icc_profile")
-    if not profile or source.mode in ("CMYK", "L", "LA"):
-        return image
-    try:
-        embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, embedded, ImageCms.createProfile("sRGB"))
-    except (ImageCms.PyCMSError, OSError) as error:
-        _log.warning("The picture's colour profile is unreadable (%s); taken as sRGB.", error)
-        return image
-    return image if converted is None else converted
-
-
-def _is_deep_png(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(26)
-    return head.startswith(_PNG_SIGNATURE) and head[24] == 16 and head[25] in _PNG_COLOUR_TYPES
+def _from_tiff(file: IO[bytes], tags: tiff.Tags) -> _Stored:
+    found = tiff.decode_deep(file, tags)
+    floating = found.pixels.dtype.kind == "f"
+    values = found.pixels.astype(np.float32)
+    if not floating:
+        values /= np.iinfo(found.pixels.dtype).max
+    color, alpha = values, None
+    if found.extra is not None:
+        color, alpha = values[..., :-1], values[..., -1]
+    if found.white_is_zero:
+        color = 1 - color
+    premultiplied = found.extra is not None and tiff.is_associated(found.extra)
+    if premultiplied and not floating and alpha is not None:  # curves need the plain colours
+        color = (color / alpha[..., None].clip(1e-4)).clip(0, 1)
+        premultiplied = False
+    stored = _Stored(color, alpha, tiff.profile(tags), None, floating, premultiplied)
+    return _upright(stored, tiff.orientation(tags))
 
 
-def _decode_deep_png(path: Path) -> np.ndarray:
-    import av
+def _upright(stored: _Stored, orientation: int) -> _Stored:
+    """Return stored pixels as they are meant to be seen (EXIF 2.32, Orientation)."""
 
-    decoder = av.CodecContext.create("png", "r")
-    try:
-        frame = decoder.decode(av.Packet(path.read_bytes()))[0]
-    except (av.error.FFmpegError, IndexError) as error:
-        raise ValueError(f"{path.name}: damaged or cut off ({error}). Export it again.") from error
-    return frame.to_ndarray().astype(np.float32) / 65535.0
+    def turned(pixels: np.ndarray) -> np.ndarray:
+        if orientation in (5, 6, 7, 8):
+            pixels = pixels.swapaxes(0, 1)
+        if orientation in (3, 4, 7, 8):
+            pixels = pixels[::-1]
+        if orientation in (2, 3, 6, 7):
+            pixels = pixels[:, ::-1]
+        return pixels
 
-
-def _flatten(pixels: Tensor, background: float) -> Tensor:
-    if pixels.shape[-1] == 4:
-        color, alpha = pixels[..., :3], pixels[..., 3:]
-        return color * alpha + background * (1.0 - alpha)
-    return pixels.expand(-1, -1, 3).contiguous()
+    alpha = None if stored.alpha is None else turned(stored.alpha)
+    return replace(stored, color=turned(stored.color), alpha=alpha)
 
 
-def write_image(path: str | Path, image: Tensor, bits: int = 8) -> None:
-    """Write a picture; PNG in 8 or 16 bits for each channel, other kinds (.jpg, …) in 8.
-
-    Args:
-        path: where to; the suffix chooses the kind.
-        image: [H,W,3] or [1,H,W,3], sRGB; clipped to 0…1.
-        bits: 8 or 16.
-
-    Raises:
-        ValueError: another shape, another number of bits, an unknown suffix, or 16 bits where
-            the kind has none.
-    """
-    from PIL import Image
-
-    target = Path(path)
-    pixels = image[0] if image.ndim == 4 and image.shape[0] == 1 else image
-    check_image(pixels, pattern="H W 3")
-    check_picture_name(target, bits)
-    levels = quantize(pixels, bits)
-    with whole_file(target) as part:
-        if bits == 16:
-            part.write_bytes(_encode_deep_png(levels))
-        else:
-            Image.fromarray(levels).save(part, quality=95)  # heeded by lossy kinds only
+# --- what the numbers mean -----------------------------------------------------------------------
 
 
-def check_picture_name(path: Path, bits: int = 8) -> None:
-    """Check that a picture of `bits` for each channel can be written under a name.
-
-    Raises:
-        ValueError: another number of bits, an unknown suffix, or 16 bits where the kind has none.
-    """
-    from PIL import Image
-
-    suffix = path.suffix.lower()
-    if bits not in (8, 16) or (bits == 16 and suffix != ".png"):
-        raise ValueError(
-            f"bits: expected 8, or 16 with .png, found {bits} with {path.suffix!r}. "
-            "Name the file .png for 16 bits."
-        )
-    if suffix not in Image.registered_extensions():
-        raise ValueError(f"{path.name}: unknown kind of picture. Name it .png or .jpg.")
+def _to_light(stored: _Stored, source: Path) -> tuple[np.ndarray, str]:
+    """Return [H,W,3] in sRGB, or in linear light for scene-linear files, and its `color_space`."""
+    light = _meant_light(stored, source)
+    if stored.scene_linear:
+        if stored.space is not None and stored.space[0].is_near(ACESCG):
+            return _rgb(stored.color), "ACEScg"
+        return _rgb(stored.color) if light is None else light, "linear Rec.709"
+    if light is None:
+        return _rgb(stored.color), "sRGB"
+    encoded = srgb_curve(light.clip(0, None if stored.unlimited else 1))
+    plain = _rgb(stored.color)
+    # A profile of sRGB itself leaves every code as it is.
+    return (plain if not stored.lab and np.abs(encoded - plain).max() < _SAME else encoded), "sRGB"
 
 
-def quantize(values: Tensor, bits: int) -> np.ndarray:
-    """Return values 0…1 as the nearest of 2^bits − 1 steps, uint8 or uint16, same shape."""
-    top = 2**bits - 1
-    steps = (values.detach().cpu().double().clamp(0, 1) * top).round()
-    return steps.numpy().astype(np.uint8 if bits == 8 else np.uint16)
+def _meant_light(stored: _Stored, source: Path) -> np.ndarray | None:
+    """Return [H,W,3] linear Rec.709; None where the numbers are sRGB, or that light, already."""
+    if stored.lab:
+        return lab_to_light(stored.color)
+    if stored.profile is not None:
+        try:
+            profile = read_profile(stored.profile)
+            color = stored.color
+            if color.shape[2] == 1 and profile.channels == 3:
+                color = color.repeat(3, axis=2)
+            if color.shape[2] == profile.channels:
+                return profile.to_light(color)
+            raise ProfileError(f"{profile.channels} channels for {color.shape[2]}")
+        except ProfileError as error:
+            _log.warning(
+                "%s: its colour profile is unreadable (%s); taken as sRGB.", source.name, error
+            )
+    if stored.space is not None:
+        primaries, curve = stored.space
+        return transform(between(primaries, REC709), curve(_rgb(stored.color)))
+    return None
 
 
-def _encode_deep_png(levels: np.ndarray) -> bytes:
-    import av
-
-    encoder = av.CodecContext.create("png", "w")
-    encoder.height, encoder.width = levels.shape[:2]
-    encoder.pix_fmt = "rgb48be"
-    encoder.time_base = Fraction(1, 1)
-    frame = av.VideoFrame.from_ndarray(levels, format="rgb48be")
-    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
+def _rgb(color: np.ndarray) -> np.ndarray:
+    """Return [H,W,3] of grey, RGB, or of CMYK by its plain formula."""
+    if color.shape[2] == 4:
+        return (1 - color[..., :3]) * (1 - color[..., 3:])
+    return np.asarray(color.repeat(3, axis=2) if color.shape[2] == 1 else color)

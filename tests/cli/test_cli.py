@@ -106,7 +106,7 @@ def test_rendering_without_strength_writes_the_photo_itself(scene):
 
 
 def test_depth_of_another_size_is_fitted_and_said_so(scene, capsys):
-    write_image(scene / "small.png", torch.rand(5, 6, 3))
+    write_image(scene / "small.png", torch.rand(5, 6, 1).expand(-1, -1, 3))
     assert run("render photo.png small.png --strength 5 -o out.png") == 0
     assert read_image("out.png").shape == read_image("photo.png").shape
     size = f"{HEIGHT}x{WIDTH}"
@@ -201,8 +201,9 @@ def test_a_depth_picture_from_elsewhere_renders_too(scene):
         ),
         ("render photo.png depth.exr --strength 5 -o o.xyz", "o.xyz: unknown kind of picture"),
         ("render photo.png depth.exr --strength 5 --device nowhere -o o.png", "device: "),
-        ("render photo.png depth.exr -o o.png", "Give --strength, or --f-number, --focal-length-"),
-        ("render photo.png nan.npz --strength 5 -o o.png", "nan.npz: depth: holds NaN"),
+        ("render photo.png depth.exr --f-number 2 -o o.png", "Give --strength, or --focal-length-"),
+        ("render photo.png nan.npz --strength 5 -o o.png", "nan.npz: holds no depth: every pixel"),
+        ("render photo.png --strength 5 -o o.png", "photo.png: a colour picture without depth"),
         ("render photo.png small.png --strength", "argument --strength: expected one argument"),
         ("stack photo.png --depth depth.exr --strengths , -o out", "strengths: is empty"),
         ("stack photo.png --depth near.png --focus-distance 2 --strengths 5 -o out", "no metres"),
