@@ -1,7 +1,6 @@
 """The command `depth`: from a photo, and its stack where there is one, to a depth file."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +50,7 @@ def run_depth(options: argparse.Namespace) -> None:
     estimator = _estimator(options, intrinsics)
     if stack is not None and options.align:
         stack, aligned = align_stack(stack, strict=False)
-        print(aligned.summary, file=sys.stderr)
+        print(aligned.summary)
     with progress_bar("depth") as on_progress:
         depth = estimator.estimate(
             image[None],
