@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
 import torch
@@ -207,7 +208,7 @@ def _read_safetensors(file: Path) -> StateDict:
 
 def _read_pickle(file: Path) -> object:
     try:
-        with torch.serialization.safe_globals(_harmless()):
+        with _allowing(_harmless()):
             return torch.load(  # noqa: TID251 - the one place that may
                 file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
             )
@@ -226,7 +227,42 @@ def _refusal(name: str, reason: str) -> str:
     return f"{name}: is not a weight file. Get it again, or choose another."
 
 
-def _harmless() -> list:
+@contextmanager
+def _allowing(types: list[Any]) -> Iterator[None]:
+    """Let `torch.load` read these types, given alone or as (type, name in the file), meanwhile."""
+    known = torch.serialization
+    if hasattr(known, "safe_globals"):
+        with known.safe_globals(types):
+            yield
+        return
+    before = known.get_safe_globals()  # torch 2.4 has neither the context nor the pairs
+    pairs = [*types, (_latin1, "_codecs.encode")]
+    known.add_safe_globals([_renamed(*one) if isinstance(one, tuple) else one for one in pairs])
+    try:
+        yield
+    finally:
+        known.clear_safe_globals()
+        known.add_safe_globals(before)
+
+
+def _latin1(text: str, _encoding: str) -> bytes:
+    return text.encode("latin1")  # how numpy's numbers were pickled by old protocols
+
+
+def _renamed(value: Any, name: str) -> Any:
+    """Return a class or function that goes by the name that it has in a file."""
+    module, _, short = name.rpartition(".")
+    if isinstance(value, type):
+        return type(short, (value,), {"__module__": module})
+
+    def call(*arguments: Any) -> Any:
+        return value(*arguments)
+
+    call.__module__, call.__name__ = module, short
+    return call
+
+
+def _harmless() -> list[Any]:
     """Return the plain value types that training files hold beside weights."""
     core = getattr(np, "_core", None) or np.core
     scalar = core.multiarray.scalar

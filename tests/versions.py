@@ -1,0 +1,106 @@
+"""Run the fast tests with the oldest versions that pyproject.toml states, and on other Pythons.
+
+    python tests/versions.py [NAME ...]
+
+Each case gets an environment of its own, removed in the end. A case whose Python or wheels cannot
+be had is said and passed over, so read the last lines. On Linux, where PyTorch's wheels want
+NVIDIA's libraries, `cuda_stand_ins.py` saves the download of gigabytes: 0.8 GB for the oldest case.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cuda_stand_ins
+
+ROOT = Path(__file__).parents[1]
+TORCH_NEEDS = (
+    "filelock",
+    "typing-extensions",
+    "sympy",
+    "networkx",
+    "jinja2",
+    "fsspec",
+    "setuptools",
+)
+OTHERS = (
+    *("pillow>=10.1", "safetensors", "huggingface-hub", "OpenEXR>=3.3", "av>=14.2", "tqdm"),
+    *("pytest>=8", "hypothesis", "scikit-image", "plyfile", "scipy"),
+)
+CASES = {
+    "oldest": ("3.10", "2.4.0", ("numpy==1.26.0", "transformers==4.50.0", "diffusers==0.35.0")),
+    "newest": ("3.13", "2.13.0", ("numpy", "transformers", "diffusers")),
+}
+# Whatever depends on PyTorch's, transformers' and diffusers' versions, in about two minutes.
+FAST = (
+    *("tests/weights", "tests/optics", "tests/files", "tests/generator", "tests/depth"),
+    *("tests/test_checks.py", "tests/test_color.py", "tests/test_datatypes.py"),
+    *("tests/test_imports.py", "tests/test_resample.py", "--ignore=tests/depth/sweep"),
+)
+
+
+class AbsentError(Exception):
+    """A case cannot be run here."""
+
+
+def _python(release: str) -> str:
+    """Return an interpreter of this release, from the path or from pyenv."""
+    candidates = [
+        shutil.which(f"python{release}"),
+        *Path.home().glob(f".pyenv/versions/{release}.*/bin/python"),
+    ]
+    for candidate in filter(None, candidates):
+        asked = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        answer = subprocess.run(asked, capture_output=True, text=True)
+        if answer.stdout.strip() == release:
+            return str(candidate)
+    raise AbsentError(f"no Python {release} on this machine")
+
+
+def _pip(python: Path, *arguments: str) -> None:
+    command = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q", *arguments]
+    environment = {key: value for key, value in os.environ.items() if key != "PIP_CONSTRAINT"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise AbsentError(f"pip install {' '.join(arguments)}: {done.stderr.strip()[-300:]}")
+
+
+def _environment(folder: Path, release: str, torch: str, packages: tuple[str, ...]) -> Path:
+    """Make the environment of a case and return its Python."""
+    subprocess.run([_python(release), "-m", "venv", folder], check=True)
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    _pip(python, "--no-deps", f"torch=={torch}")
+    _pip(python, *TORCH_NEEDS, *packages, *OTHERS)
+    if platform.system() == "Linux":
+        (libraries,) = folder.glob("lib/python*/site-packages/torch/lib")
+        cuda_stand_ins.add_stand_ins(libraries)
+    return python
+
+
+def _run(name: str) -> str:
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            python = _environment(Path(folder), *CASES[name])
+        except (AbsentError, OSError, subprocess.CalledProcessError) as error:
+            return f"NOT RUN: {error}"
+        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *FAST]
+        code = subprocess.run(command, cwd=ROOT).returncode
+    return f"{'passed' if code == 0 else 'FAILED'} in {(time.monotonic() - begin) / 60:.1f} min"
+
+
+def main() -> int:
+    results = {name: _run(name) for name in sys.argv[1:] or CASES}
+    for name, result in results.items():
+        release, torch, packages = CASES[name]
+        print(f"{name} (Python {release}, torch {torch}, {', '.join(packages)}): {result}")
+    return 1 if any(result.startswith("FAILED") for result in results.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
