@@ -3,14 +3,23 @@
 import torch
 from torch import Tensor
 
+from .devices import exact_float32
+
 
 def srgb_to_linear(image: Tensor) -> Tensor:
     """Return linear light from sRGB-encoded values, any shape; 1 stays 1.
 
     The curve is continued above 1 for high-dynamic-range values.
 
+    Args:
+        image: any shape, sRGB, 0…1 or above.
+
     Reference:
         IEC 61966-2-1: c / 12.92 up to 0.04045, else ((c + 0.055) / 1.055)^2.4.
+
+    Example:
+        >>> srgb_to_linear(torch.tensor([0.0, 0.5, 1.0]))
+        tensor([0.0000, 0.2140, 1.0000])
     """
     curve = ((image.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
     return torch.where(image <= 0.04045, image / 12.92, curve)
@@ -19,8 +28,15 @@ def srgb_to_linear(image: Tensor) -> Tensor:
 def linear_to_srgb(light: Tensor) -> Tensor:
     """Return sRGB-encoded values from linear light, any shape; the inverse of `srgb_to_linear`.
 
+    Args:
+        light: any shape, linear light, 0…1 or above.
+
     Reference:
         IEC 61966-2-1: 12.92 c up to 0.0031308, else 1.055 c^(1/2.4) − 0.055.
+
+    Example:
+        >>> linear_to_srgb(torch.tensor([0.0, 0.2140, 1.0]))
+        tensor([0.0000, 0.5000, 1.0000])
     """
     curve = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(light <= 0.0031308, light * 12.92, curve)
@@ -83,9 +99,14 @@ def srgb_to_lab(image: Tensor) -> Tensor:
 
     Reference:
         CIE 15:2004, white point D65.
+
+    Example:
+        >>> srgb_to_lab(torch.ones(1, 3)).round(decimals=2).abs()  # white
+        tensor([[100.,   0.,   0.]])
     """
     matrix, white = image.new_tensor(_RGB_TO_XYZ), image.new_tensor(_WHITE)
-    ratio = srgb_to_linear(image) @ matrix.T / white
+    with exact_float32():
+        ratio = srgb_to_linear(image) @ matrix.T / white
     root = ratio.clamp(min=_LAB_JOIN) ** (1 / 3)
     f = torch.where(ratio > _LAB_JOIN, root, ratio * (29 / 6) ** 2 / 3 + 4 / 29)
     x, y, z = f.unbind(-1)
@@ -97,13 +118,22 @@ def lab_to_srgb(lab: Tensor) -> Tensor:
 
     Args:
         lab: [...,3], as from `srgb_to_lab`.
+
+    Reference:
+        CIE 15:2004, white point D65.
+
+    Example:
+        >>> lab_to_srgb(srgb_to_lab(torch.tensor([0.2, 0.5, 0.8])))
+        tensor([0.2000, 0.5000, 0.8000])
     """
     lightness, a, b = lab.unbind(-1)
     y = (lightness + 16) / 116
     f = torch.stack([y + a / 500, y, y - b / 200], dim=-1)
     ratio = torch.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
-    matrix, white = lab.new_tensor(_RGB_TO_XYZ), lab.new_tensor(_WHITE)
-    light = (ratio * white) @ torch.linalg.inv(matrix).T
+    # Inverted on the host: a device would be waited for, to hear whether it can be.
+    inverse = torch.linalg.inv(torch.tensor(_RGB_TO_XYZ, dtype=lab.dtype)).to(lab.device)
+    with exact_float32():
+        light = (ratio * lab.new_tensor(_WHITE)) @ inverse.T
     return linear_to_srgb(light.clamp(0, 1)).clamp(0, 1)
 
 
@@ -120,6 +150,11 @@ def color_transfer_lab(image: Tensor, reference: Tensor, *, match_spread: bool =
 
     Reference:
         Reinhard et al., Color Transfer between Images, IEEE CG&A 2001, in CIE LAB.
+
+    Example:
+        >>> grey, photo = torch.full((4, 4, 3), 0.5), torch.rand(4, 4, 3)
+        >>> color_transfer_lab(photo, grey).std() < 0.01  # a picture without spread gives none
+        tensor(True)
     """
     own, wanted = srgb_to_lab(image.float()), srgb_to_lab(reference.to(image.device).float())
     mean = own.mean(dim=(-3, -2), keepdim=True)

@@ -1,4 +1,4 @@
-"""What differs from one kind of device to the next: number types, exact arithmetic, full memory.
+"""What differs from one kind of device to the next: number types, operators, exactness, memory.
 
 Everything else in the package computes the same on a CPU and on CUDA, MPS and XPU devices. What may
 not be assumed of all of them is decided here, once.
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 # What backends say when they cannot give the memory that is asked for, in lower case. PyTorch has
 # one class of error for it from 2.5 on, but several allocators and libraries do not raise it.
@@ -62,6 +64,25 @@ def exact_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def network_dtype(device: torch.device) -> torch.dtype:
+    """Return the number type that a device runs networks in fastest without losing range.
+
+    bfloat16 where it is native: NVIDIA's GPUs since Ampere, AMD's, Intel's. float16 on older NVIDIA GPUs
+    and on Apple's devices, where bfloat16 depends on the version of macOS. float32 elsewhere.
+
+    Args:
+        device: the device that computes.
+
+    Example:
+        >>> network_dtype(torch.device("cpu"))
+        torch.float32
+    """
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)  # else it is emulated
+        return torch.bfloat16 if native or torch.version.hip else torch.float16
+    return {"mps": torch.float16, "xpu": torch.bfloat16}.get(device.type, torch.float32)
+
+
 def vae_dtype(dtype: torch.dtype) -> torch.dtype:
     """Return the number type of FLUX's VAE beside networks in `dtype`: never float16.
 
@@ -76,6 +97,65 @@ def vae_dtype(dtype: torch.dtype) -> torch.dtype:
         (torch.float32, torch.bfloat16)
     """
     return torch.float32 if dtype == torch.float16 else dtype
+
+
+def kth_smallest(values: Tensor, rank: int) -> Tensor:
+    """Return the value of a rank, a tensor without axes on the same device.
+
+    Apple's devices have no `kthvalue` in all versions of PyTorch in use; there the values are
+    sorted.
+
+    Args:
+        values: [N].
+        rank: 1 for the smallest … N for the largest.
+
+    Example:
+        >>> kth_smallest(torch.tensor([3.0, 1.0, 2.0]), 2)
+        tensor(2.)
+    """
+    if values.device.type == "mps":
+        return values.sort().values[rank - 1]
+    return values.kthvalue(rank).values
+
+
+def interpolate(
+    planes: Tensor,
+    size: tuple[int, int] | None = None,
+    *,
+    scale_factor: tuple[float, float] | None = None,
+    mode: str = "bilinear",
+    antialias: bool = False,
+) -> Tensor:
+    """Return planes of another size, corners not aligned, on the same device.
+
+    Apple's devices cannot interpolate bicubically or antialiased in all versions of PyTorch in use;
+    there the CPU does it.
+
+    Args:
+        planes: [B,C,h,w].
+        size: (height, width), px; or give `scale_factor`.
+        scale_factor: new over old height and width.
+        mode: "bilinear" or "bicubic".
+        antialias: average where it shrinks.
+
+    Reference:
+        Keys, Cubic convolution interpolation, IEEE ASSP 1981 (a = −0.75; antialiased −0.5), as
+        `torch.nn.functional.interpolate`.
+
+    Example:
+        >>> interpolate(torch.ones(1, 3, 8, 8), (4, 6), mode="bicubic", antialias=True).shape
+        torch.Size([1, 3, 4, 6])
+    """
+    lacking = planes.device.type == "mps" and (antialias or mode == "bicubic")
+    resized: Tensor = functional.interpolate(
+        planes.cpu() if lacking else planes,
+        size,
+        scale_factor=scale_factor,
+        mode=mode,
+        align_corners=False,
+        antialias=antialias,
+    )
+    return resized.to(planes.device)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Depth at the size of a picture."""
+"""Depth maps resampled to the size of a picture, without depths that no surface has."""
 
 import logging
 
@@ -23,6 +23,16 @@ def fit_depth(depth: DepthMap, size: tuple[int, int], *, soft_edges: bool = Fals
         size: (height, width), px.
         soft_edges: interpolate across depth edges too, for a renderer that will refine the depth:
             it finds the edge of the picture within such a ramp, but keeps the stairs of the other.
+
+    Returns:
+        The map of the new size on the same device; intrinsics follow it.
+
+    Reference:
+        Disparity is linear over a plane's picture: Hartley and Zisserman, Multiple View Geometry.
+
+    Example:
+        >>> fit_depth(DepthMap(torch.full((1, 6, 8), 2.0)), (12, 16)).depth.shape
+        torch.Size([1, 12, 16])
     """
     if tuple(depth.depth.shape[1:]) == size:
         return depth

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ..bokehdepth_core import DepthMap
+from ..bokehdepth_core.devices import kth_smallest
 from .pictures import as_rgb
 
 PICTURE_RANGE = (0.001, 0.999)  # percentiles of disparity drawn black and white
@@ -89,5 +90,5 @@ def _range(surfaces: Tensor) -> tuple[float, float]:
     if not surfaces.numel():
         return 0.0, 0.0
     ranks = [max(1, round(share * surfaces.numel())) for share in PICTURE_RANGE]
-    low, high = (float(surfaces.kthvalue(rank).values) for rank in ranks)
+    low, high = (float(kth_smallest(surfaces, rank)) for rank in ranks)
     return low, high

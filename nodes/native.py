@@ -21,8 +21,8 @@ from ..bokehdepth_core import BokehStack
 from ..bokehdepth_core.callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from ..bokehdepth_core.checks import check_image, check_number, check_strengths
 from ..bokehdepth_core.color import color_transfer_lab
+from ..bokehdepth_core.devices import is_out_of_memory
 from ..bokehdepth_core.generator.adapter import BokehAdapter
-from ..bokehdepth_core.generator.placement import is_out_of_memory
 from ..bokehdepth_core.generator.prompts import PROMPT_TOKENS, bokeh_prompt
 from ..bokehdepth_core.generator.tokens import SIDE, fit_to_tokens, resized
 from . import flux_hooks

@@ -5,6 +5,8 @@ import logging
 import torch
 from torch import Tensor
 
+from ..bokehdepth_core.devices import interpolate
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -85,7 +87,5 @@ def fit_picture(image: Tensor, size: tuple[int, int], name: str) -> Tensor:
         return image
     _LOG.info("%s: %dx%d made %dx%d like the depth.", name, *image.shape[1:3], *size)
     planes = image.movedim(-1, 1)
-    resized = torch.nn.functional.interpolate(
-        planes, size, mode="bilinear", align_corners=False, antialias=True
-    )
+    resized = interpolate(planes, size, antialias=True)
     return resized.movedim(1, -1).clamp(0, 1)

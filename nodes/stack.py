@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..bokehdepth_core import BokehStack, DepthMap, align_stack, calibrate_stack, parse_strengths
 from ..bokehdepth_core.depth.sweep.calibration import check_calibratable
+from ..bokehdepth_core.depth.sweep.estimator import on_device
 from . import host, pictures, sockets
 
 _STRENGTHS_TIP = (
@@ -249,7 +250,7 @@ def _one_depth(depth: DepthMap | None, index: int) -> DepthMap | None:
 def _calibrated(stack: BokehStack, depth: DepthMap | None) -> BokehStack:
     """Return the stack with a line in its settings on how well its blur obeys its strengths."""
     report = calibrate_stack(
-        stack,
+        on_device(stack, host.device()),
         depth if depth is not None and depth.metric else None,
         stack.settings.get("focus_depth"),
         on_progress=host.progress(),

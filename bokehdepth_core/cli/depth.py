@@ -15,6 +15,7 @@ from ..depth.alignment import align_stack
 from ..depth.conversion import check_choices
 from ..depth.depth_anything import DepthAnything
 from ..depth.sweep.calibration import calibrate_stack
+from ..depth.sweep.estimator import on_device
 from ..files.depth_maps import check_depth_name, write_depth
 from ..files.images import read_image
 from ..weights.published import DEPTH, find_weights
@@ -64,9 +65,13 @@ def run_depth(options: argparse.Namespace) -> None:
         )
     write_depth(options.output, depth, image)
     print(f"{options.output}: {_summary(depth, options.model)}")
-    if options.calibration:
+    if options.calibration and stack is not None:
         with progress_bar("calibration") as on_progress:
-            report = calibrate_stack(stack, aperture=aperture_of(options), on_progress=on_progress)
+            report = calibrate_stack(
+                on_device(stack, options.device),
+                aperture=aperture_of(options),
+                on_progress=on_progress,
+            )
         print(report.summary)
 
 

@@ -7,6 +7,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from .. import devices
 from ..depth import BUILT_IN
 from ..depth.depth_anything import ATTENTION_SCALES
 from ..depth.preprocess import LEVELS
@@ -64,10 +65,7 @@ def network_dtype(precision: str, device: torch.device) -> torch.dtype:
     """
     if precision != "auto":
         return _DTYPES[precision]
-    if device.type == "cuda":
-        native = torch.cuda.get_device_capability(device) >= (8, 0)  # else bf16 is emulated
-        return torch.bfloat16 if native or torch.version.hip else torch.float16
-    return torch.float16 if device.type == "mps" else torch.float32
+    return devices.network_dtype(device)
 
 
 def check_folder(path: Path) -> None:

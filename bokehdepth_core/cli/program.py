@@ -6,9 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from ..demo.run import run_demo
+from ..devices import is_out_of_memory
 from .depth import run_depth
 from .options import OneLineParser, add_depth_options, add_render_options, add_stack_options
 from .progress import progress_bar
@@ -31,8 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = " ".join(str(error).split())
         print(f"bokehdepth: {line}", file=sys.stderr)
         return BAD_INPUT
-    except torch.cuda.OutOfMemoryError:
-        print("bokehdepth: the device ran out of memory. Use --device cpu.", file=sys.stderr)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(
+            "bokehdepth: the device ran out of memory. Use a smaller picture, or --device cpu.",
+            file=sys.stderr,
+        )
         return FAILED
     except ModuleNotFoundError as error:
         print(

@@ -12,6 +12,7 @@ from ..files.atomic import whole_file
 from ..files.images import read_image, write_image
 from ..generator import load_bokeh_generator
 from ..generator.prompts import FAST, PUBLISHED_SAMPLING
+from ..generator.rendered import RenderedStackGenerator
 from ..weights.published import ADAPTER, BASE_MODEL, BUILT_IN, find_weights
 from .inputs import depth_of, need_metres
 from .options import aperture_of
@@ -60,7 +61,7 @@ def _rendered_stack(
     depth = depth_of(options, options.depth, image[None])
     if options.focus_distance is not None:
         need_metres(depth)
-    generator = load_bokeh_generator(BUILT_IN, device=options.device)
+    generator = RenderedStackGenerator(torch.device(options.device))
     with progress_bar("stack") as on_progress:
         return generator.generate(
             image,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..callbacks import CheckCancelled, never_cancelled
+from ..devices import interpolate
 from ..weights.errors import CheckpointError
 from ..weights.reading import StateDict
 from ..weights.strict import Rules
@@ -154,9 +154,9 @@ def resample_positions(table: Tensor, height: int, width: int, offset: float) ->
     planes = table[:, 1:].float().reshape(1, grid, grid, -1).permute(0, 3, 1, 2)
     if offset:
         scale = ((height + offset) / grid, (width + offset) / grid)
-        planes = F.interpolate(planes, scale_factor=scale, mode="bicubic")
+        planes = interpolate(planes, scale_factor=scale, mode="bicubic")
     else:
-        planes = F.interpolate(planes, size=(height, width), mode="bicubic")
+        planes = interpolate(planes, (height, width), mode="bicubic")
     patches = planes.flatten(2).transpose(1, 2).to(table.dtype)
     return torch.cat([table[:, :1], patches], dim=1)
 

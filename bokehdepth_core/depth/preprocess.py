@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..checks import check_number
+from ..devices import interpolate
 
 PATCH = 14
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -63,7 +64,7 @@ class Plan:
         if self.network == self.padded:
             return pixels
         mode = "bicubic" if self.bicubic else "bilinear"
-        return F.interpolate(pixels, self.network, mode=mode, align_corners=False)
+        return interpolate(pixels, self.network, mode=mode)
 
     def restore(self, maps: Tensor) -> Tensor:
         """Return maps [B,H,W] of the picture from maps [B,h,w] of the network."""

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..callbacks import CheckCancelled, never_cancelled
+from ..devices import interpolate
 from ..optics.camera import pixel_rays
 from ..weights.errors import CheckpointError, listed
 from ..weights.reading import StateDict
@@ -216,7 +217,7 @@ def ray_features(rays: Tensor, grid: tuple[int, int], width: int) -> Tensor:
         grid: rows and columns of tokens.
         width: channels of a feature.
     """
-    small = F.interpolate(rays, grid, mode="bilinear", align_corners=False, antialias=True)
+    small = interpolate(rays, grid, antialias=True)
     x, y, z = F.normalize(small, dim=1).flatten(2).unbind(1)
     polar = torch.acos(z.clip(-1, 1))
     x = torch.where(x < 0, -1.0, 1.0) * x.abs().clip(min=1e-3)

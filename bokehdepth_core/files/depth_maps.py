@@ -118,7 +118,7 @@ def _write_png(target: Path, depth: DepthMap) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     if depth.metric:
-        steps, scale = _metre_steps(depth.depth[0].double())
+        steps, scale = _metre_steps(depth.depth[0].detach().cpu().double())
         text = {"quantity": "depth", "unit": "m", "scale": repr(scale), "metric": "true"}
     else:
         steps = quantize(depth.disparity[0], 16)

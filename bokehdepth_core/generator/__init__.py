@@ -1,12 +1,14 @@
 """Stage 1: a calibrated bokeh stack from one sharp photo."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ..weights.published import BUILT_IN
+from .protocol import BokehGenerator
 from .rendered import RenderedStackGenerator
+
+__all__ = ["BokehGenerator", "load_bokeh_generator"]
 
 
 def load_bokeh_generator(
@@ -15,7 +17,7 @@ def load_bokeh_generator(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
-) -> Any:
+) -> BokehGenerator:
     """Return a bokeh-stack generator: `RenderedStackGenerator` or `KontextGenerator`.
 
     Args:
@@ -31,6 +33,14 @@ def load_bokeh_generator(
         FileNotFoundError: no such file or folder.
         CheckpointError: an unusable adapter file.
         ValueError: a base model that the adapter does not fit, or none.
+
+    Example:
+        >>> from bokehdepth_core import DepthMap
+        >>> photo = torch.rand(24, 32, 3)
+        >>> depth = DepthMap(torch.linspace(1, 4, 32).expand(1, 24, 32))
+        >>> stack = load_bokeh_generator("built-in").generate(photo, [2.0, 4.0], depth=depth)
+        >>> stack.frames.shape
+        torch.Size([2, 24, 32, 3])
     """
     if str(adapter) == BUILT_IN:
         return RenderedStackGenerator(torch.device(device))

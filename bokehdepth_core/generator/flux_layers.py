@@ -1,12 +1,15 @@
 """Where the bokeh adapter acts in diffusers' FLUX transformer."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
+from ..callbacks import CheckCancelled, never_cancelled
 from .adapter import BokehAdapter, diffusers_attention_names
 
 
@@ -23,6 +26,34 @@ def check_fit(adapter: BokehAdapter, transformer: Any) -> None:
             f"width {adapter.hidden_size}, found {count} of width {transformer.inner_dim}. "
             "Give FLUX.1-Kontext-dev."
         )
+
+
+_IN_USE: WeakKeyDictionary[Any, threading.Lock] = WeakKeyDictionary()
+_IN_USE_LOCK = threading.Lock()
+LOOK_AFTER = 0.1  # s between looks for a cancel while another call runs
+
+
+@contextmanager
+def one_at_a_time(
+    transformer: Any, check_cancelled: CheckCancelled = never_cancelled
+) -> Iterator[None]:
+    """Wait until no other thread changes a transformer's weights, and keep others out meanwhile.
+
+    Two foldings that overlap would each keep the other's folded weights as the originals, and put
+    these back.
+
+    Args:
+        transformer: diffusers' FLUX.
+        check_cancelled: raises to stop waiting.
+    """
+    with _IN_USE_LOCK:
+        lock = _IN_USE.setdefault(transformer, threading.Lock())
+    while not lock.acquire(timeout=LOOK_AFTER):
+        check_cancelled()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +113,7 @@ def _set_bias(linear: nn.Linear, bias: Tensor) -> None:
     linear.bias.data = bias
 
 
-def _adding(vector: Tensor) -> Callable:
+def _adding(vector: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def add_vector(_: nn.Module, args: tuple[Tensor, ...]) -> None:
         # The projection's input was made for it alone; a single block's ends with its MLP.
         args[0][..., : vector.shape[2]].add_(vector)

@@ -4,6 +4,8 @@ Where the weights' own shapes tell the sizes, they are read from them.
 """
 
 import re
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,14 +117,16 @@ def transformer_names(state: StateDict, name: str) -> StateDict:
         CheckpointError: keys of another network.
     """
     hidden = state["img_in.weight"].shape[0]
-    whole, parts = {}, {}
+    whole: StateDict = {}
+    parts: StateDict = {}
     for key, value in state.items():
         layer, _, end = key.rpartition(".")
         fused = next((hit for rule in _FUSED.items() if (hit := _fused(rule, layer))), None)
         if fused is None:
             whole[key] = value
             continue
-        pieces = [*value.split(hidden)[:3], value[3 * hidden :]]
+        ends = (0, hidden, 2 * hidden, 3 * hidden, len(value))
+        pieces = [value[first:last] for first, last in pairwise(ends) if first < len(value)]
         parts |= {f"{own}.{end}": piece for own, piece in zip(fused, pieces, strict=False)}
     named = rename(whole, _TRANSFORMER, name) | parts
     for end in ("weight", "bias"):
@@ -217,9 +221,11 @@ def vae_config(state: StateDict) -> dict[str, object]:
 
 def vae_names(state: StateDict, config: dict[str, object]) -> StateDict:
     """Return the weights of FLUX's VAE by diffusers' names."""
-    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+    from diffusers.loaders import single_file_utils
 
-    return convert_ldm_vae_checkpoint(dict(state), config)
+    convert: Any = single_file_utils.convert_ldm_vae_checkpoint  # diffusers has no types
+    named: StateDict = convert(dict(state), config)
+    return named
 
 
 def _count(state: StateDict | dict[str, Tensor], home: str) -> int:

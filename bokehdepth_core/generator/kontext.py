@@ -19,11 +19,12 @@ from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cance
 from ..checks import check_image, check_number, check_strengths
 from ..color import color_transfer_lab
 from ..datatypes import BokehStack, DepthMap
+from ..devices import is_out_of_memory
 from ..weights.published import BUILT_IN
 from .adapter import BokehAdapter, folded, load_adapter
-from .flux_layers import attention_layers, check_fit, strengths_added
+from .flux_layers import attention_layers, check_fit, one_at_a_time, strengths_added
 from .pipeline import DEFAULT_SOURCES, load_pipeline
-from .placement import TEXT_ENCODERS, TRANSFORMER, VAE, InTurn, Placement, is_out_of_memory
+from .placement import TEXT_ENCODERS, TRANSFORMER, VAE, InTurn, Placement
 from .prompts import GUIDANCE, PROMPT, PROMPT_TOKENS, STEPS, bokeh_prompt
 from .single_files import Sources
 from .tokens import SIDE, fit_to_tokens, resized
@@ -39,9 +40,12 @@ OnPreview = Callable[[Tensor], None]
 """Called with what the frames of a batch look like so far: latents [n,C,h/8,w/8], as FLUX's."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class KontextGenerator:
     """Makes bokeh stacks with FLUX.1-Kontext and a bokeh adapter.
+
+    Several threads may call it, also through several generators of one transformer: the adapter's
+    updates are held in the weights meanwhile, so one call waits for the other.
 
     Attributes:
         pipeline: diffusers' `FluxKontextPipeline`; its weights are as they were after every call.
@@ -52,7 +56,13 @@ class KontextGenerator:
     pipeline: Any
     adapter: BokehAdapter
     placement: Placement
+    # Prompts that were encoded before, so that other photos need no text encoders.
     _encoded: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+
+    @property
+    def device(self) -> torch.device:
+        """The device that computes."""
+        return self.placement.device
 
     def generate(
         self,
@@ -91,6 +101,9 @@ class KontextGenerator:
             on_progress: called after each step of each batch.
             on_preview: called after each step of each batch.
             check_cancelled: raises to stop, between steps.
+
+        Returns:
+            The stack, its frames on the photo's device and of its number type.
 
         Raises:
             ValueError: a picture that is too small, or unusable numbers or prompt.
@@ -158,6 +171,36 @@ class KontextGenerator:
             on_preview: …
             check_cancelled: …
         """
+        with one_at_a_time(self.pipeline.transformer, check_cancelled):
+            return self._sample_alone(
+                image,
+                prompts,
+                vectors,
+                steps,
+                guidance,
+                seed,
+                lora_scale,
+                frames_at_once,
+                on_progress,
+                on_preview,
+                check_cancelled,
+            )
+
+    def _sample_alone(
+        self,
+        image: Tensor,
+        prompts: Sequence[str],
+        vectors: Tensor,
+        steps: int,
+        guidance: float,
+        seed: int,
+        lora_scale: float,
+        frames_at_once: int | None,
+        on_progress: OnProgress,
+        on_preview: OnPreview | None,
+        check_cancelled: CheckCancelled,
+    ) -> Tensor:
+        """Return what `sample` does, while nobody else uses the networks."""
         check_cancelled()
         embeds, pooled = self._encode(prompts)
         check_cancelled()
@@ -212,16 +255,17 @@ class KontextGenerator:
         vae = self._vae_for(image.shape[0] * image.shape[1])
         planes = (2 * image.movedim(-1, 0)[None] - 1).to(self.placement.device, vae.dtype)
         latent = vae.encode(planes).latent_dist.mode()
-        return ((latent - vae.config.shift_factor) * vae.config.scaling_factor).cpu()
+        scaled: Tensor = (latent - vae.config.shift_factor) * vae.config.scaling_factor
+        return scaled.cpu()
 
     def _decode(self, latents: Tensor, check_cancelled: CheckCancelled) -> Tensor:
         """Return the frames [N,h,w,3], float32, 0…1, of latents [N,C,h/8,w/8], in turn."""
         scale = self.pipeline.vae_scale_factor
         vae = self._vae_for(latents.shape[-2] * latents.shape[-1] * scale * scale)
         frames = []
-        for latent in latents.split(1):
+        for index in range(len(latents)):
             check_cancelled()
-            latent = latent.to(self.placement.device, vae.dtype)
+            latent = latents[index : index + 1].to(self.placement.device, vae.dtype)
             latent = latent / vae.config.scaling_factor + vae.config.shift_factor
             picture = vae.decode(latent, return_dict=False)[0]
             frames.append((picture.float().cpu() / 2 + 0.5).clamp(0, 1).movedim(1, -1))
@@ -247,7 +291,8 @@ class KontextGenerator:
         generator = torch.Generator("cpu").manual_seed(seed)
         # In float32 whatever the networks run in: some versions draw other numbers in bfloat16.
         noise = torch.randn((1, channels, height, width), generator=generator)
-        return self.pipeline._pack_latents(noise, 1, channels, height, width).to(network.dtype)
+        packed: Tensor = self.pipeline._pack_latents(noise, 1, channels, height, width)
+        return packed.to(network.dtype)
 
     def _denoise(
         self,
@@ -266,9 +311,10 @@ class KontextGenerator:
         before = [noise.to(device)]
 
         def unpacked(latents: Tensor) -> Tensor:
-            return sampler._unpack_latents(latents, height, width, scale)
+            planes: Tensor = sampler._unpack_latents(latents, height, width, scale)
+            return planes
 
-        def on_step_end(_: Any, step: int, __: Any, kept: dict) -> dict:
+        def on_step_end(_: Any, step: int, __: Any, kept: dict[str, Any]) -> dict[str, Any]:
             last, latents = before.pop(), kept["latents"]
             before.append(latents)
             sigmas = sampler.scheduler.sigmas
@@ -340,7 +386,8 @@ def load_kontext(
 def _denoised(before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
     """Return where a straight path through two noise levels ends, at no noise."""
     start, end = sigmas.tolist()
-    return after + (after - before) * (end / (start - end))
+    share: float = end / (start - end)
+    return after + (after - before) * share
 
 
 def _in_batches(run: Callable[[int, int], Tensor], count: int, at_once: int) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ..devices import vae_dtype
 from .single_files import Sources, load_single_file
 
 _INDEX = "model_index.json"
@@ -21,7 +22,7 @@ def load_pipeline(
         base_model: folder in diffusers' layout, or any file in it; a .safetensors file of
             ComfyUI's, with the transformer alone or with the whole model; or a repository on the
             Hugging Face hub.
-        dtype: of the networks.
+        dtype: of the networks; the VAE is never float16.
         sources: of the other parts of a single file.
 
     Raises:
@@ -59,8 +60,10 @@ def _from_folder(folder: str, dtype: torch.dtype) -> Any:
     import diffusers
 
     release = tuple(int(part) for part in diffusers.__version__.split(".")[:2])
-    options = {"dtype" if release >= (0, 42) else "torch_dtype": dtype}
-    return diffusers.FluxKontextPipeline.from_pretrained(folder, use_safetensors=True, **options)
+    types = {"default": dtype, "vae": vae_dtype(dtype)}
+    options = {"dtype" if release >= (0, 42) else "torch_dtype": types}
+    pipelines: Any = diffusers.FluxKontextPipeline  # diffusers has no types
+    return pipelines.from_pretrained(folder, use_safetensors=True, **options)
 
 
 def _quiet(pipeline: Any) -> Any:

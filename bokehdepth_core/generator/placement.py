@@ -12,19 +12,12 @@ TRANSFORMER = ("transformer",)
 VAE = ("vae",)
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Tell whether a failure is a lack of memory on any kind of device."""
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error)
-
-
 class Placement(Protocol):
-    """Brings the parts of a pipeline to the device that computes; a host may have its own way.
+    """Brings the parts of a pipeline to the device that computes; a host may have its own way."""
 
-    Attributes:
-        device: the device that computes.
-    """
-
-    device: torch.device
+    @property
+    def device(self) -> torch.device:
+        """The device that computes."""
 
     def bring(self, names: Sequence[str], needed_bytes: int) -> int | None:
         """Put parts on the device, with memory to work in; return the bytes free there.
@@ -37,6 +30,7 @@ class Placement(Protocol):
         Returns:
             None where nobody knows, as on a CPU.
         """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,11 @@ from torch import Tensor
 from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from ..checks import check_image, check_strengths
 from ..datatypes import BokehStack, DepthMap
+from ..devices import kth_smallest
 from ..optics.aperture import DISC, Aperture
 from ..optics.thin_lens import focus_depth_at
 from ..render.renderer import render_bokeh
+from .prompts import GUIDANCE, STEPS
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class RenderedStackGenerator:
         image: Tensor,
         strengths: Sequence[float],
         *,
+        steps: int = STEPS,
+        guidance: float = GUIDANCE,
+        seed: int = 0,
+        match_color: bool = True,
         depth: DepthMap | None = None,
         focus_depth: float | None = None,
         focus_point: tuple[float, float] | None = None,
@@ -42,6 +48,10 @@ class RenderedStackGenerator:
         Args:
             image: [H,W,3], sRGB, 0…1.
             strengths: bokeh strengths K, px·m.
+            steps: not used; nothing is sampled.
+            guidance: not used.
+            seed: not used; there is no noise.
+            match_color: not used; the frames have the photo's colours.
             depth: one depth map, [1,H,W].
             focus_depth: depth of the focus plane, m; None takes it at `focus_point`.
             focus_point: (x, y), shares of width and height; None focuses the nearest surface, so
@@ -50,6 +60,9 @@ class RenderedStackGenerator:
             quality: of the renderer.
             on_progress: called after each frame.
             check_cancelled: raises to stop.
+
+        Returns:
+            The stack, its frames on the photo's device and of its number type.
 
         Raises:
             ValueError: no depth map, or one of another size or number than the photo.
@@ -102,4 +115,4 @@ def _focus_plane(
     # The 99.5th percentile of disparity: the nearest surface, without stray pixels.
     disparity = torch.reciprocal(depth).flatten()
     rank = max(1, round(0.995 * disparity.numel()))
-    return torch.reciprocal(disparity.kthvalue(rank).values)[None]
+    return torch.reciprocal(kth_smallest(disparity, rank))[None]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..devices import vae_dtype
 from ..weights.errors import CheckpointError, listed
 from ..weights.reading import StateDict, read_shapes, read_state_dict
 from ..weights.strict import build_on_meta, load_strictly
@@ -78,20 +79,22 @@ def load_single_file(path: Path, dtype: torch.dtype, sources: Sources) -> Any:
 
     Args:
         path: .safetensors file with FLUX's transformer, or with the whole model.
-        dtype: of the networks; weights of other types are converted.
+        dtype: of the networks; weights of other types are converted. The VAE is never float16.
         sources: of the other parts.
 
     Raises:
         CheckpointError: no FLUX, weights of an unknown number format, or parts that do not fit.
         FileNotFoundError: text encoders, VAE or tokenizers that are nowhere.
     """
-    from diffusers import FlowMatchEulerDiscreteScheduler, FluxKontextPipeline
+    import diffusers
+
+    flux: Any = diffusers  # its classes have no types
 
     parts = find_parts(path, sources.folders)
     clip, t5 = load_tokenizers(path, sources.tokenizers)
-    return FluxKontextPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
-        vae=_vae(parts["vae"], dtype),
+    return flux.FluxKontextPipeline(
+        scheduler=flux.FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
+        vae=_vae(parts["vae"], vae_dtype(dtype)),
         text_encoder=_clip(parts["clip"], dtype),
         tokenizer=clip,
         text_encoder_2=_t5(parts["t5"], dtype),
@@ -249,12 +252,17 @@ def unscaled(state: StateDict, name: str, dtype: torch.dtype) -> StateDict:
     }
 
 
-def _transformer(part: _Part, dtype: torch.dtype) -> nn.Module:
-    from diffusers import FluxTransformer2DModel
+def _on_meta(build: Callable[..., nn.Module], config: dict[str, object]) -> nn.Module:
+    return build_on_meta(lambda: build(**config))
 
+
+def _transformer(part: _Part, dtype: torch.dtype) -> nn.Module:
+    import diffusers
+
+    build: Any = diffusers.FluxTransformer2DModel  # diffusers has no types
     state, name = part.state(dtype), part.file.name
     config = flux_names.transformer_config(state, name)
-    network = build_on_meta(lambda: FluxTransformer2DModel(**config))
+    network = _on_meta(build, config)
     load_strictly(network, flux_names.transformer_names(state, name), name, dtype=dtype)
     return network
 
@@ -263,7 +271,8 @@ def _clip(part: _Part, dtype: torch.dtype) -> nn.Module:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     state = part.state(dtype)
-    config = CLIPTextConfig(**flux_names.clip_config(state))
+    make: Any = CLIPTextConfig  # takes more than its types say
+    config = make(**flux_names.clip_config(state))
     network = build_on_meta(lambda: CLIPTextModel(config))
     for module in network.modules():
         if isinstance(getattr(module, "position_ids", None), Tensor):
@@ -277,7 +286,9 @@ def _t5(part: _Part, dtype: torch.dtype) -> nn.Module:
     from transformers import T5Config, T5EncoderModel
 
     state = part.state(dtype)
-    network = build_on_meta(lambda: T5EncoderModel(T5Config(**flux_names.t5_config(state))))
+    make: Any = T5Config  # takes more than its types say
+    config = make(**flux_names.t5_config(state))
+    network: Any = build_on_meta(lambda: T5EncoderModel(config))
 
     def precision(key: str) -> torch.dtype:
         # As transformers does: in float16 this product overflows.
@@ -285,15 +296,17 @@ def _t5(part: _Part, dtype: torch.dtype) -> nn.Module:
 
     load_strictly(network, flux_names.t5_names(state), part.file.name, dtype=precision)
     network.encoder.embed_tokens.weight = network.shared.weight
-    return network
+    built: nn.Module = network
+    return built
 
 
 def _vae(part: _Part, dtype: torch.dtype) -> nn.Module:
-    from diffusers import AutoencoderKL
+    import diffusers
 
+    build: Any = diffusers.AutoencoderKL  # diffusers has no types
     state = part.state(dtype)
     config = flux_names.vae_config(state)
-    network = build_on_meta(lambda: AutoencoderKL(**config))
+    network = _on_meta(build, config)
     load_strictly(network, flux_names.vae_names(state, config), part.file.name, dtype=dtype)
     return network
 

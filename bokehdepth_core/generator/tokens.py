@@ -2,8 +2,9 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from ..devices import interpolate
 
 SIDE = 16  # px: one token of FLUX is 2x2 latents of 8x8 px
 
@@ -16,6 +17,10 @@ def fit_to_tokens(image: Tensor) -> Tensor:
 
     Raises:
         ValueError: a side shorter than 16 px.
+
+    Example:
+        >>> fit_to_tokens(torch.rand(50, 70, 3)).shape
+        torch.Size([48, 64, 3])
     """
     height, width = (side // SIDE * SIDE for side in image.shape[:2])
     if not height or not width:
@@ -33,8 +38,13 @@ def fit_to_tokens(image: Tensor) -> Tensor:
 
 
 def resized(frames: Tensor, height: int, width: int) -> Tensor:
-    """Return [B,H,W,3] frames at another size, 0…1."""
+    """Return [B,H,W,3] frames at another size, 0…1.
+
+    Example:
+        >>> resized(torch.rand(2, 48, 64, 3), 50, 70).shape
+        torch.Size([2, 50, 70, 3])
+    """
     if frames.shape[1:3] == (height, width):
         return frames
-    planes = F.interpolate(frames.movedim(-1, 1), (height, width), mode="bicubic", antialias=True)
+    planes = interpolate(frames.movedim(-1, 1), (height, width), mode="bicubic", antialias=True)
     return planes.clamp(0, 1).movedim(1, -1)

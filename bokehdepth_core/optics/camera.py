@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check_depth, check_number, check_shape
+from ..devices import exact_float32
 from .thin_lens import sensor_width_mm
 
 
@@ -17,6 +18,13 @@ def focal_length_px_from_mm(focal_length_mm: float, sensor_width: float, width: 
 
     Raises:
         ValueError: a value that is not a positive finite number.
+
+    Reference:
+        Pinhole camera: f_px = f W / w.
+
+    Example:
+        >>> focal_length_px_from_mm(50.0, sensor_width=36.0, width=3600)
+        5000.0
     """
     focal = check_number(focal_length_mm, "focal_length_mm", above=0)
     sensor = check_number(sensor_width, "sensor_width_mm", above=0)
@@ -26,8 +34,20 @@ def focal_length_px_from_mm(focal_length_mm: float, sensor_width: float, width: 
 def focal_length_px_from_35mm(focal_length_35mm: float, width: int, height: int) -> float:
     """Return the focal length in px from the 35 mm-equivalent one: equal view on the diagonal.
 
+    Args:
+        focal_length_35mm: 35 mm-equivalent focal length, mm, > 0.
+        width: picture width, px.
+        height: picture height, px.
+
     Raises:
         ValueError: a value that is not a positive finite number.
+
+    Reference:
+        CIPA DCG-001: equivalent means the same angle of view over the diagonal.
+
+    Example:
+        >>> round(focal_length_px_from_35mm(50.0, width=3600, height=2400))
+        5000
     """
     focal = check_number(focal_length_35mm, "focal_length_35mm", above=0)
     return focal_length_px_from_mm(focal, sensor_width_mm(focal, focal, width, height), width)
@@ -38,8 +58,21 @@ def intrinsics_from_focal_length(
 ) -> Tensor:
     """Return camera matrices [batch,3,3], px: square pixels, principal point at the centre.
 
+    Args:
+        focal_length_px: focal length, px, > 0.
+        width: picture width, px.
+        height: picture height, px.
+        batch: number of equal matrices.
+
     Raises:
         ValueError: a focal length or size that is not a positive finite number.
+
+    Reference:
+        Hartley and Zisserman, Multiple View Geometry, ch. 6: [[f, 0, W/2], [0, f, H/2], [0, 0, 1]].
+
+    Example:
+        >>> intrinsics_from_focal_length(500.0, width=64, height=48)[0, 0].tolist()
+        [500.0, 0.0, 32.0]
     """
     focal = check_number(focal_length_px, "focal_length_px", above=0)
     centre_x = check_number(width, "width", above=0) / 2
@@ -58,13 +91,21 @@ def pixel_rays(intrinsics: Tensor, height: int, width: int) -> Tensor:
 
     Raises:
         ValueError: intrinsics of another shape.
+
+    Reference:
+        Hartley and Zisserman, ch. 6: the ray of pixel x is K⁻¹ x.
+
+    Example:
+        >>> pixel_rays(intrinsics_from_focal_length(10.0, 1, 1), 1, 1)[0, 0, 0]  # on the axis
+        tensor([0., 0., 1.])
     """
     check_shape(intrinsics, "intrinsics", "B 3 3")
     rows = torch.arange(height, device=intrinsics.device, dtype=intrinsics.dtype) + 0.5
     columns = torch.arange(width, device=intrinsics.device, dtype=intrinsics.dtype) + 0.5
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1)
-    return torch.einsum("bij,hwj->bhwi", torch.linalg.inv(intrinsics), pixels)
+    with exact_float32():
+        return torch.einsum("bij,hwj->bhwi", torch.linalg.inv(intrinsics), pixels)
 
 
 def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
@@ -76,6 +117,13 @@ def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
 
     Raises:
         ValueError: unusable depth, or another number of cameras than depth maps.
+
+    Reference:
+        Hartley and Zisserman, ch. 6: X = Z K⁻¹ x.
+
+    Example:
+        >>> unproject(torch.tensor([[[2.0]]]), intrinsics_from_focal_length(10.0, 1, 1))[0, 0, 0]
+        tensor([0., 0., 2.])
     """
     size = check_depth(depth)
     cameras = check_shape(intrinsics, "intrinsics", "B 3 3")["B"]
@@ -100,6 +148,14 @@ def normals_from_points(points: Tensor) -> Tensor:
 
     Raises:
         ValueError: points of another shape.
+
+    Reference:
+        The cross product of two tangents of the surface.
+
+    Example:
+        >>> wall = unproject(torch.ones(1, 2, 2), intrinsics_from_focal_length(10.0, 2, 2))
+        >>> normals_from_points(wall)[0, 0, 0].abs()  # faces the camera
+        tensor([0., 0., 1.])
     """
     check_shape(points, "points", "B H W 3")
     across, down = _tangent(points, 2), _tangent(points, 1)

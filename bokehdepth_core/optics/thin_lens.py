@@ -26,6 +26,10 @@ def sensor_width_mm(
 
     Reference:
         arXiv 2512.12425: w = (f / f35) · 43.27 / sqrt(1 + (H/W)²).
+
+    Example:
+        >>> round(sensor_width_mm(50.0, 50.0, width=3600, height=2400), 1)  # full frame
+        36.0
     """
     focal = check_number(focal_length_mm, "focal_length_mm", above=0)
     focal_35 = check_number(focal_length_35mm, "focal_length_35mm", above=0)
@@ -82,6 +86,10 @@ def bokeh_strength_from_lens(
     Reference:
         Thin lens, arXiv 2512.12425: K = f² s / (2 N (s − f)) · W / w;
         at infinity f² / (2 N) · W / w.
+
+    Example:
+        >>> round(bokeh_strength_from_lens(1.8, 85.0, 85.0, 2.0, width=1200, height=800), 1)
+        69.9
     """
     number = check_number(f_number, "f_number", above=0)
     product = _strength_times_f_number(
@@ -111,6 +119,14 @@ def f_number_from_bokeh_strength(
 
     Raises:
         ValueError: as `bokeh_strength_from_lens`.
+
+    Reference:
+        Thin lens, arXiv 2512.12425: N = f² s / (2 K (s − f)) · W / w.
+
+    Example:
+        >>> strength = bokeh_strength_from_lens(1.8, 85.0, 85.0, 2.0, width=1200, height=800)
+        >>> round(f_number_from_bokeh_strength(strength, 85.0, 85.0, 2.0, 1200, 800), 6)
+        1.8
     """
     wanted = check_number(strength, "strength", above=0)
     product = _strength_times_f_number(
@@ -135,6 +151,10 @@ def defocus(depth: Tensor, strength: float, focus_depth: float | Tensor) -> Tens
 
     Reference:
         Thin lens, arXiv 2512.12425: K (1/Z − 1/Z_f).
+
+    Example:
+        >>> defocus(torch.tensor([[[1.0, 2.0, 4.0]]]), strength=20.0, focus_depth=2.0)
+        tensor([[[10.,  0., -5.]]])
     """
     batch = check_depth(depth)["B"]
     check_number(strength, "strength", 0.0)
@@ -146,6 +166,13 @@ def coc_radius(depth: Tensor, strength: float, focus_depth: float | Tensor) -> T
     """Return the radius of the circle of confusion at every pixel, [B,H,W], px, >= 0.
 
     Arguments and errors are those of `defocus`, whose absolute value this is.
+
+    Reference:
+        Thin lens, arXiv 2512.12425: r = K |1/Z − 1/Z_f|.
+
+    Example:
+        >>> coc_radius(torch.tensor([[[1.0, 2.0, 4.0]]]), strength=20.0, focus_depth=2.0)
+        tensor([[[10.,  0.,  5.]]])
     """
     return defocus(depth, strength, focus_depth).abs()
 
@@ -155,6 +182,10 @@ def as_focus_depth(focus_depth: float | Tensor, batch: int) -> Tensor:
 
     Raises:
         ValueError: another number of focus planes, or one that is NaN, zero or negative.
+
+    Example:
+        >>> as_focus_depth(2.0, batch=3)
+        tensor([2., 2., 2.])
     """
     planes = torch.as_tensor(focus_depth, dtype=torch.float32).reshape(-1)
     if planes.numel() == 1:
@@ -191,6 +222,12 @@ def focus_depth_at(
     Raises:
         ValueError: unusable depth, a point outside the picture, or a mask of another size or
             without a chosen pixel.
+
+    Example:
+        >>> depth = torch.full((1, 40, 60), 5.0)
+        >>> depth[:, 10:30, 20:40] = 1.5
+        >>> focus_depth_at(depth, x=0.5, y=0.5)
+        tensor([1.5000])
     """
     size = check_depth(depth)
     if mask is not None:
