@@ -67,8 +67,9 @@ def exact_dtype(device: torch.device) -> torch.dtype:
 def network_dtype(device: torch.device) -> torch.dtype:
     """Return the number type that a device runs networks in fastest without losing range.
 
-    bfloat16 where it is native: NVIDIA's GPUs since Ampere, AMD's, Intel's. float16 on older NVIDIA GPUs
-    and on Apple's devices, where bfloat16 depends on the version of macOS. float32 elsewhere.
+    bfloat16 where it is native: NVIDIA's GPUs since Ampere, AMD's, Intel's. float16 on older GPUs
+    of NVIDIA and on Apple's devices, where bfloat16 depends on the version of macOS. float32
+    elsewhere.
 
     Args:
         device: the device that computes.

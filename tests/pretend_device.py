@@ -53,6 +53,14 @@ class PretendTensor(torch.Tensor):
     def device(self):
         return self.machine.device
 
+    @property
+    def data(self):
+        return PretendTensor(self.inner, self.machine)
+
+    @data.setter
+    def data(self, value):
+        self.inner = value.inner
+
     def __repr__(self):
         return f"PretendTensor({self.inner!r}, {self.machine.device})"
 
