@@ -13,6 +13,12 @@ from ..bokehdepth_core.optics.camera import intrinsics_from_focal_length
 from . import host, pictures, sockets
 from .geometry import depth_picture
 
+_PICTURE_RANGE = {
+    "picture_near": "Depth that is white in depth_image, m (1 is the nearest of relative depth). 0 "
+    "takes the nearest of the batch. Give it where a clip is worked on in chunks.",
+    "picture_far": "Depth that is black in depth_image, in the same unit. 0 takes the farthest of "
+    "the batch.",
+}
 FOCUS_PLANES = ["nearest", "farthest"]
 FORMATS = {"EXR": ".exr", "16-bit PNG": ".png", "NPZ": ".npz", "PLY point cloud": ".ply"}
 
@@ -78,6 +84,19 @@ class DefocusAwareDepth(io.ComfyNode):
                     tooltip="Distance of what is sharp in the frames, m; 0 is unknown, and the "
                     "depth is then relative, without metres. For the built-in estimator.",
                 ),
+                *(
+                    io.Float.Input(
+                        name,
+                        default=0.0,
+                        min=0.0,
+                        max=1e6,
+                        step=0.01,
+                        round=False,
+                        optional=True,
+                        tooltip=tip,
+                    )
+                    for name, tip in _PICTURE_RANGE.items()
+                ),
             ],
             outputs=[
                 sockets.MetricDepth.Output(
@@ -103,6 +122,8 @@ class DefocusAwareDepth(io.ComfyNode):
         resolution=-1,
         focus_plane="nearest",
         focus_distance=0.0,
+        picture_near=0.0,
+        picture_far=0.0,
     ):
         sockets.check_kind(depth_model, sockets.DepthEstimator, "depth_model")
         image = pictures.as_rgb(image)
@@ -123,7 +144,9 @@ class DefocusAwareDepth(io.ComfyNode):
             check_cancelled=host.check_cancelled,
         )
         depth = _as_result(found)
-        shown = host.result(depth_picture(depth))
+        near = check_number(picture_near, "picture_near", 0.0)
+        far = check_number(picture_far, "picture_far", 0.0)
+        shown = host.result(depth_picture(depth, near, far))
         confidence = depth.confidence
         if confidence is None:
             confidence = depth.depth.new_ones(depth.depth.shape)

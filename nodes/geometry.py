@@ -74,14 +74,27 @@ def _surfaces(depth: Tensor) -> Tensor:
     return torch.where(depth > 0, depth, torch.inf)
 
 
-def depth_picture(depth: DepthMap) -> Tensor:
+def depth_picture(depth: DepthMap, near: float = 0.0, far: float = 0.0) -> Tensor:
     """Return depth as a grey picture, [B,H,W,3], 0…1: near is white, infinity is black.
 
     One range for the whole batch, so that a video does not flicker: the 0.1 and 99.9 percentiles
-    of disparity over all surfaces.
+    of disparity over all surfaces, or what is given, which is the same for every chunk of a clip.
+
+    Args:
+        depth: the maps.
+        near: depth that is white, in the unit of the maps; 0 takes the nearest.
+        far: depth that is black; 0 takes the farthest.
+
+    Raises:
+        ValueError: `far` that is not beyond `near`.
     """
+    if near and far and far <= near:
+        raise ValueError(
+            f"picture_far: {far:g} is not beyond picture_near, {near:g}. Give a larger one, or 0."
+        )
     disparity = depth.disparity.float()
     low, high = _range(disparity[torch.isfinite(depth.depth)])
+    low, high = (1 / far if far else low), (1 / near if near else high)
     share = (disparity - low) / (high - low) if high > low else (disparity > 0).float()
     return share.clamp(0, 1)[..., None].expand(-1, -1, -1, 3).contiguous()
 

@@ -6,6 +6,9 @@ from torch import Tensor
 
 from .. import bokehdepth_core as core
 from ..bokehdepth_core.checks import check_number
+from ..bokehdepth_core.color import COLOR_SPACES, convert_color
+from ..bokehdepth_core.optics.clip_focus import clip_focus
+from ..bokehdepth_core.render.focus_view import focus_view
 from ..bokehdepth_core.render.renderer import render_memory
 from . import host, pictures, sockets
 
@@ -138,12 +141,27 @@ class RenderBokeh(io.ComfyNode):
                     optional=True,
                     tooltip="Depth of the background, of the same kind as depth; needed with it.",
                 ),
+                *_compositing_inputs(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The photo through the lens."),
                 io.Mask.Output(
                     display_name="defocus",
                     tooltip="Blur radius, 1 is the largest in the batch.",
+                ),
+                io.Mask.Output(
+                    display_name="coc",
+                    tooltip="Signed blur radius in px, in front of the focus above 0; not clipped, "
+                    "for compositors.",
+                ),
+                io.Image.Output(
+                    display_name="focus_view",
+                    tooltip="The photo with what is sharp outlined in green, what is in front of "
+                    "it tinted orange, what is behind it blue.",
+                ),
+                io.Mask.Output(
+                    display_name="alpha",
+                    tooltip="Coverage of the blurred cut-out, 1 is opaque; all 1 without one.",
                 ),
             ],
         )
@@ -169,6 +187,9 @@ class RenderBokeh(io.ComfyNode):
         cat_eye=0.0,
         background=None,
         background_depth=None,
+        color_space="sRGB",
+        alpha=None,
+        hold_out=None,
     ):
         image = pictures.as_rgb(image)
         size = tuple(image.shape[1:3])
@@ -178,11 +199,13 @@ class RenderBokeh(io.ComfyNode):
             focus_mask = pictures.fit_mask(focus_mask, size, "focus_mask")
             sizes["focus_mask"] = len(focus_mask)
         known = _known_background(background, background_depth, image, depth_map)
-        sizes |= {name: len(value) for name, value in known.items()}
+        masks = _fitted_masks(size, alpha=alpha, hold_out=hold_out)
+        sizes |= {name: len(value) for name, value in (known | masks).items()}
         count = pictures.common_batch(**sizes)
         depths = depth_map.depth.expand(count, -1, -1)
         planes = _focus_depths(depth_map, depths, focus_x, focus_y, focus_distance, focus_mask)
-        radius = core.coc_radius(depths.float(), strength, planes)
+        signed = core.defocus(depths.float(), strength, planes)
+        radius = signed.abs()
         aperture = core.Aperture(
             aperture_blades,
             aperture_rotation,
@@ -194,15 +217,61 @@ class RenderBokeh(io.ComfyNode):
         reach = float(radius.max()) * aperture.support_radius
         host.make_room(render_memory(*size, reach, bool(known)))
         rendered = _render_each(
-            {"image": image, "depth": depths, "focus_depth": planes, **known},
+            {"image": image, "depth": depths, "focus_depth": planes, **known, **masks},
             count,
             strength=strength,
             aperture=aperture,
             highlight_boost=highlight_boost,
             quality=quality,
             refine_depth=refine_depth,
+            color_space=color_space,
+            premultiplied=color_space != "sRGB",
         )
-        return io.NodeOutput(rendered, host.result(_as_share(radius)))
+        whole = image.expand(count, -1, -1, -1)
+        view = focus_view(convert_color(whole, color_space, "sRGB"), signed.to(whole.device))
+        covered = rendered[..., 3] if alpha is not None else torch.ones_like(rendered[..., 0])
+        return io.NodeOutput(
+            rendered[..., :3].contiguous(),
+            host.result(_as_share(radius)),
+            host.result(signed),
+            host.result(view),
+            covered.contiguous(),
+        )
+
+
+def _compositing_inputs() -> list:
+    """Return the inputs for scene-linear light, cut-outs and hold-outs."""
+    return [
+        io.Combo.Input(
+            "color_space",
+            options=list(COLOR_SPACES),
+            default="sRGB",
+            optional=True,
+            tooltip="What the image holds, and what comes out: sRGB as usual, or linear light as "
+            "an EXR gives it. Nothing is clipped.",
+        ),
+        io.Mask.Input(
+            "alpha",
+            optional=True,
+            tooltip="Coverage of a cut-out, 1 is opaque (Load Image's mask inverted). It is "
+            "blurred with the image. In linear light the image counts as multiplied with it, as "
+            "in EXR.",
+        ),
+        io.Mask.Input(
+            "hold_out",
+            optional=True,
+            tooltip="What stays as it is, and spills over nothing around it.",
+        ),
+    ]
+
+
+def _fitted_masks(size: tuple[int, int], **masks) -> dict[str, Tensor]:
+    """Return the masks that are connected, at the size of the picture, 0…1."""
+    return {
+        name: pictures.fit_mask(mask, size, name).clamp(0, 1)
+        for name, mask in masks.items()
+        if mask is not None
+    }
 
 
 def _opening_inputs() -> list:
@@ -247,7 +316,14 @@ def _focus_depths(depth_map, depths: Tensor, x, y, focus_distance, mask) -> Tens
         focus_distance, "focus_distance", 0.0, hint="Use 0 to take it at the point."
     )
     if not distance:
-        planes = core.focus_depth_at(depths, x, y, mask)
+        if mask is None:
+            return core.focus_depth_at(depths, x, y).float()
+        planes, lost = clip_focus(depths, mask)
+        if lost:
+            frames = ", ".join(str(index) for index in lost)
+            host.show_text(
+                f"focus_mask: empty in frame {frames} (counted from 0); the frames around decide."
+            )
         return planes.float()
     if not depth_map.metric:
         raise ValueError(

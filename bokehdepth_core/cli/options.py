@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import devices
+from ..color import COLOR_SPACES
 from ..depth import BUILT_IN
 from ..depth.depth_anything import ATTENTION_SCALES
 from ..depth.preprocess import LEVELS
@@ -163,10 +164,21 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     add("--background", type=Path, metavar="PHOTO", help="what stands behind the front, if known")
     add("--background-depth", type=Path, metavar="DEPTH", help="its depth; goes with it")
     add("--no-refine", dest="refine", action="store_false", help="keep soft depth edges soft")
-    add("-o", "--output", type=Path, required=True, help="picture to write")
+    _add_color_space(parser)
+    add("--hold-out", type=Path, metavar="MASK", help="picture: white stays as it is, unspilled")
+    add("--coc", type=Path, metavar="FILE", help="also write the signed blur radius, px: .exr")
+    add("-o", "--output", type=Path, required=True, help="picture to write; .exr keeps all light")
     _add_focus(parser)
     add_depth_reading_options(parser)
     _add_lens_shape(parser)
+
+
+def _add_color_space(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--color-space",
+        choices=COLOR_SPACES,
+        help="what the photo's numbers are, in and out; else as its file says",
+    )
 
 
 def add_stack_options(parser: argparse.ArgumentParser) -> None:
@@ -175,6 +187,7 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
     add("image", type=Path, help="the sharp photo")
     add("--strengths", required=True, help='bokeh strengths, px·m, as "10, 20, 30"')
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    _add_color_space(parser)
     add("--adapter", default=BUILT_IN, help="bokeh adapter file (built-in: render from --depth)")
     add(
         "--base-model",

@@ -4,13 +4,15 @@ import argparse
 
 from torch import Tensor
 
+from ..color import convert_color
 from ..datatypes import DepthMap
 from ..files.exif import read_photo_lens
-from ..files.images import check_picture_name, read_image, write_image
-from ..optics.thin_lens import bokeh_strength_from_lens
+from ..files.images import Photo, check_picture_name, read_image
+from ..optics.thin_lens import bokeh_strength_from_lens, defocus
 from ..render.renderer import render_bokeh
 from .inputs import depth_of, focus_plane, photo_and_depth
 from .options import aperture_of, check_folder
+from .photos import check_coc_name, read_photo_for, write_coc, write_photo
 from .progress import progress_bar
 
 VISIBLE_BLUR = 0.02  # of the width: the radius that a portrait lens gives its background
@@ -25,9 +27,14 @@ def run_render(options: argparse.Namespace) -> None:
     """
     check_folder(options.output)
     check_picture_name(options.output, options.bits)
-    image = read_image(options.image)[None]
-    image, depth = photo_and_depth(options, image, options.refine)
-    known = _background(options, depth, image)
+    check_coc_name(options.coc)
+    photo = read_photo_for(options)
+    seen = convert_color(photo.image, photo.color_space, "sRGB")[None]
+    carried, depth = photo_and_depth(options, seen, options.refine)
+    if carried.shape != seen.shape:  # the photo beside its depth may be stored in another size
+        photo = Photo(carried[0], None, "sRGB")
+    image = photo.image[None]
+    known = _background(options, depth, image, photo.color_space)
     focus_depth = focus_plane(options, depth)
     strength = options.strength
     if strength is None:
@@ -43,20 +50,40 @@ def run_render(options: argparse.Namespace) -> None:
             quality=options.quality,
             refine_depth=options.refine,
             **known,
+            color_space=photo.color_space,
+            alpha=None if photo.alpha is None else photo.alpha[None].to(options.device),
+            premultiplied=photo.premultiplied,
+            hold_out=_hold_out(options, image),
             on_progress=on_progress,
         )
-    write_image(options.output, blurred, options.bits)
+    write_photo(options, photo, blurred[0])
+    if options.coc is not None:
+        write_coc(options.coc, defocus(depth.depth, strength, focus_depth)[0])
     unit = " m" if depth.metric else " (unit-free)"
     print(f"{options.output}: strength {strength:g}, focus at {float(focus_depth):.3g}{unit}")
 
 
+def _hold_out(options: argparse.Namespace, image: Tensor) -> Tensor | None:
+    """Return the mask [1,H,W] of what is to stay as it is; None where none is given."""
+    if options.hold_out is None:
+        return None
+    mask = read_image(options.hold_out).mean(dim=-1)[None]
+    if mask.shape[1:] != image.shape[1:3]:
+        raise ValueError(
+            f"{options.hold_out}: {mask.shape[1]}x{mask.shape[2]}, the image is "
+            f"{image.shape[1]}x{image.shape[2]}. Draw the mask on the same picture."
+        )
+    return mask.to(options.device)
+
+
 def _background(
-    options: argparse.Namespace, depth: DepthMap, image: Tensor
+    options: argparse.Namespace, depth: DepthMap, image: Tensor, color_space: str
 ) -> dict[str, Tensor | None]:
     """Return what is known of the background, as `render_bokeh` takes it."""
     picture = hidden = None
     if options.background is not None:
-        picture = read_image(options.background)[None].to(options.device)
+        picture = convert_color(read_image(options.background), "sRGB", color_space)
+        picture = picture[None].to(options.device)
     if options.background_depth is not None:
         found = depth_of(options, options.background_depth, image, refined=False)
         if found.metric != depth.metric:

@@ -7,15 +7,17 @@ import torch
 from torch import Tensor
 
 from ..checks import parse_strengths
+from ..color import convert_color
 from ..datatypes import BokehStack
 from ..files.atomic import whole_file
-from ..files.images import read_image, write_image
+from ..files.images import write_image
 from ..generator import load_bokeh_generator
 from ..generator.prompts import FAST, PUBLISHED_SAMPLING
 from ..generator.rendered import RenderedStackGenerator
 from ..weights.published import ADAPTER, BASE_MODEL, BUILT_IN, find_weights
 from .inputs import depth_of, need_metres
 from .options import aperture_of
+from .photos import read_photo_for
 from .progress import progress_bar
 
 
@@ -30,9 +32,10 @@ def run_stack(options: argparse.Namespace) -> None:
         raise ValueError(f"output: {options.output} is a file. Give a folder.")
     strengths = parse_strengths(options.strengths)
     _check_used(options)
-    image = read_image(options.image)
+    photo = read_photo_for(options)
+    image = convert_color(photo.image, photo.color_space, "sRGB")
     make = _rendered_stack if options.adapter == BUILT_IN else _generated_stack
-    _write_stack(options, make(options, image, strengths))
+    _write_stack(options, make(options, image, strengths), photo.color_space)
 
 
 def _check_used(options: argparse.Namespace) -> None:
@@ -97,17 +100,24 @@ def _generated_stack(
         )
 
 
-def _write_stack(options: argparse.Namespace, stack: BokehStack) -> None:
+def _write_stack(options: argparse.Namespace, stack: BokehStack, color_space: str) -> None:
+    """Write the frames: as PNG, or as EXR where the photo is linear light."""
     folder = options.output
     folder.mkdir(parents=True, exist_ok=True)
-    write_image(folder / "reference.png", stack.reference, options.bits)
+    suffix = ".png" if color_space == "sRGB" else ".exr"
+
+    def write(name: str, picture: Tensor) -> None:
+        values = convert_color(picture, "sRGB", color_space)
+        write_image(folder / name, values, options.bits, color_space=color_space)
+
+    write(f"reference{suffix}", stack.reference)
     entries = []
     for index, (frame, strength) in enumerate(zip(stack.frames, stack.strengths, strict=True), 1):
-        name = f"frame_{index:02d}_k{strength:g}.png"
-        write_image(folder / name, frame, options.bits)
+        name = f"frame_{index:02d}_k{strength:g}{suffix}"
+        write(name, frame)
         entries.append({"file": name, "strength": strength})
     record = {
-        "reference": "reference.png",
+        "reference": f"reference{suffix}",
         "frames": entries,
         "image": options.image.name,
         "settings": dict(stack.settings),
@@ -116,4 +126,4 @@ def _write_stack(options: argparse.Namespace, stack: BokehStack) -> None:
         record |= {"depth": options.depth.name, "aperture": vars(aperture_of(options))}
     with whole_file(folder / "stack.json") as part:
         part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print(f"{folder}: {len(entries)} frames, reference.png and stack.json")
+    print(f"{folder}: {len(entries)} frames, reference{suffix} and stack.json")

@@ -5,15 +5,18 @@ composited from the front, as far as what lies before them lets light through (t
 Neighbouring slices share one surface, so their alphas add up instead of covering each other.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .layers import Layers
 from .matting import WHITE
 
+CUT_OUT = 4  # channels of light with its own coverage, which is the last
 SHARP_RADIUS = 0.25  # px; a PSF this small lies within one pixel
 # A slice blurred by less, px, is not told from one in focus. Tuned on drafts of the public scenes
 # of `docs/render.md`: 35.01 dB; 35.00 at 0.75, 34.92 at 2.
@@ -62,10 +65,51 @@ def _levels_up_to(end: float, spacing: SliceSpacing) -> list[float]:
     return [level * end / levels[-1] for level in levels]
 
 
+def without_ringing(blur: Blur, support_radius: float) -> Blur:
+    """Return a blur that gives no more and no less than what it averages, for lamps above white.
+
+    The PSF's transform is cut off at the pixel grid, so beside a hard edge the blurred picture
+    rings by some 1e-3 of the step: nothing in a picture, but 0.5 beside a lamp of 500. A mean lies
+    between the smallest and the largest value under the PSF, so it is held there.
+
+    Args:
+        blur: blurs [C,H,W] by the PSF of a defocus, px.
+        support_radius: how far the PSF reaches, as a multiple of the blur radius.
+    """
+
+    def held(planes: Tensor, defocus: float) -> Tensor:
+        reach = math.ceil(abs(defocus) * support_radius) + 1
+        blurred = blur(planes, defocus)
+        for plane, out in zip(planes, blurred, strict=True):
+            least, most = -_largest_within(-plane, reach), _largest_within(plane, reach)
+            torch.minimum(torch.maximum(out, least, out=out), most, out=out)
+        return blurred
+
+    return held
+
+
+def _largest_within(plane: Tensor, reach: int) -> Tensor:
+    """Return the largest value within a square of ± reach px, [H,W]; windows grow by doubling."""
+    for axis in (0, 1):
+        side, length = plane.shape[axis], 2 * reach + 1
+        border = (0, 0, reach, reach) if axis == 0 else (reach, reach, 0, 0)
+        plane, width = functional.pad(plane, border, value=-math.inf), 1
+        while 2 * width <= length:
+            count = plane.shape[axis] - width
+            plane = torch.maximum(plane.narrow(axis, 0, count), plane.narrow(axis, width, count))
+            width *= 2
+        rest = length - width
+        plane = torch.maximum(plane.narrow(axis, 0, side), plane.narrow(axis, rest, side))
+    return plane
+
+
 def composite_front_to_back(
     layers: Layers, levels: list[float], blur: Blur, before_slice: BeforeSlice
 ) -> Tensor:
-    """Return the picture through the lens, [3,H,W], linear light.
+    """Return the picture through the lens, [C,H,W], linear light.
+
+    Layers of light with a fourth channel are a cut-out: light multiplied with its coverage, and the
+    coverage. What is transparent then hides nothing.
 
     A slice of alpha a and colour C behind a transmittance T adds min(a, T)·C, and leaves
     T - min(a, T) to the slices behind it: the operator "disjoint over" of Porter and Duff's algebra
@@ -96,7 +140,7 @@ def composite_with_foreground(
     foreground = torch.zeros_like(film.transmittance).expand(4, -1, -1)
     for level in _composite_slices(film, layers, levels, blur, before_slice):
         if level >= FRONT_RADIUS:
-            foreground = torch.cat([_join_at_white(film.light), 1 - film.transmittance])
+            foreground = torch.cat([film.joined(), 1 - film.transmittance])
     return film.normalized(), foreground
 
 
@@ -105,36 +149,48 @@ class _Film:
     """What is composited so far; written into slice by slice.
 
     Attributes:
-        light: [3,H,W] or split at white [6,H,W], linear light times alpha.
+        light: [C,H,W] or split at white [2C,H,W], linear light times alpha.
         transmittance: [1,H,W], 0…1, what the slices behind may still add.
         split: whether light above white is kept apart.
+        unfilled: [1,H,W], 0…1, where no slice was yet; the transmittance itself but for cut-outs.
     """
 
     light: Tensor
     transmittance: Tensor
     split: bool
+    unfilled: Tensor
 
     @classmethod
     def unexposed(cls, layers: Layers) -> "_Film":
         split = any(bool((layer.light > WHITE).any()) for layer in layers.present())
         light = torch.zeros_like(layers.visible.light)
-        light = _split_at_white(light) if split else light
-        return cls(light, torch.ones_like(light[:1]), split)
+        whole = torch.ones_like(light[:1])
+        unfilled = whole.clone() if len(light) == CUT_OUT else whole
+        return cls(_split_at_white(light) if split else light, whole, split, unfilled)
 
     def add_behind(self, premultiplied: Tensor) -> None:
         """Add a slice: light times alpha, and alpha last, [C + 1,H,W]."""
         alpha = premultiplied[-1:]
+        if self.unfilled is not self.transmittance:
+            self.unfilled.sub_(torch.minimum(alpha.clamp(min=0), self.unfilled))
+            alpha = premultiplied[CUT_OUT - 1 : CUT_OUT]  # only what covers hides
         seen = torch.minimum(alpha.clamp(min=0), self.transmittance)
         self.light.addcmul_(premultiplied[:-1], torch.where(alpha > 1e-9, seen / alpha, 0.0))
         self.transmittance.sub_(seen)
 
     def normalized(self) -> Tensor:
-        """Return [3,H,W] light, divided by its alpha up to white.
+        """Return [C,H,W] light, divided by its alpha up to white.
 
         Where no layer is known, what is seen there stands for it; but no lamp stands there twice.
         """
-        self.light[:3] /= (1 - self.transmittance).clamp(min=1e-6)
-        return _join_at_white(self.light)
+        channels = len(self.light) // 2 if self.split else len(self.light)
+        self.light[:channels] /= (1 - self.unfilled).clamp(min=1e-6)
+        return self.joined()
+
+    def joined(self) -> Tensor:
+        """Return [C,H,W], light up to white and what is above it added."""
+        below, above = self.light.chunk(2) if self.split else (self.light, None)
+        return below if above is None else below + above
 
 
 def _composite_slices(
@@ -151,12 +207,8 @@ def _composite_slices(
 
 
 def _split_at_white(light: Tensor) -> Tensor:
-    """Return [6,H,W], light up to white and what is above it, of [3,H,W]."""
+    """Return [2C,H,W], light up to white and what is above it, of [C,H,W]."""
     return torch.cat([light.clamp(max=WHITE), (light - WHITE).clamp(min=0)])
-
-
-def _join_at_white(light: Tensor) -> Tensor:
-    return light if len(light) == 3 else light[:3] + light[3:]
 
 
 def _cut_slice(layers: Layers, levels: list[float], index: int, split: bool) -> Tensor | None:

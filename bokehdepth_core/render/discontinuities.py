@@ -94,7 +94,7 @@ def mean_around(
         accepted: which of N neighbours count, [N] bool.
     """
     row, column = pixels
-    total, weights = light.new_zeros(3, len(row)), light.new_zeros(len(row))
+    total, weights = light.new_zeros(len(light), len(row)), light.new_zeros(len(row))
     for dy, dx in window_offsets(radius):
         there = pixels_at(row + dy, column + dx, light[0])
         weight = accepted(there) / (dy * dy + dx * dx) ** falloff

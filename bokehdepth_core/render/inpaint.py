@@ -202,7 +202,7 @@ def smooth_inpainting(
         variance += step * step / 2  # of the kernel 1, 2, 1
         coarser_width = variance**0.5
         planes = _spread(_spread(planes, defocus, step, 0), defocus, 0, step)
-        coarser = torch.where(planes[3] > 0, planes[:3] / planes[3].clamp(min=1e-9), finer)
+        coarser = torch.where(planes[-1] > 0, planes[:-1] / planes[-1].clamp(min=1e-9), finer)
         blend = ((width - finer_width) / (coarser_width - finer_width)).clamp(0, 1)
         out = torch.where(width > finer_width, torch.lerp(finer, coarser, blend), out)
         finer, finer_width = coarser, coarser_width

@@ -6,7 +6,7 @@ background (`matting.py`), and the occluded background is inpainted (`inpaint.py
 set of layers, each with light, defocus and alpha at every pixel.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,7 +28,8 @@ class Layer:
     """One surface at every pixel.
 
     Attributes:
-        light: [3,H,W], linear light, not multiplied by alpha.
+        light: [3,H,W], linear light, not multiplied by alpha; [4,H,W] in a cut-out: multiplied with
+            its own coverage, which is the last.
         defocus: [H,W], px, front positive.
         alpha: [H,W], 0…1, the part of the pixel that it covers; 0 where it is not.
     """
@@ -60,6 +61,15 @@ class Layers:
         """Return the layers that there are."""
         layers = (self.visible, self.occluded, self.deeper, self.spill)
         return [layer for layer in layers if layer is not None]
+
+    def within(self, mask: Tensor) -> "Layers":
+        """Return the layers with alpha times a mask [H,W]: nothing is where that is 0."""
+
+        def masked(layer: Layer | None) -> Layer | None:
+            return None if layer is None else replace(layer, alpha=layer.alpha * mask)
+
+        visible = replace(self.visible, alpha=self.visible.alpha * mask)
+        return Layers(visible, *map(masked, (self.occluded, self.deeper, self.spill)))
 
 
 def separate_layers(

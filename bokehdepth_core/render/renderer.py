@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from ..checks import check_depth, check_image, check_number
-from ..color import linear_to_srgb, srgb_to_linear
+from ..color import check_color_space
 from ..optics import thin_lens
 from ..optics.aperture import DISC, Aperture
 from ..optics.field import Field
@@ -27,23 +27,23 @@ from .compositing import (
     composite_front_to_back,
     composite_with_foreground,
     slice_levels,
+    without_ringing,
 )
+from .coverage import check_mask
 from .depth_edges import refine_depth as sharpened_depth
 from .draft import halved, render_at_half_size
 from .inpaint import inpainting_support_radius
 from .layers import Layers, separate_layers
+from .matting import WHITE
 from .tiles import cut_tiles
+from .views import PixelMeaning, View
 
-# Linear light of the strongest channel from which on a highlight is boosted: below white, so that
-# the soft rim of a lamp is boosted with its middle. Not tuned on a scene; on the demo scene 0.95 is
-# closer to the truth (36.1 against 30.3 dB at a boost of 1).
-BOOST_FROM = 0.75
-BOOST_RADIUS = 2.0  # px of blur from which on a highlight is boosted in full
 FLOATS_PER_PIXEL = 64  # that the layers take, measured with `benchmarks/render.py costs`
 KEPT_MEANWHILE = 42  # floats a pixel that are kept while slices are blurred
 FLOATS_BLURRED = 20  # floats that blurring takes for a pixel of a slice and of its border
 FARTHEST = 8  # times both sides of a picture: a PSF this large leaves next to nothing in it
 FLAT = 1.0  # px of difference in defocus below which a picture is one plane
+
 
 QUALITIES = {
     "draft": SliceSpacing(1.0, 0.2),
@@ -65,15 +65,19 @@ def render_bokeh(
     refine_depth: bool = True,
     background: Tensor | None = None,
     background_depth: Tensor | None = None,
+    color_space: str = "sRGB",
+    alpha: Tensor | None = None,
+    premultiplied: bool = False,
+    hold_out: Tensor | None = None,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Tensor:
-    """Return the picture as a lens focused at `focus_depth` takes it, [B,H,W,3], sRGB.
+    """Return the picture as a lens focused at `focus_depth` takes it, [B,H,W,3]; RGBA with `alpha`.
 
     Pictures are worked on one by one, in float32 and linear light.
 
     Args:
-        image: [B,H,W,3], sRGB, 0…1; larger values are kept as high dynamic range.
+        image: [B,H,W,3], in `color_space`; values above 1 are kept as high dynamic range.
         depth: [B,H,W] or [1,H,W], m, > 0; infinity is allowed.
         strength: bokeh strength K, px·m, >= 0; 0 returns the picture unchanged.
         focus_depth: number or [B], depth of the focus plane, m, > 0; infinity is allowed.
@@ -86,13 +90,20 @@ def render_bokeh(
         background: [B,H,W,3] or [1,H,W,3], the occluded background where it is known; used where
             `background_depth` lies behind `depth`, and inpainted elsewhere.
         background_depth: [B,H,W] or [1,H,W], m, > 0; goes with `background`.
+        color_space: what the values of the picture, and of the result, are: "sRGB", or the light
+            itself, "linear Rec.709" or "ACEScg"; nothing is clipped.
+        alpha: [B,H,W] or [1,H,W], 0…1, what the picture covers; it is blurred with it, and the
+            result is [B,H,W,4], its last channel the alpha. A draft then works on every pixel.
+        premultiplied: whether the picture's light is multiplied with alpha; the result's then is.
+        hold_out: [B,H,W] or [1,H,W], 0…1; 1 is kept as it is, and neither spills over its
+            surroundings nor is spilled over.
         on_progress: called for every slice, in hundredths of a picture.
         check_cancelled: raises to stop; called for every slice and between the steps before.
 
     Raises:
         TypeError: a picture or depth that is not floating point.
-        ValueError: sizes that do not match, unusable depth, strength, focus depth or quality, a
-            background without depth or depth without a background.
+        ValueError: sizes that do not match, unusable depth, strength, focus depth, quality or
+            colour space, a background without depth or depth without a background.
 
     Reference:
         Thin lens, arXiv 2512.12425: blur radius r = K |1/Z - 1/Z_f|, px.
@@ -113,23 +124,36 @@ def render_bokeh(
     check_number(highlight_boost, "highlight_boost", 0.0)
     if quality not in QUALITIES:
         raise ValueError(f"quality: unknown {quality!r}. Use one of {', '.join(QUALITIES)}.")
+    check_color_space(color_space)
+    alpha, hold_out = check_mask(alpha, image, "alpha"), check_mask(hold_out, image, "hold_out")
     planes = thin_lens.as_focus_depth(focus_depth, size["B"])
-    out = torch.empty_like(image)
+    meaning = PixelMeaning(color_space, premultiplied and alpha is not None)
+    out = image.new_empty(*image.shape[:3], 3 if alpha is None else 4)
     for index in range(size["B"]):
 
         def before_slice(done: int, total: int, first: int = index) -> None:
             check_cancelled()
             on_progress(100 * first + 100 * done // total, 100 * size["B"])
 
-        own = depth[index : index + 1]
+        own, cover = depth[index : index + 1], None if alpha is None else alpha[index]
         if refine_depth and strength > 0:
-            own = sharpened_depth(image[index : index + 1], own, check_cancelled)
-        views = [_View(image[index], _bounded_defocus(own, strength, planes[index]))]
+            guide = meaning.as_seen(image[index], cover)
+            own = sharpened_depth(guide[None], own, check_cancelled)
+        first_view = View(
+            image[index], _bounded_defocus(own, strength, planes[index]), meaning, cover
+        )
+        views = [first_view.cut_out()]
         if known is not None:
             behind = _bounded_defocus(known[1][index : index + 1], strength, planes[index])
-            views += [_View(known[0][index], torch.minimum(behind, views[0].defocus))]
-        lens = _lens_for([view.defocus for view in views], aperture, highlight_boost, quality)
-        out[index] = _render_picture(views, lens, before_slice)
+            behind = torch.minimum(behind, views[0].defocus)
+            whole = None if cover is None else torch.ones_like(cover)
+            views += [View(known[0][index], behind, meaning, whole)]
+        held = None if hold_out is None else hold_out[index]
+        if held is not None:
+            views[0] = views[0].without(held)
+        lens = _lens_for(views, aperture, highlight_boost, quality)
+        rendered = _render_picture(views, lens, before_slice)
+        out[index] = first_view.keep(rendered, held)
     on_progress(100 * size["B"], 100 * size["B"])
     return out
 
@@ -170,22 +194,6 @@ def _bounded_defocus(depth: Tensor, strength: float, plane: Tensor) -> Tensor:
     return thin_lens.defocus(depth, strength, plane)[0].clamp(-limit, limit)
 
 
-@dataclass(frozen=True, eq=False)
-class _View:
-    """A picture [H,W,3], sRGB, and its defocus [H,W], px, front positive."""
-
-    picture: Tensor
-    defocus: Tensor
-
-    def part(self, place: tuple[slice, slice]) -> "_View":
-        return _View(self.picture[place], self.defocus[place])
-
-    def light(self, boost: float) -> Tensor:
-        """Return [3,H,W] linear light, clipped highlights boosted."""
-        light = srgb_to_linear(self.picture.float()).movedim(-1, 0)
-        return light * _highlight_gain(light, self.defocus, boost)
-
-
 @dataclass(frozen=True)
 class _Lens:
     """How one picture is taken.
@@ -207,12 +215,12 @@ class _Lens:
     half_size: bool
 
 
-def _lens_for(
-    defocus: list[Tensor], aperture: Aperture, highlight_boost: float, quality: str
-) -> _Lens:
+def _lens_for(views: list[View], aperture: Aperture, highlight_boost: float, quality: str) -> _Lens:
+    defocus = [view.defocus for view in views]
+    whole = views[0].alpha is None and views[0].present is None
     low, high = min(float(one.min()) for one in defocus), max(float(one.max()) for one in defocus)
     # A plane is one convolution: quick, and exact only at full size.
-    half_size = quality == "draft" and high - low > FLAT
+    half_size = quality == "draft" and high - low > FLAT and whole
     levels = slice_levels(low, high, QUALITIES[quality])
     radius = max(-low, high)
     return _Lens(
@@ -220,15 +228,18 @@ def _lens_for(
     )
 
 
-def _render_picture(views: list[_View], lens: _Lens, before_slice: BeforeSlice) -> Tensor:
-    """Return a picture [H,W,3] through the lens: the first view, the second behind it if known."""
-    picture, size = views[0].picture, views[0].defocus.shape
+def _render_picture(views: list[View], lens: _Lens, before_slice: BeforeSlice) -> Tensor:
+    """Return a picture [H,W,C] through the lens: the first view, the second behind it if known."""
+    view, size = views[0], views[0].defocus.shape
+    picture, meaning = view.picture, view.meaning
     if lens.blur_radius < SHARP_RADIUS:
-        return picture
+        if view.alpha is None:
+            return picture
+        return torch.cat([picture, view.alpha[..., None].to(picture)], dim=-1)
     ends = torch.stack([torch.stack(view.picture.float().aminmax()) for view in views])
-    darkest, brightest = srgb_to_linear(ends[:, 0].min()), srgb_to_linear(ends[:, 1].max())
+    darkest, brightest = meaning.light(ends[:, 0].min()), meaning.light(ends[:, 1].max())
     darkest, brightest = darkest.clamp(max=0.0), brightest.clamp(min=1.0)
-    out = torch.empty_like(picture)
+    out = picture.new_empty(*size, 3 if view.alpha is None else 4)
     tiles = cut_tiles(size[0], size[1], support_radius(lens.psf_radius))
     for index, tile in enumerate(tiles):
 
@@ -241,7 +252,10 @@ def _render_picture(views: list[_View], lens: _Lens, before_slice: BeforeSlice) 
         light = _render_tile(parts, lens, field, before_tile_slice)
         inner_y, inner_x = tile.inner
         light = light[:, inner_y, inner_x].clamp(darkest, brightest)
-        out[tile.kept] = linear_to_srgb(light).movedim(0, -1).to(picture.dtype)
+        if view.alpha is None:
+            out[tile.kept] = meaning.values(light).movedim(0, -1).to(picture.dtype)
+        else:
+            out[tile.kept] = meaning.with_alpha(light).to(picture.dtype)
     return out
 
 
@@ -277,13 +291,13 @@ def support_radius(psf_radius: float) -> int:
     return math.ceil(psf_radius + inpainting_support_radius(psf_radius)) + 5
 
 
-def _render_tile(
-    views: list[_View], lens: _Lens, field: Field, before_slice: BeforeSlice
-) -> Tensor:
+def _render_tile(views: list[View], lens: _Lens, field: Field, before_slice: BeforeSlice) -> Tensor:
     """Return [3,H,W] linear light that views give through the lens."""
     lights = [(view.light(lens.highlight_boost), view.defocus) for view in views]
     if not lens.half_size:
         prepared = _prepare_compositing(lights, lens, field, 1.0, before_slice)
+        if views[0].present is not None:
+            prepared = (prepared[0].within(views[0].present), *prepared[1:])
         return composite_front_to_back(*prepared, before_slice)
     behind = [halved(*light) for light in lights[1:]]
 
@@ -319,15 +333,6 @@ def _prepare_compositing(
     layers = separate_layers(
         light, defocus, psf_radius, background, lambda: before_slice(0, len(levels))
     )
-    return layers, levels, psf.convolve
-
-
-def _highlight_gain(light: Tensor, defocus: Tensor, boost: float) -> Tensor:
-    """Return the factor [1,H,W] that gives clipped light back, the same for all channels.
-
-    It rises smoothly from `BOOST_FROM` to white, and from the focus plane to `BOOST_RADIUS`, so
-    that what is sharp keeps its look.
-    """
-    excess = ((light.amax(0, keepdim=True) - BOOST_FROM) / (1 - BOOST_FROM)).clamp(0, 1)
-    clipped = excess * excess * (3 - 2 * excess)
-    return 1 + boost * clipped * (defocus.abs() / BOOST_RADIUS).clamp(max=1)
+    glare = bool((light > WHITE).any())
+    reach = lens.aperture.support_radius
+    return layers, levels, without_ringing(psf.convolve, reach) if glare else psf.convolve

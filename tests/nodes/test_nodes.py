@@ -88,3 +88,14 @@ def test_the_depth_picture_has_one_range_for_the_batch_and_near_is_white():
     assert shown[0, 0, 0] == 1
     assert shown[1, 0, 1] == 0
     assert shown[0, 0, 1] == shown[1, 0, 0]
+
+
+def test_chunks_of_a_clip_share_a_given_depth_range():
+    depth = torch.tensor([1.0, 2.0, 4.0, 8.0])[:, None, None].expand(4, 2, 2)
+    whole = geometry.depth_picture(DepthMap(depth), 1.0, 8.0)
+    chunks = [geometry.depth_picture(DepthMap(part), 1.0, 8.0) for part in depth.split(2)]
+    assert torch.equal(torch.cat(chunks), whole)
+    # (1/Z - 1/8) / (1 - 1/8)
+    torch.testing.assert_close(whole[:, 0, 0, 0], torch.tensor([1.0, 3 / 7, 1 / 7, 0.0]))
+    with pytest.raises(ValueError, match="picture_far: 1 is not beyond picture_near, 2"):
+        geometry.depth_picture(DepthMap(depth), 2.0, 1.0)
