@@ -7,6 +7,7 @@ from .adapter import ApplyBokehDepthAdapter
 from .depth import DefocusAwareDepth, SaveMetricDepth
 from .example import BokehDepthExample
 from .lens import LensBokehStrength, RenderBokeh
+from .load_depth import LoadMetricDepth
 from .loader import LoadBokehDepth
 from .mask import DepthFromMask
 from .stack import BokehStackFromImages, GenerateBokehStack
@@ -21,6 +22,7 @@ NODES = [
     ApplyBokehDepthAdapter,
     SaveMetricDepth,
     DepthFromMask,
+    LoadMetricDepth,
     BokehDepthExample,
 ]
 

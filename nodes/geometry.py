@@ -1,19 +1,72 @@
 """Depth from other nodes as `DepthMap`, at the size of the picture, and as a grey picture."""
 
+import logging
+
 import torch
 from torch import Tensor
 
 from ..bokehdepth_core import DepthMap
 from ..bokehdepth_core.devices import kth_smallest
+from ..bokehdepth_core.files.depth.colours import COLOUR_MAP, kind_of_picture
 from .pictures import as_rgb
 
+OVERSHOOT = 1.1  # above 1, up to here: what bicubic and Lanczos resampling add
+LEVELS = 100  # whole values beyond are more likely 8-bit levels than metres
+GREY = 0.02  # spread of the channels that a grey picture may have
+_LOG = logging.getLogger(__name__)
 PICTURE_RANGE = (0.001, 0.999)  # percentiles of disparity drawn black and white
 
 
 def depth_from_picture(image: Tensor) -> DepthMap:
-    """Return a depth picture, near is white, as normalised disparity without metres."""
-    grey = as_rgb(image, "depth").mean(dim=-1)
-    return DepthMap.from_normalized_disparity(grey.clamp(0, 1))
+    """Return a depth picture, near is white, as normalised disparity without metres.
+
+    Values above 1 are metres, as Depth Anything 3 and Depth Pro nodes pass them on: 0, negative
+    and NaN are not measured there. A little above 1, as resampling leaves it, is scaled back.
+
+    Raises:
+        ValueError: a colour-mapped depth picture, levels of 8 bits, or colour beyond 1.
+    """
+    colours = as_rgb(image, "depth")
+    grey = colours.mean(dim=-1)
+    seen = grey[torch.isfinite(grey)]
+    high = float(seen.max()) if seen.numel() else 0.0
+    if high > OVERSHOOT:
+        return _metres_from_picture(colours, high)
+    check_not_colour_mapped(colours)
+    disparity = torch.nan_to_num(grey, nan=0.0, posinf=1.0, neginf=0.0).clamp(min=0)
+    return DepthMap.from_normalized_disparity(disparity / max(high, 1.0))
+
+
+def _metres_from_picture(colours: Tensor, high: float) -> DepthMap:
+    grey = colours[..., 0]
+    finite = grey[torch.isfinite(grey)]
+    if not torch.allclose(colours[..., :1].nan_to_num(), colours.nan_to_num(), rtol=1e-3):
+        raise ValueError(
+            f"depth: an IMAGE with values up to {high:.4g} whose channels differ is no depth. "
+            "Connect a grey depth picture 0…1, near is white, or METRIC_DEPTH."
+        )
+    if high <= 255 and bool((finite == finite.round()).all()) and high > LEVELS:
+        raise ValueError(
+            f"depth: an IMAGE with whole values up to {high:g} looks like 8-bit levels. "
+            "Divide it by 255, or connect METRIC_DEPTH."
+        )
+    _LOG.info("depth: values up to %.4g in an IMAGE are taken as metres.", high)
+    return DepthMap(_surfaces(grey))
+
+
+def check_not_colour_mapped(colours: Tensor) -> None:
+    """Refuse turbo, Spectral and the like, whose brightness is no depth.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if (colours.amax(dim=-1) - colours.amin(dim=-1)).max() < GREY:
+        return
+    if kind_of_picture(colours[0].cpu().numpy()) == COLOUR_MAP:
+        raise ValueError(
+            "depth: a colour-mapped depth picture (turbo, Spectral, viridis …) cannot be read "
+            "back as depth. Switch its node to grey, near is white."
+        )
 
 
 def depth_from_moge(geometry: dict) -> DepthMap:

@@ -80,6 +80,7 @@ def read_depth_file(
     invert: bool = False,
     photo: Tensor | None = None,
     intrinsics: Tensor | None = None,
+    fill_alone: bool = False,
 ) -> DepthFile:
     """Return the depth in a file, the photo beside it, and how both were read.
 
@@ -100,6 +101,7 @@ def read_depth_file(
         photo: [H,W,3], sRGB, 0…1: the picture that the depth is of.
         intrinsics: [1,3,3] or [3,3], px of the depth or shares of its width and height: the
             camera where the file knows none; it turns ray distance into depth.
+        fill_alone: fill holes by distance alone where there is no photo.
 
     Raises:
         FileNotFoundError: no such file.
@@ -119,22 +121,20 @@ def read_depth_file(
     guide = inside if photo is None else photo
     missing = hole_mask(depth)
     if missing.any():
-        lines = (*lines, holes_line(missing, guide is not None and holes == FILL))
-        if holes == FILL and guide is not None:
+        fills = holes == FILL and (guide is not None or fill_alone)
+        done = "left infinitely far"
+        if fills:
             depth = fill_holes(depth, guide)
+            alone = "from what is measured around them, for no photo is here"
+            done = f"filled {alone if guide is None else 'along the colours of the photo'}"
+        lines = (*lines, holes_line(missing, done))
     return DepthFile(depth, inside, lines)
 
 
-def holes_line(missing: Tensor, filled: bool) -> str:
-    """Return how many pixels are not measured, and what was done about it.
-
-    Args:
-        missing: bool, any shape.
-        filled: whether they were filled along a photo.
-    """
+def holes_line(missing: Tensor, done: str) -> str:
+    """Return how many pixels are not measured, bool of any shape, and what was done about it."""
     count, total = int(missing.sum()), missing.numel()
     share = f"{100 * count / total:.0f}" if count >= 0.01 * total else "<1"
-    done = "filled along the photo's colours" if filled else "left infinitely far"
     return f"holes: {count} of {total} pixels not measured ({share} %), {done}"
 
 
