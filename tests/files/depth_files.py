@@ -1,0 +1,56 @@
+"""Small depth files of every kind, as other tools write them."""
+
+import base64
+import io
+
+import numpy as np
+import OpenEXR
+from PIL import Image
+
+HEIGHT, WIDTH = 24, 36
+SHARE = np.tile(np.linspace(0, 1, WIDTH), (HEIGHT, 1))
+METRES = (1.5 + 3 * SHARE).astype(np.float32)  # near at the left
+HEAD = {"type": OpenEXR.scanlineimage, "compression": OpenEXR.ZIP_COMPRESSION}
+_NOISE = np.random.default_rng(0).random((3, HEIGHT, WIDTH)).astype(np.float32)
+RGB = dict(zip("RGB", _NOISE, strict=True))
+
+
+def write_exr(path, channels, **head):
+    OpenEXR.File(HEAD | head, dict(channels)).write(str(path))  # it changes what it is given
+
+
+def write_pfm(path, values, order="<", kind=b"Pf"):
+    scale = b"-1.0" if order == "<" else b"1.0"
+    head = b"%s\n%d %d\n%s\n" % (kind, values.shape[1], values.shape[0], scale)
+    path.write_bytes(head + np.flipud(values).astype(order + "f4").tobytes())
+
+
+def png_bytes(values):
+    packed = io.BytesIO()
+    Image.fromarray(values).save(packed, "PNG")
+    return packed.getvalue()
+
+
+def photo():
+    return Image.fromarray((np.stack(list(RGB.values()), -1) * 255).astype(np.uint8))
+
+
+def xmp(space, address, attributes, inside=""):
+    facts = " ".join(f'{space}:{name}="{value}"' for name, value in attributes.items())
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+        f'xmlns:{space}="{address}" {facts}>{inside}</rdf:Description></rdf:RDF></x:xmpmeta>'
+    )
+
+
+def gdepth_xmp(levels, **changes):
+    facts = {
+        "Format": "RangeLinear",
+        "Near": 0.5,
+        "Far": 8.0,
+        "Units": "m",
+        "Mime": "image/png",
+        "Data": base64.b64encode(png_bytes(levels)).decode(),
+    }
+    return xmp("GDepth", "http://ns.google.com/photos/1.0/depthmap/", facts | changes)
