@@ -81,7 +81,9 @@ def test_colour_is_no_depth_unless_it_is_grey(tmp_path):
     write_exr(tmp_path / "photo.exr", RGB)
     with pytest.raises(ValueError, match=r"photo\.exr: no depth channel, .* found B, G, R\. Name"):
         read_depth(tmp_path / "photo.exr")
-    close(read_depth(tmp_path / "photo.exr", channel="G"), RGB["G"])
+    picture = read_depth_file(tmp_path / "photo.exr", channel="G")  # 0…1: near is white
+    np.testing.assert_allclose(picture.depth.disparity[0].numpy(), RGB["G"], rtol=1e-5)
+    assert "near is white" in picture.report[1]
 
 
 def test_a_data_window_that_is_not_the_display_window_leaves_holes(tmp_path):
