@@ -11,31 +11,46 @@ The queries' part is linear in the projection's output, so it folds into the pro
 over one key is 1 whatever the query and that key are.
 """
 
+import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..checks import check_number, check_strengths
 from ..weights.errors import CheckpointError, listed
-from ..weights.reading import StateDict, read_state_dict, weight_file
-from ..weights.strict import rename
+from ..weights.reading import StateDict, read_metadata, read_state_dict, weight_file
+from ..weights.scaled import unscaled
+from .adapter_names import own_names, pair_alphas
+from .flux_layout import diffusers_attention_names, fused_output_names, fused_projection_names
+from .folding import fold, fold_fused, folded
+
+__all__ = [
+    "MAX_STRENGTH",
+    "MIN_STRENGTH",
+    "BokehAdapter",
+    "LayerUpdate",
+    "adapter_from_state_dict",
+    "diffusers_attention_names",
+    "fold",
+    "fold_fused",
+    "folded",
+    "fused_output_names",
+    "fused_projection_names",
+    "is_adapter",
+    "load_adapter",
+]
 
 MIN_STRENGTH, MAX_STRENGTH = 1.0, 30.0  # px·m, the range of the training data
 
-_KEYS = {
-    r"embedding_layer\.([02])\.(weight|bias)": r"embedding.\1.\2",
-    r"(?:adapter_modules\.)?(\d{1,4})\.to_v_dof\.(down|up)\.weight": r"\1.value.\2",
-    r"(?:adapter_modules\.)?(\d{1,4})\.to_q_adp\.(down|up)\.weight": r"\1.query.\2",
-    r"(?:adapter_modules\.)?(\d{1,4})\.to_k_adp\.(down|up)\.weight": r"\1.key.\2",
-    # The key of the only context token: a softmax over one key ignores it.
-    r"(?:adapter_modules\.)?(\d{1,4})\.to_k_dof\.(down|up)\.weight": None,
-}
+RELEASED_RANK = 128
+ALPHA_KEY, LORA_SCALE_KEY, QUERY_ONLY_KEY = "alpha", "lora_scale", "query_only"  # metadata
+_LOG = logging.getLogger(__name__)
+
 _EMBEDDING = ("0.weight", "0.bias", "2.weight", "2.bias")
 
 
@@ -64,11 +79,15 @@ class BokehAdapter:
         embedding: W1 [E,1], b1 [E], W2 [C,E], b2 [C] of the strength embedding.
         layers: one for each attention layer, doubles first, then singles.
         scale: s = alpha / rank.
+        lora_scale: further factor of the queries' and keys' updates that it was trained with.
+        query_only: True where the keys have no update; theirs are zeros then.
     """
 
     embedding: tuple[Tensor, ...]
     layers: tuple[LayerUpdate, ...]
     scale: float = 1.0
+    lora_scale: float = 1.0
+    query_only: bool = False
 
     @property
     def hidden_size(self) -> int:
@@ -116,56 +135,157 @@ class BokehAdapter:
         Args:
             lora_scale: scales the updates, 1 as trained.
         """
-        factor = lora_scale * self.scale
+        factor = lora_scale * self.lora_scale * self.scale
         return {i: (layer.down, layer.up * factor) for i, layer in enumerate(self.layers)}
 
 
-def load_adapter(path: str | Path, alpha: float | None = None) -> BokehAdapter:
+def load_adapter(
+    path: str | Path,
+    alpha: float | None = None,
+    *,
+    lora_scale: float | None = None,
+    query_only: bool | None = None,
+) -> BokehAdapter:
     """Return the bokeh adapter in a file; rank and sizes are read from the shapes.
+
+    An option that is None is taken from the metadata of a converted file, then from the tensors,
+    then as released.
 
     Args:
         path: .safetensors, .bin, .pt or .pth, or a folder with such a file.
-        alpha: of the low-rank updates. It is not in the file; None takes the rank, as released.
+        alpha: of the low-rank updates, which are scaled by alpha / rank; None takes the alphas
+            that stand in the file, else the rank, as released.
+        lora_scale: factor of the queries' and keys' updates that the adapter was trained with; 1
+            as released.
+        query_only: True leaves the keys as they are; False asks for updates of both; None does as
+            the file has them.
 
     Raises:
         FileNotFoundError: no such file.
         CheckpointError: another kind of file, missing or unexpected keys, sizes that do not fit.
+        ValueError: an unusable option.
     """
-    state = read_state_dict(path)
-    return adapter_from_state_dict(state, weight_file(path).name, alpha)
+    name, stored = weight_file(path).name, read_metadata(path)
+    if alpha is None:
+        alpha = _stored_number(stored, ALPHA_KEY, name)
+    if lora_scale is None:
+        lora_scale = _stored_number(stored, LORA_SCALE_KEY, name)
+    if query_only is None and QUERY_ONLY_KEY in stored:
+        query_only = _stored_flag(stored[QUERY_ONLY_KEY], name)
+    return adapter_from_state_dict(
+        read_state_dict(path), name, alpha, lora_scale=lora_scale, query_only=query_only
+    )
 
 
 def adapter_from_state_dict(
-    state: StateDict, name: str = "adapter", alpha: float | None = None
+    state: StateDict,
+    name: str = "adapter",
+    alpha: float | None = None,
+    *,
+    lora_scale: float | None = None,
+    query_only: bool | None = None,
 ) -> BokehAdapter:
-    """Return the bokeh adapter in a state dict with keys `adapter_modules.<i>.…` or `<i>.…`.
+    """Return the bokeh adapter in a state dict, under any of the names in `adapter_names`.
 
     Args:
         state: tensors by published name.
         name: the file's, for messages.
         alpha: as in `load_adapter`.
+        lora_scale: as in `load_adapter`.
+        query_only: as in `load_adapter`.
 
     Raises:
         CheckpointError: missing or unexpected keys, sizes that do not fit.
+        ValueError: an unusable option.
     """
-    if not any(re.search(r"(^|\.)\d+\.to_v_dof\.", key) for key in state):
+    if not is_adapter(state):
         raise CheckpointError(
             f"{name}: not a bokeh adapter; {len(state)} keys, first {listed(list(state)[:1])}. "
             "See: bokehdepth weights list."
         )
-    parts = {key: _usable(value, key, name) for key, value in rename(state, _KEYS, name).items()}
+    found, alphas = own_names(unscaled(state, name), name)
+    parts = {key: _usable(value, key, name) for key, value in found.items()}
     count = 1 + max(int(key.split(".")[0]) for key in parts if key[0].isdigit())
-    _check_complete(parts, count, name)
-    rank, context = parts["0.value.down"].shape
-    _check_shapes(parts, count, rank, context, name)
+    updated = _updated(parts, query_only)
+    _check_complete(parts, count, updated, name)
+    rank, context = _rank(parts, name)
+    _check_shapes(parts, count, updated, rank, context, name)
+    scale = _apply_alpha(parts, alphas, alpha, rank, name)
     embedding = tuple(parts[f"embedding.{part}"] for part in _EMBEDDING)
     layers = tuple(_layer(parts, index) for index in range(count))
-    alpha = rank if alpha is None else check_number(alpha, "alpha", above=0)
-    return BokehAdapter(embedding, layers, alpha / rank)
+    lora_scale = 1.0 if lora_scale is None else check_number(lora_scale, "lora_scale")
+    return BokehAdapter(embedding, layers, scale, lora_scale, "key" not in updated)
+
+
+def is_adapter(state: Mapping[str, Tensor]) -> bool:
+    """Tell whether tensors are a bokeh adapter.
+
+    Example:
+        >>> is_adapter({"adapter_modules.0.to_v_dof.down.weight": torch.ones(1, 1)})
+        True
+    """
+    return any(re.search(r"(^|[._])\d+[._]to_v_dof\.", key) for key in state)
+
+
+def _stored_number(stored: Mapping[str, str], key: str, name: str) -> float | None:
+    if key not in stored:
+        return None
+    try:
+        return check_number(stored[key], f"{name}: {key}", hint=f"Give {key}.")  # type: ignore[arg-type]
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
+
+
+def _stored_flag(text: str, name: str) -> bool:
+    if text not in ("true", "false"):
+        raise CheckpointError(
+            f"{name}: {QUERY_ONLY_KEY}: expected true or false, found {text[:40]!r}. "
+            f"Give {QUERY_ONLY_KEY}."
+        )
+    return text == "true"
+
+
+def _updated(parts: StateDict, query_only: bool | None) -> tuple[str, ...]:
+    """Return which of value, query and key have low-rank pairs; drops keys that are not wanted."""
+    has_keys = any(".key." in key for key in parts)
+    if query_only and has_keys:
+        for key in [key for key in parts if ".key." in key]:
+            del parts[key]
+    only = not has_keys if query_only is None else query_only
+    return ("value", "query") if only else ("value", "query", "key")
+
+
+def _apply_alpha(
+    parts: StateDict, alphas: dict[str, float], alpha: float | None, rank: int, name: str
+) -> float:
+    """Return s = alpha / rank of all pairs; where they differ, scale each pair and return 1."""
+    if alpha is not None:
+        return check_number(alpha, "alpha", above=0) / rank
+    pairs = [key.removesuffix(".up") for key in parts if key.endswith(".up")]
+    own = pair_alphas(alphas, pairs, name)
+    if own is None:
+        if rank != RELEASED_RANK:
+            _LOG.info(
+                "%s: rank %d, and nothing tells alpha: taken as the rank. Give alpha if it was "
+                "trained with another.",
+                name,
+                rank,
+            )
+        return 1.0
+    if len(set(own.values())) == 1:
+        return next(iter(own.values())) / rank
+    for pair, value in own.items():
+        parts[f"{pair}.up"] = parts[f"{pair}.up"].float() * (value / rank)
+    return 1.0
 
 
 def _usable(value: Tensor, key: str, name: str) -> Tensor:
     """Return a tensor of its own, off the file, in a type that can be multiplied."""
+    if not value.is_floating_point():
+        raise CheckpointError(
+            f"{name}: {key} holds {value.dtype}, expected floating point. Get a file that is not "
+            "quantised."
+        )
     value = value.float() if value.element_size() < 2 else value.clone()
     if not value.isfinite().all():
         raise CheckpointError(f"{name}: {key} holds NaN or infinity. Load or convert it again.")
@@ -173,19 +293,22 @@ def _usable(value: Tensor, key: str, name: str) -> Tensor:
 
 
 def _layer(parts: StateDict, index: int) -> LayerUpdate:
-    down, up = (
-        torch.stack([parts[f"{index}.{of}.{side}"] for of in ("query", "key")])
-        for side in ("down", "up")
-    )
-    return LayerUpdate(parts[f"{index}.value.down"], parts[f"{index}.value.up"], down, up)
+    """Return a layer's weights; a key without update has one of zeros."""
+
+    def both(side: str) -> Tensor:
+        query = parts[f"{index}.query.{side}"]
+        return torch.stack([query, parts.get(f"{index}.key.{side}", torch.zeros_like(query))])
+
+    value_down, value_up = parts[f"{index}.value.down"], parts[f"{index}.value.up"]
+    return LayerUpdate(value_down, value_up, both("down"), both("up"))
 
 
-def _check_complete(parts: StateDict, count: int, name: str) -> None:
+def _check_complete(parts: StateDict, count: int, updated: tuple[str, ...], name: str) -> None:
     wanted = [f"embedding.{part}" for part in _EMBEDDING]
     wanted += [
         f"{index}.{of}.{side}"
         for index in range(count)
-        for of in ("value", "query", "key")
+        for of in updated
         for side in ("down", "up")
     ]
     missing = [key for key in wanted if key not in parts]
@@ -195,130 +318,31 @@ def _check_complete(parts: StateDict, count: int, name: str) -> None:
         )
 
 
-def _check_shapes(parts: StateDict, count: int, rank: int, context: int, name: str) -> None:
+def _rank(parts: StateDict, name: str) -> tuple[int, int]:
+    """Return the rank and the channels of the strength embedding, from the first pair's shape."""
+    shape = parts["0.value.down"].shape
+    matrices = ("0.value.up", "embedding.0.weight")
+    if len(shape) != 2 or 0 in shape or any(parts[key].ndim != 2 for key in matrices):
+        raise CheckpointError(f"{name}: '0.value.down' expected [rank,C], found {list(shape)}.")
+    return shape[0], shape[1]
+
+
+def _check_shapes(
+    parts: StateDict, count: int, updated: tuple[str, ...], rank: int, context: int, name: str
+) -> None:
     hidden = parts["0.value.up"].shape[0]
     middle = parts["embedding.0.weight"].shape[0]
-    wanted = {
+    wanted: dict[str, tuple[int, ...]] = {
         "embedding.0.weight": (middle, 1),
         "embedding.0.bias": (middle,),
         "embedding.2.weight": (context, middle),
         "embedding.2.bias": (context,),
     }
     for index in range(count):
-        for of, size in (("value", context), ("query", hidden), ("key", hidden)):
-            wanted[f"{index}.{of}.down"] = (rank, size)
+        for of in updated:
+            wanted[f"{index}.{of}.down"] = (rank, context if of == "value" else hidden)
             wanted[f"{index}.{of}.up"] = (hidden, rank)
     for key, shape in wanted.items():
         if parts[key].shape != shape:
             found = list(parts[key].shape)
             raise CheckpointError(f"{name}: '{key}' expected {list(shape)}, found {found}.")
-
-
-# --- names of the base model ---------------------------------------------------------------------
-
-
-def diffusers_attention_names(doubles: int, singles: int) -> list[str]:
-    """Return the attention layers of diffusers' FLUX in the adapter's order."""
-    return [f"transformer_blocks.{i}.attn" for i in range(doubles)] + [
-        f"single_transformer_blocks.{i}.attn" for i in range(singles)
-    ]
-
-
-def fused_projection_names(doubles: int, singles: int) -> list[str]:
-    """Return the layers of ComfyUI's FLUX that make queries and keys, in the adapter's order.
-
-    Their first 2H output rows are query and key: `img_attn.qkv` holds q, k and v; `linear1` holds
-    q, k, v and the MLP.
-    """
-    return [f"double_blocks.{i}.img_attn.qkv" for i in range(doubles)] + [
-        f"single_blocks.{i}.linear1" for i in range(singles)
-    ]
-
-
-def fused_output_names(doubles: int, singles: int) -> list[tuple[str, ...]]:
-    """Return the output projections of ComfyUI's FLUX, of each attention layer in that order.
-
-    Those of a double block are of the image and the text stream; a single block's one takes the
-    attention in its first H input columns, and the MLP after them.
-    """
-    return [
-        (f"double_blocks.{i}.img_attn.proj", f"double_blocks.{i}.txt_attn.proj")
-        for i in range(doubles)
-    ] + [(f"single_blocks.{i}.linear2",) for i in range(singles)]
-
-
-# --- folding -------------------------------------------------------------------------------------
-
-
-def fold(weight: Tensor, down: Tensor, up: Tensor, scale: float = 1.0) -> Tensor:
-    """Return (I + scale·BA) W, or (I + scale·BA) b: a projection with its update inside.
-
-    Computed in float32 at least and rounded once to the weight's own type.
-
-    Args:
-        weight: [H,in] weight or [H] bias.
-        down: [r,H], A.
-        up: [H,r], B.
-        scale: alpha / rank, times any further scale.
-    """
-    kind = torch.promote_types(weight.dtype, torch.float32)
-    exact, a, b = (part.to(weight.device, kind) for part in (weight, down, up))
-    return (exact + scale * (b @ (a @ exact))).to(weight.dtype)
-
-
-def fold_fused(weight: Tensor, down: Tensor, up: Tensor, scale: float = 1.0) -> Tensor:
-    """Return a fused projection whose first 2H rows, query and key, have their updates inside.
-
-    Args:
-        weight: [>=2H,in] weight or [>=2H] bias of `qkv` or `linear1`.
-        down: [2,r,H], A of query and key.
-        up: [2,H,r], B of query and key.
-        scale: as in `fold`.
-    """
-    hidden = down.shape[2]
-    query, key = weight[:hidden], weight[hidden : 2 * hidden]
-    parts = [fold(query, down[0], up[0], scale), fold(key, down[1], up[1], scale)]
-    return torch.cat([*parts, weight[2 * hidden :]])
-
-
-@contextmanager
-def folded(
-    projections: Mapping[int, tuple[nn.Linear, nn.Linear]], pairs: Mapping[int, tuple]
-) -> Iterator[None]:
-    """Hold updates inside query and key projections for as long as the block runs.
-
-    The weights come back bit for bit, also after an error in the block or in the folding itself:
-    the originals are kept, in main memory where the projections lie on another device.
-
-    Args:
-        projections: (to_q, to_k) by layer number.
-        pairs: as from `BokehAdapter.query_key_pairs`.
-
-    Raises:
-        TypeError: weights that are not floating point of at least 16 bits.
-    """
-    with ExitStack() as restored:  # each is put back, whatever happens to the others
-        for index, layers in projections.items():
-            down, up = pairs[index]
-            for which, linear in enumerate(layers):
-                for parameter in linear.parameters():
-                    _check_foldable(parameter)
-                    update = fold(parameter.data, down[which], up[which])
-                    restored.callback(_restore, parameter, parameter.data.to("cpu"))
-                    parameter.data = update
-        yield
-
-
-def _restore(parameter: nn.Parameter, original: Tensor) -> None:
-    if parameter.device == original.device:
-        parameter.data = original
-    else:
-        parameter.data.copy_(original)  # takes no memory on the device
-
-
-def _check_foldable(weight: Tensor) -> None:
-    if not weight.is_floating_point() or weight.element_size() < 2:
-        raise TypeError(
-            f"base_model: weights are {weight.dtype}, expected bfloat16, float16 or float32. "
-            "Use quantised files through ComfyUI's own loaders."
-        )

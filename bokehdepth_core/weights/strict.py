@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from .errors import CheckpointError, listed
 from .reading import StateDict
 
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 Rules = Mapping[str, str | None]
 
 
@@ -43,7 +45,7 @@ def rename(state: StateDict, rules: Rules, name: str) -> StateDict:
     return renamed
 
 
-def build_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+def build_on_meta(build: Callable[[], AnyModule]) -> AnyModule:
     """Return a module whose weights take no memory yet, in evaluation mode."""
     with torch.device("meta"):
         module = build()

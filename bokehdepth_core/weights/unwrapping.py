@@ -68,4 +68,5 @@ def _averaged(weights: Mapping[str, object], average: object, name: str) -> Mapp
 
 def without_wrappers(key: str) -> str:
     """Return a tensor's name without what training wrappers put before it."""
-    return re.sub(r"(^|\.)module\.", r"\1", key)  # DistributedDataParallel's prefix
+    # DistributedDataParallel's prefix, and torch.compile's, in either order.
+    return re.sub(r"(^|\.)(?:(?:module|_orig_mod)\.)+", r"\1", key)

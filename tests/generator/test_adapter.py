@@ -8,7 +8,7 @@ from golden import fixture, recipe_state
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from bokehdepth_core.generator import adapter as adapter_module
+from bokehdepth_core.generator import folding
 from bokehdepth_core.generator.adapter import (
     adapter_from_state_dict,
     diffusers_attention_names,
@@ -154,14 +154,14 @@ def test_one_weight_that_cannot_be_put_back_does_not_keep_the_others_changed(mon
     parts = [part for layer in layers for part in layer.parameters()]
     before = [part.detach().clone() for part in parts]
     pair = (torch.randn(2, 3, 8), torch.randn(2, 8, 3))
-    put_back = adapter_module._restore
+    put_back = folding._restore
 
     def fail_once(parameter, original):
         if parameter is parts[2]:
             raise torch.OutOfMemoryError("injected")
         put_back(parameter, original)
 
-    monkeypatch.setattr(adapter_module, "_restore", fail_once)
+    monkeypatch.setattr(folding, "_restore", fail_once)
     with pytest.raises(torch.OutOfMemoryError), folded({0: layers}, {0: pair}):
         pass
     same = [torch.equal(a, b) for a, b in zip(parts, before, strict=True)]
@@ -203,3 +203,126 @@ def test_layers_count_doubles_first_in_both_layouts():
         "single_blocks.0.linear1",
         "single_blocks.1.linear1",
     ]
+
+
+# --- files of other training tools ---------------------------------------------------------------
+
+
+def with_alphas(state, alpha_of):
+    """The state with an alpha beside each pair, as kohya's tools write it."""
+    downs = [key for key in state if key.endswith(".down.weight")]
+    return state | {
+        key.replace(".down.weight", ".alpha"): torch.tensor(alpha_of(key)) for key in downs
+    }
+
+
+def same(found, wanted):
+    torch.testing.assert_close(found.strength_vectors([7]), wanted.strength_vectors([7]))
+    for index, (down, up) in wanted.query_key_pairs().items():
+        torch.testing.assert_close(found.query_key_pairs()[index][1], up)
+        torch.testing.assert_close(found.query_key_pairs()[index][0], down)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ((".down.", ".up."), (".lora_A.", ".lora_B.")),
+        ((".down.", ".up."), (".lora_A.default.", ".lora_B.default.")),
+        ((".down.", ".up."), (".lora_down.", ".lora_up.")),
+        (("adapter_modules.", "embedding_layer."), ("base_model.model.",) * 2),
+    ],
+)
+def test_names_of_other_tools_mean_the_same(state, old, new):
+    def renamed(key):
+        if new[0].startswith("base_model"):
+            return new[0] + key
+        return key.replace(old[0], new[0]).replace(old[1], new[1])
+
+    wanted = adapter_from_state_dict(state)
+    same(adapter_from_state_dict({renamed(key): value for key, value in state.items()}), wanted)
+
+
+def test_prefixes_of_compiled_and_distributed_training_are_taken_off(state, tmp_path):
+    for prefix in ("_orig_mod.", "module.", "_orig_mod.module.", "module._orig_mod."):
+        save_file({prefix + key: value for key, value in state.items()}, tmp_path / "a.safetensors")
+        same(load_adapter(tmp_path / "a.safetensors"), adapter_from_state_dict(state))
+
+
+def test_alpha_beside_each_pair_is_heeded_and_an_option_wins(state):
+    halved = with_alphas(state, lambda key: 2.0)  # of rank 4
+    same(adapter_from_state_dict(halved), adapter_from_state_dict(state, alpha=2))
+    same(adapter_from_state_dict(halved, alpha=4), adapter_from_state_dict(state))
+    same(
+        adapter_from_state_dict(state | {"alpha": torch.tensor(2.0)}),
+        adapter_from_state_dict(state, alpha=2),
+    )
+
+
+def test_alphas_that_differ_scale_each_pair_by_its_own(state):
+    mixed = adapter_from_state_dict(with_alphas(state, lambda key: 8.0 if "to_v" in key else 2.0))
+    plain = adapter_from_state_dict(state)
+    torch.testing.assert_close(mixed.strength_vectors([7]), 2 * plain.strength_vectors([7]))
+    torch.testing.assert_close(mixed.query_key_pairs()[1][1], plain.query_key_pairs()[1][1] / 2)
+
+
+def test_alpha_beside_some_pairs_alone_is_refused(state):
+    state["adapter_modules.1.to_q_adp.alpha"] = torch.tensor(2.0)
+    with pytest.raises(CheckpointError, match=r"^adapter: alpha stands beside 1 of 15 pairs, not"):
+        adapter_from_state_dict(state)
+    assert adapter_from_state_dict(state, alpha=4).scale == 1.0
+
+
+def test_an_adapter_of_queries_alone_leaves_the_keys_as_they_are(state):
+    queries = {key: value for key, value in state.items() if "to_k_adp" not in key}
+    adapter, whole = adapter_from_state_dict(queries), adapter_from_state_dict(state)
+    assert adapter.query_only
+    assert not whole.query_only
+    for index, (down, up) in adapter.query_key_pairs().items():
+        assert not up[1].any()
+        assert torch.equal(up[0], whole.query_key_pairs()[index][1][0])
+        weight = torch.randn(128, 16)
+        assert torch.equal(fold(weight, down[1], up[1]), weight)
+    same(adapter_from_state_dict(state, query_only=True), adapter)
+    with pytest.raises(CheckpointError, match=r"10 missing weights: '0\.key\.down'"):
+        adapter_from_state_dict(queries, query_only=False)
+
+
+def test_the_scale_of_training_multiplies_the_one_of_sampling(state):
+    plain, scaled = adapter_from_state_dict(state), adapter_from_state_dict(state, lora_scale=0.5)
+    torch.testing.assert_close(scaled.query_key_pairs(3.0)[2][1], plain.query_key_pairs(1.5)[2][1])
+    assert torch.equal(scaled.strength_vectors([7]), plain.strength_vectors([7]))
+
+
+def test_metadata_wins_over_defaults_and_options_over_metadata(state, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file(state, path, metadata={"alpha": "8", "lora_scale": "0.5", "query_only": "true"})
+    found = load_adapter(path)
+    assert (found.scale, found.lora_scale, found.query_only) == (2.0, 0.5, True)
+    found = load_adapter(path, 4, lora_scale=1.0, query_only=False)
+    assert (found.scale, found.lora_scale, found.query_only) == (1.0, 1.0, False)
+    save_file(state, path, metadata={"alpha": "much"})
+    with pytest.raises(CheckpointError, match=r"^a\.safetensors: alpha: cannot read 'much'"):
+        load_adapter(path)
+
+
+@pytest.mark.parametrize("suffix", ["scale_weight", "weight_scale"])
+def test_scaled_8_bit_weights_stand_for_what_they_were(state, suffix):
+    scaled = {"scaled_fp8": torch.zeros(0)}
+    for key, value in state.items():
+        if not key.endswith("weight"):
+            scaled[key] = value
+            continue
+        scale = value.abs().max() / 448  # the largest float8_e4m3fn
+        scaled[key] = (value / scale).to(torch.float8_e4m3fn)
+        scaled[key.removesuffix("weight") + suffix] = scale
+    found = adapter_from_state_dict(scaled).layers[2].value_up
+    wanted = adapter_from_state_dict(state).layers[2].value_up
+    # Three bits of mantissa: half a step is a 16th of the value, or of the smallest normal number.
+    torch.testing.assert_close(found, wanted, rtol=1 / 16, atol=float(wanted.abs().max()) / 2**14)
+
+
+def test_whole_numbers_are_no_weights(state):
+    key = next(key for key in state if key.endswith("to_v_dof.up.weight"))
+    state[key] = state[key].to(torch.int8)
+    with pytest.raises(CheckpointError, match=r"holds torch\.int8, expected floating point"):
+        adapter_from_state_dict(state)
