@@ -3,14 +3,13 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..checks import parse_strengths
 from ..datatypes import BokehStack, DepthMap
-from ..depth import BUILT_IN, load_depth_estimator
+from ..depth import BUILT_IN, DepthEstimator, load_depth_estimator
 from ..depth.alignment import align_stack
 from ..depth.conversion import check_choices
 from ..depth.depth_anything import DepthAnything
@@ -24,10 +23,7 @@ from .inputs import carried_depth
 from .options import aperture_of, camera_of, check_folder, network_dtype
 from .progress import progress_bar
 
-if TYPE_CHECKING:
-    from ..depth.estimator import NetworkEstimator
-    from ..depth.sweep.estimator import SweepEstimator
-
+_RETRAINED = ("attention_scale", "alibi", "heads", "stages")
 _NO_METRES = "this checkpoint knows no metres; use a metric one"
 
 
@@ -86,7 +82,7 @@ def _check_choices(options: argparse.Namespace) -> None:
         return
     chosen = [
         name
-        for name in ("resolution", "precision", "max_depth", "attention_scale")
+        for name in ("resolution", "precision", "max_depth", *_RETRAINED)
         if getattr(options, name) not in (None, "auto")
     ]
     if chosen:
@@ -96,9 +92,7 @@ def _check_choices(options: argparse.Namespace) -> None:
         )
 
 
-def _estimator(
-    options: argparse.Namespace, intrinsics: Tensor | None
-) -> "SweepEstimator | NetworkEstimator":
+def _estimator(options: argparse.Namespace, intrinsics: Tensor | None) -> DepthEstimator:
     """Return what was chosen, after checking that it can give what the output needs."""
     cloud = options.output.suffix.lower() == ".ply"
     if options.model == BUILT_IN:
@@ -108,15 +102,18 @@ def _estimator(
                 "Give --focus-distance, and --focal-length-px or --focal-length-35mm."
             )
         return load_depth_estimator(BUILT_IN, device=options.device)
+    from ..depth.estimator import NetworkEstimator
+
     estimator = load_depth_estimator(
         find_weights(options.model, DEPTH),
         device=options.device,
         dtype=network_dtype(options.precision or "auto", options.device),
-        attention_scale=options.attention_scale,
         max_depth=options.max_depth,
+        **{name: getattr(options, name) for name in _RETRAINED},
     )
+    assert isinstance(estimator, NetworkEstimator)  # noqa: S101 - not the built-in one
     network = estimator.network
-    check_choices(network, options.max_depth, options.attention_scale)
+    check_choices(network, options.max_depth, options.attention_scale, options.alibi, options.heads)
     if cloud and isinstance(network, DepthAnything) and not network.shape.metric:
         raise ValueError(f"output: a point cloud needs metres; {_NO_METRES}.")
     if cloud and isinstance(network, DepthAnything) and intrinsics is None:

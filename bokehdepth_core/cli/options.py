@@ -10,7 +10,7 @@ from torch import Tensor
 from .. import devices
 from ..color import COLOR_SPACES
 from ..depth import BUILT_IN
-from ..depth.depth_anything import ATTENTION_SCALES
+from ..depth.options import ATTENTION_SCALES, parse_stages
 from ..depth.preprocess import LEVELS
 from ..files.exif import read_photo_lens
 from ..optics.aperture import Aperture
@@ -138,11 +138,39 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     add("--resolution", type=_resolution, metavar="0…9", help="0 fast, 9 fine; auto as trained")
     add("--precision", choices=("auto", *_DTYPES), help="number type of the network")
     add("--max-depth", type=float, metavar="M", help="range of a metric Depth Anything, m")
-    add_attention_scale(group)
+    add_retrained_depth(group)
 
 
-def add_attention_scale(parser: "argparse._ActionsContainer") -> None:
-    """Add the choice that only Depth Anything with DSFA has."""
+def _stages(text: str) -> tuple[int, ...]:
+    try:
+        return parse_stages(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("stages: ")) from None
+
+
+def add_retrained_adapter(parser: "argparse._ActionsContainer") -> None:
+    """Add what the tensors of a retrained adapter do not tell."""
+    add = parser.add_argument
+    add("--alpha", type=float, help="of a retrained adapter; else as its file says, or its rank")
+    add("--lora-scale", type=float, help="that a retrained adapter was trained with; else 1")
+    add(
+        "--query-only",
+        action="store_true",
+        default=None,
+        help="leave the keys as they are; else as the adapter's file has it",
+    )
+
+
+def add_retrained_depth(parser: "argparse._ActionsContainer") -> None:
+    """Add what the tensors of a retrained depth network do not tell."""
+    add = parser.add_argument
+    add("--alibi", type=float, help="of a retrained DSFA: bias for each px·m; else 1")
+    add("--heads", type=int, help="of a retrained DSFA: attention heads; else 8")
+    add("--stages", type=_stages, help="of a retrained network: encoder blocks, as 2,5,9,12")
+    _add_attention_scale(parser)
+
+
+def _add_attention_scale(parser: "argparse._ActionsContainer") -> None:
     parser.add_argument(
         "--attention-scale",
         choices=ATTENTION_SCALES,
@@ -194,6 +222,7 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
         metavar="FLUX",
         help="FLUX.1-Kontext for it: diffusers folder, ComfyUI's file, or hub name",
     )
+    add_retrained_adapter(parser)
     add("--steps", type=int, help="of the network; 50 as published, 20 with --fast")
     add("--guidance", type=float, help="of the network; 7 as published, 1 with --fast")
     add("--seed", type=int, default=0, help="of the network's noise")

@@ -20,6 +20,8 @@ from .options import aperture_of
 from .photos import read_photo_for
 from .progress import progress_bar
 
+_RETRAINED = ("alpha", "lora_scale", "query_only")
+
 
 def run_stack(options: argparse.Namespace) -> None:
     """Run the command.
@@ -41,7 +43,11 @@ def run_stack(options: argparse.Namespace) -> None:
 def _check_used(options: argparse.Namespace) -> None:
     """Refuse options of the generator that is not chosen, which would be ignored."""
     built_in = options.adapter == BUILT_IN
-    names = ("base_model", "steps", "guidance", "fast") if built_in else ("depth", "focus_distance")
+    names = (
+        ("base_model", "steps", "guidance", "fast", *_RETRAINED)
+        if built_in
+        else ("depth", "focus_distance")
+    )
     for name in names:
         if getattr(options, name) not in (None, False):
             flag = "--" + name.replace("_", "-")
@@ -87,6 +93,7 @@ def _generated_stack(
         options.base_model and find_weights(options.base_model, BASE_MODEL),
         device=device,
         dtype=torch.float32 if device.type == "cpu" else torch.bfloat16,
+        **{name: getattr(options, name) for name in _RETRAINED},
     )
     chosen = {"steps": options.steps, "guidance": options.guidance}
     preset = FAST if options.fast else PUBLISHED_SAMPLING

@@ -3,9 +3,12 @@
 import argparse
 from pathlib import Path
 
-from ..depth.conversion import convert_checkpoint
+from ..depth.conversion import check_target, convert_checkpoint
+from ..generator.adapter import is_adapter
+from ..generator.conversion import convert_adapter
 from ..weights.download import download_hub_file
 from ..weights.published import (
+    ADAPTER,
     DEPTH,
     PUBLISHED,
     find_weights,
@@ -14,8 +17,12 @@ from ..weights.published import (
     other_files,
     weights_folder,
 )
-from .options import OneLineParser, add_attention_scale
+from ..weights.reading import read_state_dict
+from .options import OneLineParser, add_retrained_adapter, add_retrained_depth
 from .progress import progress_bar
+
+_ADAPTER_CHOICES = ("alpha", "lora_scale", "query_only")
+_DEPTH_CHOICES = ("max_depth", "attention_scale", "alibi", "heads", "stages")
 
 
 def add_weights_commands(commands: "argparse._SubParsersAction[OneLineParser]") -> None:
@@ -29,11 +36,14 @@ def add_weights_commands(commands: "argparse._SubParsersAction[OneLineParser]") 
     download.add_argument("name", help="a file that `list` names")
     download.add_argument("--folder", type=Path, help="where weight files lie")
     download.set_defaults(run=_download)
-    convert = actions.add_parser("convert", help="a depth checkpoint to safetensors")
+    convert = actions.add_parser(
+        "convert", help="a depth checkpoint or bokeh adapter to safetensors"
+    )
     convert.add_argument("source", help="a path, or a name of `list`")
     convert.add_argument("output", type=Path, nargs="?", help="default: beside it")
     convert.add_argument("--max-depth", type=float, help="range of a metric network, m")
-    add_attention_scale(convert)
+    add_retrained_depth(convert)
+    add_retrained_adapter(convert)
     convert.set_defaults(run=_convert)
 
 
@@ -71,7 +81,28 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    source = Path(find_weights(options.source, DEPTH))
+    source = _source(options.source)
     output = options.output or source.with_suffix(".safetensors")
-    kind = convert_checkpoint(source, output, options.max_depth, options.attention_scale)
+    check_target(output)
+    adapter = is_adapter(read_state_dict(source))
+    _check_fitting(options, _DEPTH_CHOICES if adapter else _ADAPTER_CHOICES, adapter)
+    names = _ADAPTER_CHOICES if adapter else _DEPTH_CHOICES
+    convert = convert_adapter if adapter else convert_checkpoint
+    kind = convert(source, output, **{name: getattr(options, name) for name in names})
     print(f"{output}: {kind}")
+
+
+def _source(name: str) -> Path:
+    """Return the path of a depth checkpoint or an adapter: a path, or a published name."""
+    published = {file.name: file.role for file in PUBLISHED}
+    return Path(find_weights(name, ADAPTER if published.get(name) == ADAPTER else DEPTH))
+
+
+def _check_fitting(options: argparse.Namespace, others: tuple[str, ...], adapter: bool) -> None:
+    """Refuse a choice that the file's kind does not have."""
+    wrong = [name for name in others if getattr(options, name) is not None]
+    if wrong:
+        kind = "a bokeh adapter" if adapter else "a depth checkpoint"
+        raise ValueError(
+            f"{wrong[0]}: {kind} has no such choice. Leave --{wrong[0].replace('_', '-')} out."
+        )

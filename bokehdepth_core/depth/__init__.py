@@ -1,15 +1,16 @@
 """Stage 2: metric depth from a photo and its bokeh stack."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from ..weights.published import BUILT_IN
+from .options import NetworkOptions
+from .protocol import DepthEstimator
 from .sweep.estimator import SweepEstimator
 
-if TYPE_CHECKING:
-    from .estimator import NetworkEstimator
+__all__ = ["BUILT_IN", "DepthEstimator", "load_depth_estimator"]
 
 
 def load_depth_estimator(
@@ -19,7 +20,10 @@ def load_depth_estimator(
     dtype: torch.dtype = torch.float32,
     attention_scale: str | None = None,
     max_depth: float | None = None,
-) -> "SweepEstimator | NetworkEstimator":
+    alibi: float | None = None,
+    heads: int | None = None,
+    stages: Sequence[int] | None = None,
+) -> DepthEstimator:
     """Return a depth estimator.
 
     Args:
@@ -33,22 +37,23 @@ def load_depth_estimator(
         max_depth: end of a metric Depth Anything's range, m; None reads it from the file's
             metadata, its config.json or its published name, and else takes the network as
             relative.
+        alibi: of a retrained DSFA: by how much focus logits fall for each px·m between strengths.
+        heads: of a retrained DSFA: its attention heads; must divide the channels of a token.
+        stages: the four encoder blocks whose tokens are used and fused, counted from 1. These
+            three are read from the metadata of a converted file where they are None, and else
+            taken as published.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: an unknown option.
         CheckpointError: a file that is no depth network, or a damaged one.
     """
-    if source == BUILT_IN:
+    if str(source) == BUILT_IN:
         return SweepEstimator(torch.device(device))
     from .estimator import NetworkEstimator
     from .loading import load_network  # the networks need transformers; the sweep does not
 
-    network = load_network(
-        source,
-        device=device,
-        dtype=dtype,
-        attention_scale=attention_scale,
-        max_depth=max_depth,
-    )
+    blocks = None if stages is None else tuple(stages)
+    options = NetworkOptions(attention_scale, max_depth, alibi, heads, blocks)
+    network = load_network(source, device=device, dtype=dtype, options=options)
     return NetworkEstimator(network)

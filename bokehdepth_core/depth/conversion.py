@@ -1,20 +1,14 @@
 """Depth checkpoints as safetensors: only weights, nothing that could run, quick to open."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from ..checks import check_number
 from ..weights.reading import read_state_dict, write_safetensors
 from .depth_anything import DepthAnything
-from .loading import (
-    ATTENTION_SCALE_KEY,
-    KIND_KEY,
-    MAX_DEPTH_KEY,
-    known_attention_scale,
-    network_from,
-    settled_range,
-)
+from .loading import KIND_KEY, network_from, settled_options
+from .options import NetworkOptions
 from .unidepth import UniDepth
 
 
@@ -23,6 +17,10 @@ def convert_checkpoint(
     target: Path,
     max_depth: float | None = None,
     attention_scale: str | None = None,
+    *,
+    alibi: float | None = None,
+    heads: int | None = None,
+    stages: tuple[int, ...] | None = None,
 ) -> str:
     """Write a depth checkpoint of any published layout as .safetensors; return the network's name.
 
@@ -35,6 +33,9 @@ def convert_checkpoint(
             tells, or for a relative one.
         attention_scale: of Depth Anything with DSFA, see `load_depth_estimator`; None leaves the
             choice to whoever loads the file.
+        alibi: of DSFA, like the two that follow; None as the file says, else as published.
+        heads: …
+        stages: …
 
     Raises:
         FileNotFoundError: no such checkpoint, or no such folder for the target.
@@ -43,33 +44,26 @@ def convert_checkpoint(
         CheckpointError: a checkpoint that does not load strictly.
         OSError: the target cannot be written.
     """
-    _check_target(target)
-    if max_depth is not None:
-        check_number(max_depth, "max_depth", above=0, hint="Give the end of the range in metres.")
+    check_target(target)
+    given = NetworkOptions(attention_scale, max_depth, alibi, heads, stages)
     state = read_state_dict(source)
-    scale = attention_scale or known_attention_scale(source)
-    network = network_from(
-        state,
-        source.name,
-        "meta",
-        torch.float32,
-        attention_scale=scale,
-        max_depth=settled_range(source, state, max_depth),
-    )
-    check_choices(network, max_depth, attention_scale)
+    settled = settled_options(source, state, given)
+    network = network_from(state, source.name, "meta", torch.float32, **vars(settled))
+    check_choices(network, max_depth, attention_scale, alibi, heads)
     kind = type(network).__name__
     metadata = {"format": "pt", KIND_KEY: kind, "source": source.name}
-    reach = getattr(network.shape, "max_depth", None)
-    if reach is not None:
-        metadata[MAX_DEPTH_KEY] = f"{reach:g}"
-    if scale is not None:
-        metadata[ATTENTION_SCALE_KEY] = scale
+    settled = replace(settled, max_depth=getattr(network.shape, "max_depth", None))
+    metadata |= settled.metadata()
     _write(target, {key: value.clone() for key, value in state.items()}, metadata)
     return kind
 
 
 def check_choices(
-    network: DepthAnything | UniDepth, max_depth: float | None, attention_scale: str | None
+    network: DepthAnything | UniDepth,
+    max_depth: float | None,
+    attention_scale: str | None,
+    alibi: float | None = None,
+    heads: int | None = None,
 ) -> None:
     """Check that a network has what was chosen for it.
 
@@ -78,6 +72,9 @@ def check_choices(
     """
     if max_depth is not None and not isinstance(network, DepthAnything):
         raise ValueError("max_depth: UniDepth finds its range itself. Leave it out.")
+    for name, value in (("alibi", alibi), ("heads", heads)):
+        if value is not None and not len(network.fusion):
+            raise ValueError(f"{name}: this checkpoint has no DSFA. Leave it out.")
     fused = isinstance(network, DepthAnything) and len(network.fusion) > 0
     if attention_scale is not None and not fused:
         raise ValueError(
@@ -87,8 +84,14 @@ def check_choices(
         )
 
 
-def _check_target(target: Path) -> None:
-    """Refuse an unusable target before gigabytes are read for it."""
+def check_target(target: Path) -> None:
+    """Refuse an unusable target before gigabytes are read for it.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        FileExistsError: the target is there already.
+        ValueError: another ending.
+    """
     if target.suffix != ".safetensors":
         raise ValueError(f"output: expected a name ending in .safetensors, found '{target.name}'.")
     if target.exists():

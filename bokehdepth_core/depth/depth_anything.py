@@ -13,6 +13,7 @@ from ..weights.strict import Rules, rename
 from .dinov2 import (
     STAGES_AFTER,
     EncoderShape,
+    blocks_after,
     build_backbone,
     encode,
     encoder_config,
@@ -21,11 +22,11 @@ from .dinov2 import (
     original_encoder_rules,
     split_qkv,
 )
-from .dsfa import DividedSpaceFocusAttention
+from .dsfa import ALIBI, HEADS, DividedSpaceFocusAttention
+from .options import ATTENTION_SCALES
 
 POSITION_OFFSET = 0.1  # of the original's position embedding
 DSFA_MAX_DEPTH_M = 80.0  # the released network's sigmoid reaches this far
-ATTENTION_SCALES = ("trained", "single", "double")
 
 _REFINE = r"depth_head\.scratch\.refinenet"
 _FUSE = "neck.fusion_stage.layers."
@@ -70,6 +71,7 @@ class DepthAnythingShape:
         head: channels before the last layer.
         fused: stages (0-based) with DSFA; empty for plain networks.
         max_depth: end of the depth range, m; None for relative disparity.
+        stages: encoder blocks (0-based) after which the four stages end.
     """
 
     encoder: EncoderShape
@@ -78,6 +80,7 @@ class DepthAnythingShape:
     head: int
     fused: tuple[int, ...]
     max_depth: float | None
+    stages: tuple[int, ...]
 
     @property
     def metric(self) -> bool:
@@ -107,13 +110,19 @@ def to_own_names(state: StateDict, name: str) -> StateDict:
     return rename(split_qkv(state, name), ORIGINAL_KEYS, name)
 
 
-def read_shape(state: StateDict, name: str, max_depth: float | None) -> DepthAnythingShape:
+def read_shape(
+    state: StateDict,
+    name: str,
+    max_depth: float | None,
+    stages: tuple[int, ...] | None = None,
+) -> DepthAnythingShape:
     """Read the sizes of a network off its tensors.
 
     Args:
         state: tensors as from `to_own_names`.
         name: the file's, for messages.
         max_depth: metres of a metric network, which no tensor tells; None for a relative one.
+        stages: four encoder blocks, counted from 1; None as published.
 
     Raises:
         CheckpointError: missing keys or an encoder of unknown depth.
@@ -125,9 +134,13 @@ def read_shape(state: StateDict, name: str, max_depth: float | None) -> DepthAny
         r"backbone\.encoder\.layer\.(\d{1,9})\.",
         name,
     )
-    if encoder.depth not in STAGES_AFTER:
+    if stages is None and encoder.depth not in STAGES_AFTER:
         known = ", ".join(map(str, STAGES_AFTER))
-        raise CheckpointError(f"{name}: {encoder.depth} encoder blocks; expected {known}.")
+        raise CheckpointError(
+            f"{name}: {encoder.depth} encoder blocks; expected {known}. Give stages, the four "
+            "blocks whose tokens are used."
+        )
+    blocks = blocks_after(stages, encoder.depth, name) or STAGES_AFTER[encoder.depth]
     needed = [f"neck.convs.{stage}.weight" for stage in range(4)] + ["head.conv2.weight"]
     missing = [key for key in needed if key not in state or state[key].ndim != 4]
     if missing:
@@ -140,6 +153,7 @@ def read_shape(state: StateDict, name: str, max_depth: float | None) -> DepthAny
         state[needed[4]].shape[0],
         fused,
         DSFA_MAX_DEPTH_M if fused and max_depth is None else max_depth,
+        blocks,
     )
 
 
@@ -151,9 +165,17 @@ class DepthAnything(nn.Module):
         attention_scale: how often logits are scaled by head_dim^-½. "trained": in DSFA's space
             part twice, elsewhere once. "single": once everywhere. "double": twice in the encoder
             too. The reference's commands disagree; the training configuration means the first.
+        alibi: of DSFA.
+        heads: of DSFA.
     """
 
-    def __init__(self, shape: DepthAnythingShape, attention_scale: str = "trained") -> None:
+    def __init__(
+        self,
+        shape: DepthAnythingShape,
+        attention_scale: str = "trained",
+        alibi: float = ALIBI,
+        heads: int = HEADS,
+    ) -> None:
         from transformers import DepthAnythingConfig
         from transformers.models.depth_anything import modeling_depth_anything as parts
 
@@ -162,7 +184,7 @@ class DepthAnything(nn.Module):
             known = ", ".join(ATTENTION_SCALES)
             raise ValueError(f"attention_scale: expected {known}, found '{attention_scale}'.")
         self.shape = shape
-        self.stages = STAGES_AFTER[shape.encoder.depth]
+        self.stages = shape.stages
         config = encoder_config(shape.encoder)
         self.backbone = build_backbone(config, scale_twice=attention_scale == "double")
         layout = DepthAnythingConfig(
@@ -180,7 +202,7 @@ class DepthAnything(nn.Module):
         width, twice = shape.encoder.width, attention_scale != "single"
         self.fusion = nn.ModuleDict(
             {
-                str(stage): DividedSpaceFocusAttention(width, scale_space_twice=twice)
+                str(stage): DividedSpaceFocusAttention(width, heads, twice, alibi)
                 for stage in shape.fused
             }
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import Dinov2Config
 
 HEAD_DIM = 64  # channels of an attention head in every published DINOv2
-WIDTH_STEP = 8  # attention heads of DSFA, which share a token's channels
+WIDTH_STEP = 2  # attention heads of an encoder are at least two
 STAGES = 4
 STAGES_AFTER = {12: (2, 5, 8, 11), 24: (4, 11, 17, 23), 40: (9, 19, 29, 39)}
 
@@ -87,6 +87,40 @@ def encoder_shape(
     gated = any(".mlp.weights_in." in key or ".mlp.gate_proj." in key for key in state)
     ratio = _mlp_ratio(state, kernel[0], gated)
     return EncoderShape(kernel[0], max(numbers) + 1, grid, kernel[2], gated, ratio)
+
+
+def blocks_after(stages: Sequence[int] | None, depth: int, name: str) -> tuple[int, ...] | None:
+    """Return the encoder blocks, 0-based, of stages counted from 1; None without stages.
+
+    Raises:
+        CheckpointError: a block that the encoder does not have.
+
+    Example:
+        >>> blocks_after((2, 5, 9, 12), 12, "file")
+        (1, 4, 8, 11)
+    """
+    if stages is None:
+        return None
+    if max(stages) > depth:
+        raise CheckpointError(
+            f"{name}: stages end after block {max(stages)}; its encoder has {depth}. Give stages."
+        )
+    return tuple(stage - 1 for stage in stages)
+
+
+def check_heads(width: int, heads: int, name: str) -> None:
+    """Check that DSFA's attention heads divide the channels of a token.
+
+    Raises:
+        CheckpointError: they do not.
+
+    Example:
+        >>> check_heads(384, 4, "file")
+    """
+    if width % heads:
+        raise CheckpointError(
+            f"{name}: {heads} heads do not divide the {width} channels of DSFA. Give heads."
+        )
 
 
 def fused_stages(state: Mapping[str, Tensor], name: str) -> tuple[int, ...]:

@@ -13,6 +13,11 @@ ALIBI = 1.0  # logits fall by this much per px·m between two frames' strengths
 MLP_RATIO = 4
 
 
+def _gain(width: int) -> nn.Parameter:
+    """Return the gain of a residual branch, one number for each channel."""
+    return nn.Parameter(torch.full((width,), 0.1))
+
+
 class _Attention(nn.Module):
     """Weights of one attention; `qkv` is [query | key | value]."""
 
@@ -42,23 +47,36 @@ class DividedSpaceFocusAttention(nn.Module):
         heads: attention heads.
         scale_space_twice: divide space logits by head_dim, as the published weights were trained,
             instead of by its root.
+        alibi: by how much focus logits fall for each px·m between two frames' strengths.
 
     Reference:
         arXiv 2512.12425, stage 2.
     """
 
-    def __init__(self, width: int, heads: int = HEADS, scale_space_twice: bool = True) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int = HEADS,
+        scale_space_twice: bool = True,
+        alibi: float = ALIBI,
+    ) -> None:
         super().__init__()
         self.heads = heads
+        self.alibi = alibi
         head_dim = width // heads
         self.space_scale = 1 / head_dim if scale_space_twice else head_dim**-0.5
-        for part in ("space_attn", "space_ffn", "focus_attn", "focus_ffn"):
-            setattr(self, f"gamma_{part}", nn.Parameter(torch.full((width,), 0.1)))
-            setattr(self, f"ln_{part}", nn.LayerNorm(width))
+        self.ln_space_attn = nn.LayerNorm(width)
         self.space_attn = _Attention(width)
+        self.gamma_space_attn = _gain(width)
+        self.ln_space_ffn = nn.LayerNorm(width)
         self.space_ffn = _FeedForward(width)
+        self.gamma_space_ffn = _gain(width)
+        self.ln_focus_attn = nn.LayerNorm(width)
         self.focus_attn = _Attention(width)
+        self.gamma_focus_attn = _gain(width)
+        self.ln_focus_ffn = nn.LayerNorm(width)
         self.focus_ffn = _FeedForward(width)
+        self.gamma_focus_ffn = _gain(width)
         self.k_embed = nn.Sequential(
             nn.Linear(1, width // 4), nn.ReLU(), nn.Linear(width // 4, width)
         )
@@ -127,7 +145,7 @@ class DividedSpaceFocusAttention(nn.Module):
         batch, count, frames, width = keys.shape
         shape = (batch * count, frames, self.heads, width // self.heads)
         key, value = keys.view(shape).transpose(1, 2), values.view(shape).transpose(1, 2)
-        bias = -ALIBI * (strengths - strengths[:, :1]).float().abs()
+        bias = -self.alibi * (strengths - strengths[:, :1]).float().abs()
         bias = bias[:, None].expand(-1, count, -1).reshape(batch * count, 1, 1, frames)
         mixed = F.scaled_dot_product_attention(
             query.reshape(batch * count, 1, self.heads, -1).transpose(1, 2),

@@ -19,7 +19,7 @@ from .preprocess import (
     plan_unidepth,
     unidepth_pixels,
 )
-from .sweep.estimator import stacks_for
+from .stacks import stacks_for
 from .unidepth import UniDepth
 
 MIN_DEPTH_M = 1e-3  # a saturated output would be 0 m, which is no depth

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,19 +13,19 @@ from ..weights.reading import (
     FOLDER_FILES,
     StateDict,
     read_config,
-    read_metadata,
     read_state_dict,
     weight_file,
 )
+from ..weights.scaled import unscaled
 from ..weights.strict import build_on_meta, load_strictly
 from . import depth_anything, unidepth
-from .depth_anything import ATTENTION_SCALES, DepthAnything
-from .dinov2 import STAGES_AFTER, match_names
+from .depth_anything import DepthAnything
+from .dinov2 import STAGES_AFTER, check_heads, match_names
+from .dsfa import ALIBI, HEADS
+from .options import PUBLISHED, NetworkOptions, stored_options
 from .unidepth import UniDepth
 
-MAX_DEPTH_KEY = "max_depth_m"  # in the metadata of converted files
-ATTENTION_SCALE_KEY = "attention_scale"
-KIND_KEY = "network"
+KIND_KEY = "network"  # in the metadata of converted files
 # Published metric Depth Anything V2 files say their range in their names only, m.
 PUBLISHED_RANGES = {
     "metric_hypersim": 20.0,
@@ -42,23 +43,17 @@ def load_network(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
-    attention_scale: str | None = None,
-    max_depth: float | None = None,
+    options: NetworkOptions = PUBLISHED,
 ) -> DepthAnything | UniDepth:
     """Return the network of a checkpoint; see `load_depth_estimator`.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: an unknown option.
         CheckpointError: a file that is no depth network, or a damaged one.
     """
-    if attention_scale is not None and attention_scale not in ATTENTION_SCALES:
-        known = ", ".join(ATTENTION_SCALES)
-        raise ValueError(f"attention_scale: expected {known}, found '{attention_scale}'.")
-    name = Path(path).name
-    scale = attention_scale or known_attention_scale(path)
     state = read_state_dict(path)
-    return network_from(state, name, device, dtype, scale, settled_range(path, state, max_depth))
+    settled = settled_options(path, state, options)
+    return network_from(state, Path(path).name, device, dtype, **vars(settled))
 
 
 def network_from(
@@ -68,6 +63,9 @@ def network_from(
     dtype: torch.dtype,
     attention_scale: str | None = None,
     max_depth: float | None = None,
+    alibi: float | None = None,
+    heads: int | None = None,
+    stages: tuple[int, ...] | None = None,
 ) -> DepthAnything | UniDepth:
     """Return the network that tensors of any published layout hold.
 
@@ -78,22 +76,31 @@ def network_from(
         dtype: of encoder and DSFA; neck and heads are float32.
         attention_scale: see `DepthAnything`; None is as trained.
         max_depth: of a metric Depth Anything, m; None for a relative one.
+        alibi: of DSFA; None as published.
+        heads: of DSFA; None as published.
+        stages: four encoder blocks, counted from 1; None as published.
 
     Raises:
         CheckpointError: tensors of no known network, missing or unexpected ones.
+        ValueError: an option that no network can have.
     """
+    chosen = NetworkOptions(attention_scale, max_depth, alibi, heads, stages)
+    state = unscaled(state, name)
+    alibi, heads = ALIBI if alibi is None else chosen.alibi, heads or HEADS
     network: DepthAnything | UniDepth
-    if max_depth is not None:
-        check_number(max_depth, "max_depth", above=0.0, hint="Give the end of the range in metres.")
     if unidepth.is_unidepth(state):
         own = unidepth.to_own_names(state, name)
-        sizes = unidepth.read_shape(own, name)
-        network = build_on_meta(lambda: UniDepth(sizes))
+        sizes = unidepth.read_shape(own, name, chosen.stages)
+        if sizes.fused:
+            check_heads(sizes.encoder.width, heads, name)
+        network = build_on_meta(lambda: UniDepth(sizes, alibi, heads))
     elif depth_anything.is_depth_anything(state):
         own = depth_anything.to_own_names(state, name)
-        shape = depth_anything.read_shape(own, name, max_depth)
+        shape = depth_anything.read_shape(own, name, chosen.max_depth, chosen.stages)
+        if shape.fused:
+            check_heads(shape.encoder.width, heads, name)
         scale = attention_scale or "trained"
-        network = build_on_meta(lambda: DepthAnything(shape, scale))
+        network = build_on_meta(lambda: DepthAnything(shape, scale, alibi, heads))
     else:
         raise CheckpointError(
             f"{name}: no known depth checkpoint; {len(state)} keys, first '{next(iter(state))}'. "
@@ -104,67 +111,61 @@ def network_from(
     return network
 
 
-def settled_range(
-    path: str | Path, state: StateDict, max_depth: float | None = None
-) -> float | None:
-    """Return the range of a file's network, m: as given, or as the file tells; None without one.
+def settled_options(path: str | Path, state: StateDict, given: NetworkOptions) -> NetworkOptions:
+    """Return the choices for a file: as given, else as its metadata says; with its range.
 
     Args:
         path: of the file.
         state: its tensors.
-        max_depth: what the user says, m.
+        given: what the user says.
+
+    Raises:
+        CheckpointError: unreadable metadata, or see `maximum_depth`.
+    """
+    settled = given.over(stored_options(path))
+    return replace(settled, max_depth=maximum_depth(path, state, settled.max_depth))
+
+
+def maximum_depth(path: str | Path, state: StateDict, given: float | None = None) -> float | None:
+    """Return the range of a file's network, m; None for a relative one, or one without a range.
+
+    The first of these that tells it wins:
+
+    1. `given`: what the user says, else the metadata of a converted file;
+    2. config.json of a model folder in the Hugging Face layout, where it says "metric";
+    3. the name of the file or its folder, as published (`PUBLISHED_RANGES`);
+    4. with DSFA, 80 m, as `depth_anything.read_shape` takes it.
+
+    Args:
+        path: of the file.
+        state: its tensors.
+        given: end of the range, m.
 
     Raises:
         CheckpointError: Depth Anything of version 1, or a metric one that does not tell its range.
     """
     if not depth_anything.is_depth_anything(state):
-        return max_depth
+        return given
     name = Path(path).name
     _check_version(path, name)
-    if max_depth is None:
-        max_depth = known_max_depth(path)
-    if max_depth is None and "metric" in _names(path) and not depth_anything.has_dsfa(state):
-        raise CheckpointError(
-            f"{name}: a metric network by its name, and nothing tells its range. Convert it: "
-            "bokehdepth weights convert --max-depth 20 (indoor) or 80 (outdoor)."
-        )
-    return max_depth
-
-
-def known_max_depth(path: str | Path) -> float | None:
-    """Return the range of a metric Depth Anything file, m, where something tells it.
-
-    Raises:
-        CheckpointError: unreadable metadata or config.json.
-    """
-    written = read_metadata(path).get(MAX_DEPTH_KEY)
-    if written is not None:
-        return _reach(written, f"{Path(path).name}: {MAX_DEPTH_KEY}")
+    if given is not None:
+        return given
     config = _config_of(path)
     if config.get("depth_estimation_type") == "metric":
         return _reach(config.get("max_depth") or 1, "config.json: max_depth")
     names = _names(path)
-    return next((reach for part, reach in PUBLISHED_RANGES.items() if part in names), None)
-
-
-def known_attention_scale(path: str | Path) -> str | None:
-    """Return the attention scale that a converted file names; None where it names none.
-
-    Raises:
-        CheckpointError: unreadable metadata, or an unknown scale.
-    """
-    written = read_metadata(path).get(ATTENTION_SCALE_KEY)
-    if written is not None and written not in ATTENTION_SCALES:
-        known = ", ".join(ATTENTION_SCALES)
+    found = next((reach for part, reach in PUBLISHED_RANGES.items() if part in names), None)
+    if found is None and "metric" in names and not depth_anything.has_dsfa(state):
         raise CheckpointError(
-            f"{Path(path).name}: {ATTENTION_SCALE_KEY}: expected {known}, found '{written}'."
+            f"{name}: a metric network by its name, and nothing tells its range. Convert it: "
+            "bokehdepth weights convert --max-depth 20 (indoor) or 80 (outdoor)."
         )
-    return written
+    return found
 
 
 def _reach(written: object, what: str) -> float:
     try:
-        return check_number(written, what, above=0.0, hint="Give it as --max-depth.")
+        return check_number(written, what, above=0.0, hint="Give it as --max-depth.")  # type: ignore[arg-type]
     except ValueError as error:
         raise CheckpointError(str(error)) from None
 

@@ -18,6 +18,7 @@ from ..weights.reading import StateDict
 from ..weights.strict import Rules, rename
 from .dinov2 import (
     EncoderShape,
+    blocks_after,
     build_backbone,
     encode,
     encoder_config,
@@ -26,7 +27,7 @@ from .dinov2 import (
     original_encoder_rules,
     split_qkv,
 )
-from .dsfa import DividedSpaceFocusAttention
+from .dsfa import ALIBI, HEADS, DividedSpaceFocusAttention
 from .unidepth_decoder import Camera, DecoderShape, DepthLayers, StageAdapters
 
 FINAL_NORM_EPS = 1e-5
@@ -48,11 +49,13 @@ class UniDepthShape:
         encoder: sizes of the encoder.
         decoder: sizes of the decoder.
         fused: stages (0-based) with DSFA; empty for plain networks.
+        stages: encoder blocks (0-based) after which the four stages end.
     """
 
     encoder: EncoderShape
     decoder: DecoderShape
     fused: tuple[int, ...]
+    stages: tuple[int, ...]
 
 
 class Prediction(NamedTuple):
@@ -85,8 +88,13 @@ def to_own_names(state: StateDict, name: str) -> StateDict:
     return rename(split_qkv(state, name), KEYS, name)
 
 
-def read_shape(state: StateDict, name: str) -> UniDepthShape:
-    """Read the sizes of a network off its tensors, named as from `to_own_names`.
+def read_shape(state: StateDict, name: str, stages: tuple[int, ...] | None = None) -> UniDepthShape:
+    """Read the sizes of a network off its tensors.
+
+    Args:
+        state: tensors as from `to_own_names`.
+        name: the file's, for messages.
+        stages: four encoder blocks, counted from 1; None for four equal stages, as published.
 
     Raises:
         CheckpointError: missing keys.
@@ -98,10 +106,13 @@ def read_shape(state: StateDict, name: str) -> UniDepthShape:
         r"backbone\.encoder\.layer\.(\d{1,9})\.",
         name,
     )
-    if encoder.depth % 4:
+    if stages is None and encoder.depth % 4:
         raise CheckpointError(
-            f"{name}: {encoder.depth} encoder blocks; expected four equal stages."
+            f"{name}: {encoder.depth} encoder blocks; expected four equal stages. Give stages."
         )
+    quarter = encoder.depth // 4
+    equal = tuple(quarter * stage - 1 for stage in range(1, 5))
+    blocks = blocks_after(stages, encoder.depth, name) or equal
     needed = ["depth_layer.to_latents.weight"]
     needed += [f"depth_layer.ups.{stage}.up.0.weight" for stage in range(3)]
     needed += ["depth_layer.to_depth_lr.weight", "depth_layer.to_depth_hr.0.weight"]
@@ -118,21 +129,29 @@ def read_shape(state: StateDict, name: str) -> UniDepthShape:
     decoder = DecoderShape(
         encoder.width, rows[0], tuple(rows[1:4]), tuple(counts), rows[4], rows[5]
     )
-    return UniDepthShape(encoder, decoder, fused)
+    return UniDepthShape(encoder, decoder, fused, blocks)
 
 
 class UniDepth(nn.Module):
-    """UniDepthV2 whose stages may read a bokeh stack."""
+    """UniDepthV2 whose stages may read a bokeh stack.
 
-    def __init__(self, shape: UniDepthShape) -> None:
+    Args:
+        shape: sizes of the network.
+        alibi: of DSFA.
+        heads: of DSFA.
+    """
+
+    def __init__(self, shape: UniDepthShape, alibi: float = ALIBI, heads: int = HEADS) -> None:
         super().__init__()
         self.shape = shape
-        quarter = shape.encoder.depth // 4
-        self.stages = tuple(quarter * stage - 1 for stage in range(1, 5))
+        self.stages = shape.stages
         self.backbone = build_backbone(encoder_config(shape.encoder))
         self.backbone.layernorm.eps = FINAL_NORM_EPS
         self.fusion = nn.ModuleDict(
-            {str(s): DividedSpaceFocusAttention(shape.encoder.width) for s in shape.fused}
+            {
+                str(stage): DividedSpaceFocusAttention(shape.encoder.width, heads, alibi=alibi)
+                for stage in shape.fused
+            }
         )
         self.input_adapter = StageAdapters(shape.encoder.width, shape.decoder.width)
         self.camera_token_adapter = StageAdapters(shape.encoder.width, shape.decoder.width)

@@ -17,6 +17,9 @@ def load_bokeh_generator(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
+    alpha: float | None = None,
+    lora_scale: float | None = None,
+    query_only: bool | None = None,
 ) -> BokehGenerator:
     """Return a bokeh-stack generator: `RenderedStackGenerator` or `KontextGenerator`.
 
@@ -28,6 +31,10 @@ def load_bokeh_generator(
         device: where the generator works.
         dtype: precision of a network, bfloat16 as published; the built-in generator always works
             in float32.
+        alpha: of a retrained adapter, see `load_adapter`, like the two that follow; the built-in
+            generator takes none of them.
+        lora_scale: factor of the queries' and keys' updates that it was trained with.
+        query_only: True leaves the keys as they are.
 
     Raises:
         FileNotFoundError: no such file or folder.
@@ -44,6 +51,8 @@ def load_bokeh_generator(
     """
     if str(adapter) == BUILT_IN:
         return RenderedStackGenerator(torch.device(device))
+    from .adapter import load_adapter
     from .kontext import load_kontext
 
-    return load_kontext(adapter, base_model, device=device, dtype=dtype)
+    loaded = load_adapter(adapter, alpha, lora_scale=lora_scale, query_only=query_only)
+    return load_kontext(loaded, base_model, device=device, dtype=dtype)

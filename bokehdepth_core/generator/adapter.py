@@ -81,6 +81,7 @@ class BokehAdapter:
         scale: s = alpha / rank.
         lora_scale: further factor of the queries' and keys' updates that it was trained with.
         query_only: True where the keys have no update; theirs are zeros then.
+        given_alpha: alpha as an option or the metadata gave it; None where the tensors tell it.
     """
 
     embedding: tuple[Tensor, ...]
@@ -88,6 +89,7 @@ class BokehAdapter:
     scale: float = 1.0
     lora_scale: float = 1.0
     query_only: bool = False
+    given_alpha: float | None = None
 
     @property
     def hidden_size(self) -> int:
@@ -214,7 +216,8 @@ def adapter_from_state_dict(
     embedding = tuple(parts[f"embedding.{part}"] for part in _EMBEDDING)
     layers = tuple(_layer(parts, index) for index in range(count))
     lora_scale = 1.0 if lora_scale is None else check_number(lora_scale, "lora_scale")
-    return BokehAdapter(embedding, layers, scale, lora_scale, "key" not in updated)
+    only = "key" not in updated
+    return BokehAdapter(embedding, layers, scale, lora_scale, only, alpha)
 
 
 def is_adapter(state: Mapping[str, Tensor]) -> bool:

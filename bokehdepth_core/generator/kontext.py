@@ -351,7 +351,7 @@ class KontextGenerator:
 
 
 def load_kontext(
-    adapter: str | Path,
+    adapter: str | Path | BokehAdapter,
     base_model: str | Path | None,
     *,
     device: str | torch.device,
@@ -361,7 +361,7 @@ def load_kontext(
     """Return a generator from an adapter file and FLUX.1-Kontext; see `load_pipeline`.
 
     Args:
-        adapter: file, as in `load_adapter`.
+        adapter: file, as in `load_adapter`; or what that returned.
         base_model: as in `load_pipeline`.
         device: where the networks run.
         dtype: precision of the networks; bfloat16 as published.
@@ -377,7 +377,8 @@ def load_kontext(
             "base_model: the bokeh adapter works on FLUX.1-Kontext and none was given. Give a "
             'diffusers folder, ComfyUI\'s file, or "black-forest-labs/FLUX.1-Kontext-dev".'
         )
-    loaded = load_adapter(adapter)  # first: a wrong file is found before the large model is read
+    # First: a wrong file is found before the large model is read.
+    loaded = adapter if isinstance(adapter, BokehAdapter) else load_adapter(adapter)
     pipeline = load_pipeline(base_model, dtype, sources)
     check_fit(loaded, pipeline.transformer)
     return KontextGenerator(pipeline, loaded, InTurn(pipeline, torch.device(device)))

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from bokehdepth_core import cli, load_depth_estimator
 from bokehdepth_core.depth import conversion
 from bokehdepth_core.depth.conversion import convert_checkpoint
+from bokehdepth_core.generator.adapter import load_adapter
 from bokehdepth_core.weights import published as weights
 from bokehdepth_core.weights.errors import CheckpointError
 from bokehdepth_core.weights.published import ADAPTER, DEPTH, PUBLISHED, find_weights
@@ -155,3 +156,29 @@ def test_what_cannot_be_loaded_cannot_be_converted(tmp_path, name, message):
         with pytest.raises(CheckpointError, match=rf"^{name}: .*{message}"):
             refuse()
     assert not (tmp_path / "new.safetensors").exists()
+
+
+def test_a_converted_adapter_needs_no_options(tmp_path, capsys):
+    source, output = golden.FOLDER / "adapter_tiny.safetensors", tmp_path / "out.safetensors"
+    command = ["weights", "convert", str(source), str(output), "--alpha", "2", "--query-only"]
+    assert cli.main([*command, "--lora-scale", "0.5"]) == 0
+    assert capsys.readouterr().out == f"{output}: BokehAdapter\n"
+    adapter = load_adapter(output)
+    assert (adapter.scale, adapter.lora_scale, adapter.query_only) == (0.5, 0.5, True)
+    assert cli.main(["weights", "convert", str(source), str(tmp_path / "b.safetensors")]) == 0
+    assert load_adapter(tmp_path / "b.safetensors").scale == 1.0
+    refused = [*command[:2], str(source), str(tmp_path / "c.safetensors"), "--alibi", "0.5"]
+    assert cli.main(refused) == 2
+    assert "alibi: a bokeh adapter has no such choice. Leave --alibi" in capsys.readouterr().err
+
+
+def test_a_depth_checkpoint_is_converted_with_its_choices(tmp_path, capsys):
+    output = tmp_path / "tiny.safetensors"
+    command = ["weights", "convert", str(UNIDEPTH), str(output), "--alibi", "0.25"]
+    assert cli.main([*command, "--heads", "4", "--alpha", "2"]) == 2
+    assert "alpha: a depth checkpoint has no such choice" in capsys.readouterr().err
+    assert cli.main([*command, "--heads", "4"]) == 0
+    metadata = read_metadata(output)
+    assert (metadata["alibi"], metadata["dsfa_heads"]) == ("0.25", "4")
+    block = load_depth_estimator(output).network.fusion["0"]
+    assert (block.alibi, block.heads) == (0.25, 4)

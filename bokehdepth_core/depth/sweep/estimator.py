@@ -10,7 +10,10 @@ from ...callbacks import CheckCancelled, OnProgress, ignore_progress, never_canc
 from ...checks import check_image, check_shape
 from ...datatypes import BokehStack, DepthMap
 from ...optics.aperture import DISC, Aperture
+from ..stacks import on_device, stacks_for
 from .estimate import sweep_depth
+
+__all__ = ["SweepEstimator", "on_device", "stacks_for"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,11 @@ class SweepEstimator:
         focus: str = "nearest",
         focus_depth: float | None = None,
         aperture: Aperture = DISC,
+        chunk: int | None = None,
         on_progress: OnProgress = ignore_progress,
         check_cancelled: CheckCancelled = never_cancelled,
     ) -> DepthMap:
-        """Return depth for each picture from its stack.
+        """Return depth for each picture from its stack, on the picture's device.
 
         Args:
             image: [B,H,W,3], sRGB, 0…1; must be the size of the stacks' references.
@@ -46,6 +50,7 @@ class SweepEstimator:
             focus: which end of the scene is sharp in the frames, "nearest" or "farthest".
             focus_depth: depth of the focus plane, m; None where unknown, then no metres result.
             aperture: shape of the lens opening that made the frames.
+            chunk: no effect; networks use it.
             on_progress: called as work proceeds.
             check_cancelled: raises to stop.
 
@@ -72,10 +77,12 @@ class SweepEstimator:
         ]
         if intrinsics is not None:
             check_shape(intrinsics, "intrinsics", "B 3 3")
-            intrinsics = intrinsics.expand(size["B"], -1, -1)
+            intrinsics = intrinsics.to(image.device).expand(size["B"], -1, -1)
+        depth = torch.cat([one.depth for one in results]).to(image.device)
+        confidence = torch.cat([_confidence(one) for one in results]).to(image.device)
         return DepthMap(
-            torch.cat([one.depth for one in results]).expand(size["B"], -1, -1),
-            torch.cat([_confidence(one) for one in results]).expand(size["B"], -1, -1),
+            depth.expand(size["B"], -1, -1),
+            confidence.expand(size["B"], -1, -1),
             intrinsics,
             metric=results[0].metric,
         )
@@ -84,36 +91,6 @@ class SweepEstimator:
 def _part_of(on_progress: OnProgress, index: int, count: int) -> OnProgress:
     """Return progress of one of `count` equal pieces of work as progress of all."""
     return lambda done, total: on_progress(index * total + done, total * count)
-
-
-def stacks_for(
-    stack: BokehStack | Sequence[BokehStack], size: dict[str, int]
-) -> Sequence[BokehStack]:
-    """Return the stacks as a sequence after checking them against pictures of `size` (B, H, W).
-
-    Raises:
-        ValueError: another number of stacks than pictures, or mismatched sizes.
-    """
-    stacks = [stack] if isinstance(stack, BokehStack) else list(stack)
-    if len(stacks) not in (1, size["B"]):
-        raise ValueError(
-            f"stack: {len(stacks)} stacks for {size['B']} pictures. Give one for each, or one."
-        )
-    for one in stacks:
-        height, width = one.reference.shape[:2]
-        if (height, width) != (size["H"], size["W"]):
-            raise ValueError(
-                f"stack: its pictures are {height}x{width}, the image is {size['H']}x{size['W']}. "
-                "Make the stack from the same image."
-            )
-    return stacks
-
-
-def on_device(stack: BokehStack, device: torch.device) -> BokehStack:
-    """Return the stack with its pictures on a device."""
-    return BokehStack(
-        stack.reference.to(device), stack.frames.to(device), stack.strengths, stack.settings
-    )
 
 
 def _confidence(depth: DepthMap) -> Tensor:
