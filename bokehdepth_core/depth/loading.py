@@ -86,21 +86,21 @@ def network_from(
     """
     chosen = NetworkOptions(attention_scale, max_depth, alibi, heads, stages)
     state = unscaled(state, name)
-    alibi, heads = ALIBI if alibi is None else chosen.alibi, heads or HEADS
+    bias, heads = ALIBI if chosen.alibi is None else chosen.alibi, chosen.heads or HEADS
     network: DepthAnything | UniDepth
     if unidepth.is_unidepth(state):
         own = unidepth.to_own_names(state, name)
         sizes = unidepth.read_shape(own, name, chosen.stages)
         if sizes.fused:
             check_heads(sizes.encoder.width, heads, name)
-        network = build_on_meta(lambda: UniDepth(sizes, alibi, heads))
+        network = build_on_meta(lambda: UniDepth(sizes, bias, heads))
     elif depth_anything.is_depth_anything(state):
         own = depth_anything.to_own_names(state, name)
         shape = depth_anything.read_shape(own, name, chosen.max_depth, chosen.stages)
         if shape.fused:
             check_heads(shape.encoder.width, heads, name)
         scale = attention_scale or "trained"
-        network = build_on_meta(lambda: DepthAnything(shape, scale, alibi, heads))
+        network = build_on_meta(lambda: DepthAnything(shape, scale, bias, heads))
     else:
         raise CheckpointError(
             f"{name}: no known depth checkpoint; {len(state)} keys, first '{next(iter(state))}'. "

@@ -51,8 +51,14 @@ def load_bokeh_generator(
     """
     if str(adapter) == BUILT_IN:
         return RenderedStackGenerator(torch.device(device))
-    from .adapter import load_adapter
     from .kontext import load_kontext
 
-    loaded = load_adapter(adapter, alpha, lora_scale=lora_scale, query_only=query_only)
-    return load_kontext(loaded, base_model, device=device, dtype=dtype)
+    return load_kontext(
+        adapter,
+        base_model,
+        device=device,
+        dtype=dtype,
+        alpha=alpha,
+        lora_scale=lora_scale,
+        query_only=query_only,
+    )

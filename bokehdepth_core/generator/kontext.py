@@ -351,21 +351,27 @@ class KontextGenerator:
 
 
 def load_kontext(
-    adapter: str | Path | BokehAdapter,
+    adapter: str | Path,
     base_model: str | Path | None,
     *,
     device: str | torch.device,
     dtype: torch.dtype,
     sources: Sources = DEFAULT_SOURCES,
+    alpha: float | None = None,
+    lora_scale: float | None = None,
+    query_only: bool | None = None,
 ) -> KontextGenerator:
     """Return a generator from an adapter file and FLUX.1-Kontext; see `load_pipeline`.
 
     Args:
-        adapter: file, as in `load_adapter`; or what that returned.
+        adapter: file, as in `load_adapter`.
         base_model: as in `load_pipeline`.
         device: where the networks run.
         dtype: precision of the networks; bfloat16 as published.
         sources: as in `load_pipeline`.
+        alpha: as in `load_adapter`, like the two that follow.
+        lora_scale: …
+        query_only: …
 
     Raises:
         FileNotFoundError: no such file or folder, or a missing part.
@@ -378,7 +384,7 @@ def load_kontext(
             'diffusers folder, ComfyUI\'s file, or "black-forest-labs/FLUX.1-Kontext-dev".'
         )
     # First: a wrong file is found before the large model is read.
-    loaded = adapter if isinstance(adapter, BokehAdapter) else load_adapter(adapter)
+    loaded = load_adapter(adapter, alpha, lora_scale=lora_scale, query_only=query_only)
     pipeline = load_pipeline(base_model, dtype, sources)
     check_fit(loaded, pipeline.transformer)
     return KontextGenerator(pipeline, loaded, InTurn(pipeline, torch.device(device)))

@@ -139,8 +139,9 @@ def _resolve(
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
     )
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+    unreachable = (OfflineModeIsEnabled, OSError, *_client_errors(HfHubHTTPError))
     url = hf_hub_url(repo, filename, revision=revision, endpoint=endpoint)
     try:
         found = get_hf_file_metadata(url, token=token, endpoint=endpoint)
@@ -151,7 +152,7 @@ def _resolve(
         ) from error
     except (EntryNotFoundError, RepositoryNotFoundError) as error:
         raise FileNotFoundError(f"{filename}: not found in {repo} on the hub.") from error
-    except (OfflineModeIsEnabled, OSError, *_client_errors(HfHubHTTPError)) as error:
+    except unreachable as error:
         raise ConnectionError(
             f"{filename}: the hub cannot be reached ({error.__class__.__name__}). "
             f"{_by_hand(repo, filename, target)}"

@@ -8,6 +8,7 @@ gives them to a network.
 import json
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .archive import check_archive
 from .errors import LONGEST_KEY, CheckpointError, quoted
 from .unwrapping import unwrap, without_wrappers
 
@@ -29,6 +31,20 @@ _PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 _SAFER = "Use a .safetensors file."
 _LFS = b"version https://git-lfs"
+_DAMAGES = (
+    RuntimeError,  # RecursionError too
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+    AssertionError,
+    struct.error,
+)
+_MOST_CONFIG = 1 << 20  # bytes of a config.json
 _MOST_KEYS = 20_000
 _MOST_SHARED = 2  # times its own size that a file may take in memory: a few weights may be tied
 
@@ -98,9 +114,11 @@ def read_config(path: str | Path) -> dict[str, object]:
     config = (path if path.is_dir() else path.parent) / "config.json"
     if not config.is_file():
         return {}
+    if config.stat().st_size > _MOST_CONFIG:
+        raise CheckpointError(f"{config.name}: larger than any model's. Get it again.")
     try:
         found = json.loads(config.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{config.name}: is not readable JSON ({error}).") from error
     if not isinstance(found, dict):
         raise CheckpointError(f"{config.name}: expected a JSON object.")
@@ -170,7 +188,7 @@ def _tensors(state: object, name: str) -> Iterator[tuple[str, Tensor]]:
         )
 
 
-def _checked_names(names: list, name: str) -> list[str]:
+def _checked_names(names: list[Any], name: str) -> list[str]:
     """Return the names of tensors, after checking that they can be some.
 
     Raises:
@@ -190,7 +208,7 @@ def _claims_more_than_it_holds(value: Tensor) -> bool:
 
 
 @contextmanager
-def _open_safetensors(file: Path) -> Iterator:
+def _open_safetensors(file: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -207,15 +225,29 @@ def _read_safetensors(file: Path) -> StateDict:
 
 
 def _read_pickle(file: Path) -> object:
+    zipped = zipfile.is_zipfile(file)
+    if zipped:
+        check_archive(file)
+    elif not _is_pickle(file):
+        raise CheckpointError(
+            f"{file.name}: is not a weight file. Get it again, or choose another."
+        )
     try:
         with _allowing(_harmless()):
             return torch.load(  # noqa: TID251 - the one place that may
-                file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
+                file, map_location="cpu", weights_only=True, mmap=zipped
             )
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(file.name, str(error))) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as e:
+    except _DAMAGES as e:
         raise CheckpointError(_damage(file.name, e)) from e
+
+
+def _is_pickle(file: Path) -> bool:
+    """Tell whether a file can be a pickle of torch before 1.6, which starts with a mark."""
+    with file.open("rb") as opened:
+        start = opened.read(2)
+    return len(start) == 2 and start[0] == 0x80 and start[1] <= pickle.HIGHEST_PROTOCOL
 
 
 def _refusal(name: str, reason: str) -> str:
@@ -266,7 +298,7 @@ def _harmless() -> list[Any]:
     """Return the plain value types that training files hold beside weights."""
     core = getattr(np, "_core", None) or np.core
     scalar = core.multiarray.scalar
-    types: Iterable = (type(np.dtype(kind)) for kind in "?bhilqBHILQefdgFDGUS")
+    types: Iterable[Any] = (type(np.dtype(kind)) for kind in "?bhilqBHILQefdgFDGUS")
     return [
         (scalar, "numpy.core.multiarray.scalar"),
         (scalar, "numpy._core.multiarray.scalar"),

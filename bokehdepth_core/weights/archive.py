@@ -1,0 +1,46 @@
+"""What a zipped weight file may hold, checked from its table of contents before anything is read.
+
+`torch.save` stores every entry as it is, so that weights can be mapped. A compressed entry would be
+mapped as wrong numbers, or unpacked to any size; an encrypted one cannot be read.
+"""
+
+import zipfile
+from pathlib import Path
+
+from .errors import CheckpointError
+
+_MOST_PICKLE = 64 << 20  # bytes; that of the largest published network has 0.2 MB
+_ENCRYPTED = 1  # flag of a zip entry
+
+
+def check_archive(file: Path) -> None:
+    """Check that a zipped weight file is as `torch.save` writes it.
+
+    Raises:
+        CheckpointError: compressed or encrypted entries, ones larger than the file, or a
+            description of the weights that is too large.
+    """
+    size = file.stat().st_size
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+        raise CheckpointError(f"{file.name}: damaged ({str(error)[:120]}). Get it again.") from None
+    for entry in entries:
+        if entry.flag_bits & _ENCRYPTED:
+            raise _refused(file, entry, "is encrypted")
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise _refused(file, entry, "is compressed, and weights are stored as they are")
+        if entry.filename.endswith(".pkl") and entry.file_size > _MOST_PICKLE:
+            raise _refused(file, entry, f"has {entry.file_size / 1e6:.0f} MB")
+    if sum(entry.file_size for entry in entries) > size:
+        raise CheckpointError(
+            f"{file.name}: refused, its entries claim more than its {size} bytes. Get it again."
+        )
+
+
+def _refused(file: Path, entry: zipfile.ZipInfo, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{file.name}: refused, its entry {entry.filename[:80]!r} {why}. Save it again with "
+        "torch.save, or use a .safetensors file."
+    )
