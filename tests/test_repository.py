@@ -90,3 +90,16 @@ def test_chinese_covers_exactly_the_inputs_and_outputs_of_the_schemas():
 
 def test_english_texts_are_in_the_schemas_alone():
     assert [folder.name for folder in (ROOT / "locales").iterdir()] == ["zh"]
+
+
+def test_every_file_and_package_that_the_architecture_names_exists():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w.]+(?:/[\w.]+)*/?|[\w.]+/[\w./]+)`", text))
+    paths = {one for one in named if "/" in one or one.endswith((".toml", ".txt", "ignore"))}
+    assert len(paths) > 50
+    assert [one for one in sorted(paths) if not (ROOT / one).exists()] == []
+    packages = {
+        f"{file.parent.relative_to(ROOT).as_posix()}/"
+        for file in (ROOT / "bokehdepth_core").rglob("__init__.py")
+    }
+    assert packages - paths == {"bokehdepth_core/"}

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -48,3 +49,12 @@ def test_small_depth_renders_better_by_soft_edges_that_are_refined():
         return -10 * math.log10((found - wanted).square().mean())
 
     assert decibel(True) > decibel(False) + 3
+
+
+@pytest.mark.parametrize(("step", "sharp"), [(0.045, False), (0.055, True)])
+def test_neighbours_that_differ_by_a_twentieth_of_their_disparity_are_an_edge(step, sharp):
+    disparity = torch.ones(1, 8, 8)
+    disparity[..., 4:] = 1 - step
+    grown = fit_depth(DepthMap(1 / disparity), (24, 24)).disparity
+    half_way = (grown > 1 - step + 1e-4) & (grown < 1 - 1e-4)
+    assert bool(half_way.any()) is not sharp

@@ -37,6 +37,14 @@ def test_built_in_generator_can_focus_at_a_point_and_at_a_distance():
     torch.testing.assert_close(at_point.frames, at_distance.frames)
 
 
+@pytest.mark.parametrize(("stray", "focus"), [(19, 2.0), (21, 1.0)])
+def test_the_nearest_surface_is_one_that_covers_half_a_percent(stray, focus):
+    depth = torch.full((1, 50, 80), 2.0)
+    depth.view(-1)[:stray] = 1.0  # 20 of 4,000 pixels are 0.5 %
+    stack = load_bokeh_generator("built-in").generate(photo(50, 80), [1.0], depth=DepthMap(depth))
+    assert stack.settings["focus_depth"] == pytest.approx(focus)
+
+
 def test_built_in_generator_reports_a_step_for_every_frame_and_stops_when_asked():
     class StoppedError(Exception):
         pass
