@@ -11,9 +11,9 @@ from torch.nn import functional
 from .matching import Match
 from .registration import Level, gradients, match_at, weights
 
-BLOCK = 16  # px of the picture, side of a neighbourhood
+BLOCK = 10  # px of the picture, side of a neighbourhood
 SPREAD = 1.0  # blocks, of the Gaussian over neighbourhoods
-STIFFNESS = 0.02  # share of the picture's mean texture that speaks for no displacement
+STIFFNESS = 0.004  # share of the picture's mean texture that speaks for no displacement
 STEPS = 6
 CONVERGED = 0.08  # px, root mean square of a step
 

@@ -23,6 +23,9 @@ WINDOW_SIGMA = 2.0  # px, of the Gaussian window in which pictures are compared
 COST_CAP = 0.04  # squared difference beyond which a pixel is an outlier, sqrt-encoded light
 GAIN_PRIOR = 2e-3  # contrast (variance) at which a window's gain is believed half; tuned on pub1-4
 GAIN_RANGE = (0.3, 3.0)
+NOISE_BLOCK = 16  # px, side of the blocks in which noise is measured
+NOISE_SHARE = 0.1  # of the blocks, that show little but noise
+ROUNDING = 1e-5  # variance of three channels, in square-root-encoded light, that is not noise
 SMALLEST_SHIFT = 0.01  # brightness change of a whole frame that is not the scene's own
 
 
@@ -68,6 +71,14 @@ class CostVolume:
         self._frames = frames.sqrt()
         squares = self._frames.square().sum(1, keepdim=True)
         self._windows = [half_window(both) for both in torch.cat([self._frames, squares], 1)]
+        self._frame_noise = [noise_variance(frame) for frame in self._frames]
+        # Fine texture of the sharp reference reads as noise; one camera took them all.
+        self._reference_noise = min(noise_variance(reference.sqrt()), max(self._frame_noise))
+
+    @property
+    def noise(self) -> list[float]:
+        """Squared difference that noise alone makes in each frame."""
+        return [noise + self._reference_noise for noise in self._frame_noise]
 
     def slice_at(self, offset: float, check_cancelled: CheckCancelled = never_cancelled) -> Costs:
         """Return the mismatch if |d − d_f| were `offset`, 1/m, at every pixel."""
@@ -77,8 +88,8 @@ class CostVolume:
     def _each_frame(
         self, offset: float, check_cancelled: CheckCancelled
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        for frame, window, strength in zip(
-            self._frames, self._windows, self.strengths, strict=True
+        for frame, window, strength, noise in zip(
+            self._frames, self._windows, self.strengths, self._frame_noise, strict=True
         ):
             check_cancelled()
             radius = self._side * strength * offset
@@ -87,7 +98,12 @@ class CostVolume:
             moments = half_window(
                 torch.stack([*blurred, blurred.square().sum(0), (blurred * frame).sum(0), capped])
             )
-            yield moments[5], _zero_mean_cost(moments, window)
+            # Noise alone differs by this much; blur averages that of the reference.
+            expected = noise + self._reference_noise / (1 + math.pi * radius**2)
+            yield (
+                (moments[5] - expected).clamp(min=0),
+                (_zero_mean_cost(moments, window) - expected).clamp(min=0),
+            )
 
 
 def _zero_mean_cost(moments: Tensor, window: Tensor) -> Tensor:
@@ -111,6 +127,29 @@ def _zero_mean_cost(moments: Tensor, window: Tensor) -> Tensor:
 def _planes(images: Tensor) -> Tensor:
     """Return [N,H,W,3] sRGB pictures as [N,3,H,W] linear light, float32, >= 0."""
     return srgb_to_linear(images.to(torch.float32)).clamp(min=0).permute(0, 3, 1, 2).contiguous()
+
+
+def noise_variance(planes: Tensor) -> float:
+    """Return the variance of a picture's noise, summed over its channels; 0 below 8-bit rounding.
+
+    Measured in blocks where there is least of anything else, neither black nor clipped.
+
+    Args:
+        planes: [3,H,W], square-root-encoded light.
+
+    Reference:
+        Immerkær, "Fast noise variance estimation", CVIU 1996: the difference of two Laplacians.
+    """
+    if min(planes.shape[1:]) < 3 * NOISE_BLOCK:
+        return 0.0
+    crossed = planes.diff(n=2, dim=1).diff(n=2, dim=2) / 6
+    power = functional.avg_pool2d(crossed.square()[None], NOISE_BLOCK)[0].sum(0)
+    light = functional.avg_pool2d(planes[None, :, 1:-1, 1:-1], NOISE_BLOCK)[0].mean(0)
+    usable = power[(light > 0.1) & (light < 0.95)]
+    if usable.numel() < 4:
+        return 0.0
+    found = float(torch.quantile(usable.flatten()[:1_000_000], NOISE_SHARE))
+    return max(0.0, found - ROUNDING)
 
 
 def _brightness(reference: Tensor, frames: Tensor) -> Tensor:

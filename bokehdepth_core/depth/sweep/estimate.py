@@ -32,6 +32,7 @@ from .propagation import cross_bilateral_votes, propagate
 
 FOCUS_SIDES = ("nearest", "farthest")
 COST_FLOOR = 1e-6  # rounding of 8-bit pictures, squared, in square-root-encoded light
+NOISE_LEFT = 0.02  # share of the noise that counts as no difference; tuned on pub2 and pub3
 SAME = 0.1  # relative difference of two estimates that agree …
 SAME_RADIUS = 0.75  # … or px of radius in the strongest frame
 VOTE_WEIGHT = 1.5  # of the neighbours' log-vote against the pixel's own log-cost; tuned on pub1-4
@@ -267,6 +268,7 @@ def _measure(
     plain, zero_mean, weakest, both = (WinnerTakeAll() for _ in range(4))
     weights = _frame_weights(volume, volume.device)
     first = min(range(len(volume.strengths)), key=volume.strengths.__getitem__)
+    floor = _cost_floor(volume, weights)
     slices = []
     for index, offset in enumerate(offsets):
         check_cancelled()
@@ -277,7 +279,7 @@ def _measure(
         zero_mean.update(offset, (costs.zero_mean * weights.sqrt()).sum(0))
         weakest.update(offset, costs.plain[first])
         both.update(offset, mixed)
-        slices.append((mixed + COST_FLOOR).log())
+        slices.append((mixed + floor).log())
     log_costs = torch.stack(slices)
     best = both.vertex()
     tolerance = SAME_RADIUS / max(volume.strengths)
@@ -291,6 +293,12 @@ def _frame_weights(volume: CostVolume, device: torch.device) -> Tensor:
     """Return (K_min / K_k)², [N,1,1]: a weak blur reaches less far over depth edges."""
     strengths = torch.tensor(volume.strengths, device=device)[:, None, None]
     return (strengths.min() / strengths).square()
+
+
+def _cost_floor(volume: CostVolume, weights: Tensor) -> float:
+    """Return the cost below which candidates do not differ: rounding, and what noise leaves."""
+    noise = torch.tensor(volume.noise, device=volume.device)
+    return COST_FLOOR + NOISE_LEFT * float((weights[:, 0, 0] * noise).sum())
 
 
 def _mixed_cost(costs: Costs, weights: Tensor) -> Tensor:
