@@ -196,7 +196,10 @@ def bracket(strengths="10, 20, 30", frames=("frames", 0)):
 
 
 def test_a_bracket_of_photos_becomes_depth(server):
-    assert server.run(bracket()).error == ""
+    result = server.run(bracket())
+    assert result.error == ""
+    (report,) = result.outputs["stack"]["text"]
+    assert [line[:8] for line in report.splitlines()] == ["frame 1:", "frame 2:", "frame 3:"]
 
 
 def test_a_stack_reports_how_well_it_obeys_its_strengths(server):

@@ -31,6 +31,7 @@ LARGEST_MOVE = 0.06  # of the longer side; frames farther apart are another view
 GAIN_OF_MOVE = 0.997  # share of the matching cost that must be left, at most …
 GAIN_OF_FIELD = 0.93  # … after a residual field, which has many more freedoms …
 GAIN_OF_LIGHT = 0.97  # … and of the difference in brightness
+LIGHT_BLOCK = 6  # px of the finest level, side of the blocks whose light is compared
 
 
 @dataclass(frozen=True)
@@ -142,13 +143,14 @@ def _align(
         problem = f"pictures under {SMALLEST_SIDE} px show too little"
         return [None] * count, [FrameAlignment(problem=problem)] * count
     levels = pyramid(stack.reference, stack.frames)
+    blurred = _blurred_light(stack.reference, levels[-1])
     frames: list[Tensor | None] = []
     found = []
     for index in range(count):
         on_progress(index, count)
         one, place, match = _place(levels, index, stack, check_cancelled)
         if match is not None:
-            one = replace(one, light=_light(levels[-1], index, place, match, stack))
+            one = replace(one, light=_light(levels[-1], stack.frames[index], place, match, blurred))
         found.append(one)
         frames.append(_corrected(stack.frames[index], one, place))
     on_progress(count, count)
@@ -196,22 +198,20 @@ def _cost(match: Match, place: Tensor) -> float:
     return float(inner.clamp(max=10 * float(inner.median()) + 1e-9).mean())
 
 
-def _light(level: Level, index: int, place: Tensor, match: Match, stack: BokehStack) -> Photometry:
-    """Return how the frame's light differs from the blurred reference's."""
-    reference, frame = (
-        _shrunk_light(image, level.shrink) for image in (stack.reference, stack.frames[index])
-    )
-    target = _blurred_as(reference, match, level)
-    moved = warped(linear_to_srgb(frame), place, taps=4).clamp(0, 1)
-    size = (moved.shape[1], moved.shape[2])
-    radius = squared_radius(size, moved.device)
-    # Means of 4 x 4 px are free of noise and of what little displacement is left.
+def _light(level: Level, image: Tensor, place: Tensor, match: Match, blurred: Tensor) -> Photometry:
+    """Return how a frame [H,W,3] differs in light from the blurred reference, [R,3,h,w]."""
+    target = blurred[0]
+    for radius, candidate in zip(level.ladder.radii, blurred, strict=True):
+        target = torch.where(match.radius == radius, candidate, target)
+    moved = warped(linear_to_srgb(_shrunk_light(image, level.shrink)), place, taps=4).clamp(0, 1)
+    radius_map = squared_radius((moved.shape[1], moved.shape[2]), moved.device)
+    # Means of blocks are free of noise and of what little displacement is left.
     small = [
-        functional.avg_pool2d(one[None], 4)[0].flatten(1)
-        for one in (moved, linear_to_srgb(target), radius[None], match.trust[None])
+        functional.avg_pool2d(one[None], LIGHT_BLOCK)[0].flatten(1)
+        for one in (moved, linear_to_srgb(target), radius_map[None], match.trust[None])
     ]
     found, before, after = fit_photometry(small[0].T, small[1].T, small[2][0], small[3][0])
-    sample = stack.frames[index][::4, ::4].float()
+    sample = image[::LIGHT_BLOCK, ::LIGHT_BLOCK].float()
     noticed = float((found.apply(sample) - sample).abs().mean())
     if after < GAIN_OF_LIGHT * before and noticed > NOTICED:
         return found
@@ -224,15 +224,13 @@ def _shrunk_light(image: Tensor, shrink: int) -> Tensor:
     return functional.avg_pool2d(light[None], shrink)[0]
 
 
-def _blurred_as(light: Tensor, match: Match, level: Level) -> Tensor:
-    """Return the reference's light [3,h,w], blurred at each pixel as the match says."""
+def _blurred_light(reference: Tensor, level: Level) -> Tensor:
+    """Return the reference's linear light at every blur of a level, [R,3,h,w]."""
+    light = _shrunk_light(reference, level.shrink)
     radii = level.ladder.radii
     blur = LensBlur((light.shape[1], light.shape[2]), int(radii[-1]) + 2, DISC, light.device)
     spectrum = blur.transform(light)
-    total = light
-    for radius in radii[1:]:
-        total = torch.where(match.radius == radius, blur.blur(spectrum, radius), total)
-    return total.clamp(min=0)
+    return torch.stack([blur.blur(spectrum, radius).clamp(min=0) for radius in radii])
 
 
 def _corrected(frame: Tensor, found: FrameAlignment, place: Tensor) -> Tensor | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ...color import linear_to_srgb, srgb_to_linear
 
 TONE_WAVES = (1, 2, 3)  # sin(πkv) of encoded value v: curves that keep black and white
-ITERATIONS = 6
+ITERATIONS = 5
 CLIPPED = 0.97  # sRGB; what is brighter may be cut off
 DARK = 0.02  # sRGB; what is darker tells nothing
 PRIOR = 1e-3  # of the normal matrix: keeps what the picture does not tell at none

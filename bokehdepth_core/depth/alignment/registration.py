@@ -20,7 +20,7 @@ from .warp import Similarity, warped
 FINEST_SIDE = 384  # px, shorter side of the largest pictures compared
 COARSEST_SIDE = 48
 STEPS = (6, 6, 10)  # Gauss-Newton steps on the finest pictures, the next, and all others
-CONVERGED = 0.005  # px at the corner
+CONVERGED = 0.02  # px at the corner; the next step would be far smaller
 OUTLIER = 2.0  # spreads of the residual at which a pixel counts half
 NEEDED = 200  # trusted pixels, below which nothing is known
 LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709

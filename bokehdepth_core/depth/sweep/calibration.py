@@ -13,6 +13,7 @@ from ...optics.aperture import DISC, Aperture
 from .estimate import frame_radii
 
 CONFIDENT = 0.8
+ENOUGH_PIXELS = 200  # fewer say too little about a whole stack
 PLANES = 256  # tried between the farthest and the nearest depth
 SMALLEST_SPREAD = 0.01  # of the largest disparity: less does not tell where the focus plane is
 SMALLEST_RADIUS = 1.0  # px in the strongest frame: smaller blur says nothing about scale
@@ -45,6 +46,11 @@ class StackCalibration:
         """One line for a person."""
         if self.confident_pixels == 0:
             return "no pixel is both blurred and textured enough: the calibration is not known"
+        if self.confident_pixels < ENOUGH_PIXELS:
+            return (
+                f"only {self.confident_pixels} confident pixels, of {ENOUGH_PIXELS} that an R² "
+                "takes: the calibration is not known"
+            )
         scales = ", ".join(f"{scale:.2f}" for scale in self.frame_scales)
         text = (
             f"R² {self.r_squared:.3f} of blur radius against strength over "

@@ -84,6 +84,13 @@ def test_the_summary_is_one_readable_line():
     )
 
 
+def test_few_pixels_give_no_number():
+    text = StackCalibration(0.99, (1.0, 1.0), 199).summary
+    assert text == (
+        "only 199 confident pixels, of 200 that an R² takes: the calibration is not known"
+    )
+
+
 def test_a_stack_without_texture_says_that_nothing_is_known():
     flat = torch.full((40, 50, 3), 0.5)
     found = calibrate_stack(BokehStack(flat, flat.expand(2, -1, -1, -1), (1.0, 2.0)))
