@@ -1,0 +1,73 @@
+"""Load Metric Depth and depth on an IMAGE socket, in ComfyUI."""
+
+import importlib
+
+import comfyui_pack as pack
+import numpy as np
+import pytest
+import torch
+from depth_files import METRES, SHARE, gdepth_xmp, photo, write_exr
+
+load_depth = importlib.import_module(f"{pack.NAME}.nodes.load_depth")
+geometry = importlib.import_module(f"{pack.NAME}.nodes.geometry")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(load_depth.folder_paths, "get_input_directory", lambda: str(tmp_path))
+    monkeypatch.setattr(
+        load_depth.folder_paths, "get_annotated_filepath", lambda name: str(tmp_path / name)
+    )
+    return tmp_path
+
+
+def load(**inputs):
+    result = load_depth.LoadMetricDepth.execute(**inputs)
+    return getattr(result, "args", None) or result.result
+
+
+def test_depth_and_its_picture_come_from_a_file(folder):
+    write_exr(folder / "a.exr", {"ViewLayer.Depth.Z": METRES})
+    assert load_depth.depth_files() == ["a.exr"]
+    depth, image, report = load(file="a.exr")
+    np.testing.assert_array_equal(depth.depth[0].numpy(), METRES)
+    assert image.shape == (1, *METRES.shape, 3)
+    assert "channel ViewLayer.Depth.Z taken" in report
+    assert "; values or scale changes that" in report
+
+
+def test_a_portrait_gives_its_photo_too(folder):
+    photo().save(folder / "a.jpg", xmp=gdepth_xmp((SHARE * 255).round().astype(np.uint8)).encode())
+    depth, image, report = load(file="a.jpg")
+    assert depth.metric
+    assert image.std() > 0.1
+    assert "depth inside the photo taken" in report
+
+
+def test_holes_are_filled_or_far(folder):
+    values = METRES.copy()
+    values[3:6, 3:6] = 0
+    np.save(folder / "a.npy", values)
+    filled, _, report = load(file="a.npy")
+    assert torch.isfinite(filled.depth).all()
+    assert (filled.confidence[0, 3:6, 3:6] == 0).all()
+    assert "holes: 9 of 864 pixels not measured" in report
+    assert int(torch.isinf(load(file="a.npy", holes="far")[0].depth).sum()) == 9
+
+
+def test_metres_in_an_image_stay_metres_and_overshoot_stays_disparity():
+    metres = torch.tensor([[0.0, 2.0], [5.0, 7.5]])[None, ..., None].expand(-1, -1, -1, 3)
+    found = geometry.depth_from_picture(metres)
+    assert found.metric
+    assert found.depth[0].tolist() == [[np.inf, 2.0], [5.0, 7.5]]
+    over = geometry.depth_from_picture(torch.tensor([0.0, 0.5, 1.05]).reshape(1, 1, 3, 1))
+    torch.testing.assert_close(over.disparity[0, 0], torch.tensor([0.0, 0.5, 1.05]) / 1.05)
+    for levels in (
+        torch.tensor([0.0, 128.0, 255.0]).reshape(1, 1, 3, 1),
+        torch.rand(1, 4, 4, 3) * 9,
+    ):
+        with pytest.raises(ValueError, match="depth: an IMAGE with"):
+            geometry.depth_from_picture(levels)
+    jet = torch.stack([(1.5 - (4 * torch.linspace(0, 1, 200) - k).abs()) for k in (3, 2, 1)], -1)
+    with pytest.raises(ValueError, match="depth: a colour-mapped depth picture"):
+        geometry.depth_from_picture(jet.clamp(0, 1)[None, None].expand(1, 8, -1, -1))
