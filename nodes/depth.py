@@ -184,6 +184,7 @@ class SaveMetricDepth(io.ComfyNode):
             "or a PLY point cloud. One file for each picture of the batch.",
             search_aliases=["export depth", "exr", "point cloud", "ply"],
             is_output_node=True,
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             inputs=[
                 sockets.depth_input(
                     tooltip="Metric depth, a depth picture (near is white) or a geometry."
@@ -222,13 +223,14 @@ class SaveMetricDepth(io.ComfyNode):
                     "Give one depth map for each picture, or leave image unconnected."
                 )
             image = image.expand(count, -1, -1, -1) if len(image) < count else image
-        names = _save_all(depth, image, filename_prefix, FORMATS[format])
+        texts = host.graph_texts(getattr(cls, "hidden", None))
+        names = _save_all(depth, image, filename_prefix, FORMATS[format], texts)
         host.show_text("\n".join(names))
         shown = ui.PreviewImage(host.result(depth_picture(depth)), cls=cls).as_dict()
         return io.NodeOutput(ui={**shown, "text": names})
 
 
-def _save_all(depth: DepthMap, image, prefix: str, suffix: str) -> list[str]:
+def _save_all(depth: DepthMap, image, prefix: str, suffix: str, texts: dict[str, str]) -> list[str]:
     """Write one file for each map and return their names; none is left where one fails."""
     height, width = depth.depth.shape[1:]
     folder, name, first, subfolder, _ = folder_paths.get_save_image_path(
@@ -241,7 +243,7 @@ def _save_all(depth: DepthMap, image, prefix: str, suffix: str) -> list[str]:
             host.check_cancelled()
             report(index, len(names))
             picture = None if image is None else image[index]
-            write_depth(Path(unfinished) / file, _one(depth, index), picture)
+            write_depth(Path(unfinished) / file, _one(depth, index), picture, metadata=texts)
         for file in names:
             (Path(unfinished) / file).replace(Path(folder) / file)
     report(1, 1)

@@ -2,10 +2,12 @@
 
 import copy
 import inspect
+import json
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import comfy.cli_args
 import comfy.latent_formats
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -283,6 +285,19 @@ def show_text(text: str) -> None:
     running, server = get_executing_context(), getattr(PromptServer, "instance", None)
     if running is not None and server is not None:  # neither is there outside of a server
         server.send_progress_text(text, running.node_id)
+
+
+def graph_texts(hidden) -> dict[str, str]:
+    """Return the running graph as texts for a file, as Save Image writes them; {} where forbidden.
+
+    Args:
+        hidden: what a node's hidden inputs hold: `prompt`, and `extra_pnginfo` with the workflow.
+    """
+    if comfy.cli_args.args.disable_metadata:
+        return {}
+    prompt, more = (getattr(hidden, name, None) for name in ("prompt", "extra_pnginfo"))
+    texts = {} if prompt is None else {"prompt": prompt}
+    return {name: json.dumps(value) for name, value in (texts | (more or {})).items()}
 
 
 @contextmanager

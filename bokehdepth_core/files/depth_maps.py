@@ -4,7 +4,7 @@ This module writes; `files.depth` reads, and its readers can be imported from he
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,13 @@ __all__ = [
 DEPTH_SUFFIXES = (".exr", ".png", ".npz", ".ply")
 
 
-def write_depth(path: str | Path, depth: DepthMap, image: Tensor | None = None) -> None:
+def write_depth(
+    path: str | Path,
+    depth: DepthMap,
+    image: Tensor | None = None,
+    *,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write one depth map; the suffix chooses the format.
 
     * ``.exr``: channel Z in float32, metres; infinity stays infinity; confidence beside it.
@@ -47,6 +53,8 @@ def write_depth(path: str | Path, depth: DepthMap, image: Tensor | None = None) 
         path: where to.
         depth: one map, [1,H,W].
         image: [H,W,3] or [1,H,W,3], sRGB, 0…1; colours of the points, .ply only.
+        metadata: texts by name that go into the file: attributes of EXR, texts of PNG, arrays of
+            NPZ named ``text_…``, comments of PLY.
 
     Raises:
         ValueError: several maps, an unknown suffix, or a point cloud without metres or intrinsics.
@@ -59,11 +67,11 @@ def write_depth(path: str | Path, depth: DepthMap, image: Tensor | None = None) 
         )
     check_depth_name(target)
     if target.suffix.lower() == ".ply":
-        content = _encode_ply(depth, image)
+        content = _encode_ply(depth, image, metadata or {})
         with whole_file(target) as part:
             part.write_bytes(content)
         return
-    _WRITERS[target.suffix.lower()](target, depth)
+    _WRITERS[target.suffix.lower()](target, depth, metadata or {})
 
 
 def check_depth_name(path: Path) -> None:
@@ -80,7 +88,7 @@ def check_depth_name(path: Path) -> None:
 # --- EXR -----------------------------------------------------------------------------------------
 
 
-def _write_exr(target: Path, depth: DepthMap) -> None:
+def _write_exr(target: Path, depth: DepthMap, metadata: Mapping[str, str]) -> None:
     import OpenEXR
 
     channels = {"Z": _plane(depth.depth)}
@@ -90,6 +98,7 @@ def _write_exr(target: Path, depth: DepthMap) -> None:
         "compression": OpenEXR.ZIP_COMPRESSION,
         "type": OpenEXR.scanlineimage,
         "bokehdepth.metric": json.dumps(depth.metric),
+        **metadata,
     }
     if depth.intrinsics is not None:
         header["bokehdepth.intrinsics"] = json.dumps(depth.intrinsics[0].tolist())
@@ -100,12 +109,13 @@ def _write_exr(target: Path, depth: DepthMap) -> None:
 # --- NPZ -----------------------------------------------------------------------------------------
 
 
-def _write_npz(target: Path, depth: DepthMap) -> None:
+def _write_npz(target: Path, depth: DepthMap, metadata: Mapping[str, str]) -> None:
     arrays = {"depth": _plane(depth.depth), "metric": np.array(depth.metric)}
     if depth.confidence is not None:
         arrays["confidence"] = _plane(depth.confidence)
     if depth.intrinsics is not None:
         arrays["intrinsics"] = _plane(depth.intrinsics)
+    arrays |= {f"text_{name}": np.array(text) for name, text in metadata.items()}
     with whole_file(target) as part:
         np.savez_compressed(part, allow_pickle=False, **arrays)
 
@@ -113,7 +123,7 @@ def _write_npz(target: Path, depth: DepthMap) -> None:
 # --- PNG -----------------------------------------------------------------------------------------
 
 
-def _write_png(target: Path, depth: DepthMap) -> None:
+def _write_png(target: Path, depth: DepthMap, metadata: Mapping[str, str]) -> None:
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
@@ -128,6 +138,8 @@ def _write_png(target: Path, depth: DepthMap) -> None:
     info = PngInfo()
     for key, value in text.items():
         info.add_text(f"bokehdepth.{key}", value)
+    for name, value in metadata.items():
+        info.add_text(name, value)
     with whole_file(target) as part:
         Image.fromarray(steps).save(part, pnginfo=info)
 
@@ -149,7 +161,7 @@ def _metre_steps(depth: Tensor) -> tuple[np.ndarray, float]:
 # --- PLY -----------------------------------------------------------------------------------------
 
 
-def _encode_ply(depth: DepthMap, image: Tensor | None) -> bytes:
+def _encode_ply(depth: DepthMap, image: Tensor | None, metadata: Mapping[str, str]) -> bytes:
     """Return a binary little-endian PLY file; pixels without a surface are left out."""
     if not depth.metric:
         raise ValueError(
@@ -177,6 +189,8 @@ def _encode_ply(depth: DepthMap, image: Tensor | None) -> bytes:
             vertices[name] = levels[:, axis]
     head = ["ply", "format binary_little_endian 1.0"]
     head += ["comment metres; x right, y down, z forward from the camera"]
+    # JSON writes other letters, and line ends, in ASCII.
+    head += [f"comment {name} {json.dumps(text)}" for name, text in metadata.items()]
     head += [f"element vertex {len(vertices)}", *names, "end_header", ""]
     return "\n".join(head).encode("ascii") + vertices.tobytes()
 
@@ -194,7 +208,7 @@ def _colours(image: Tensor, depth: DepthMap) -> np.ndarray:
 
 # --- shared --------------------------------------------------------------------------------------
 
-_WRITERS: dict[str, Callable[[Path, DepthMap], None]] = {
+_WRITERS: dict[str, Callable[[Path, DepthMap, Mapping[str, str]], None]] = {
     ".exr": _write_exr,
     ".png": _write_png,
     ".npz": _write_npz,
