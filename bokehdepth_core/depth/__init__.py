@@ -47,6 +47,14 @@ def load_depth_estimator(
         FileNotFoundError: no such file.
         ValueError: an unknown option.
         CheckpointError: a file that is no depth network, or a damaged one.
+
+    Example:
+        >>> from bokehdepth_core import BokehStack
+        >>> photo = torch.rand(1, 24, 32, 3)
+        >>> stack = BokehStack(photo[0], photo, (10.0,))  # one frame, without any blur
+        >>> found = load_depth_estimator("built-in").estimate(photo, stack)
+        >>> found.depth.shape, found.metric
+        (torch.Size([1, 24, 32]), False)
     """
     if str(source) == BUILT_IN:
         return SweepEstimator(torch.device(device))

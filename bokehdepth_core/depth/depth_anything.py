@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -177,7 +178,7 @@ class DepthAnything(nn.Module):
         heads: int = HEADS,
     ) -> None:
         from transformers import DepthAnythingConfig
-        from transformers.models.depth_anything import modeling_depth_anything as parts
+        from transformers.models.depth_anything import modeling_depth_anything
 
         super().__init__()
         if attention_scale not in ATTENTION_SCALES:
@@ -196,6 +197,7 @@ class DepthAnything(nn.Module):
             head_hidden_size=shape.head,
             depth_estimation_type="metric" if shape.metric else "relative",
         )
+        parts: Any = modeling_depth_anything  # whose classes have no types
         self.neck = parts.DepthAnythingNeck(layout)
         self.head = parts.DepthAnythingDepthEstimationHead(layout)
         self.head.max_depth = shape.max_depth or 1.0  # the configuration takes whole numbers only
@@ -227,12 +229,14 @@ class DepthAnything(nn.Module):
         rows, columns = frames.shape[-2] // patch, frames.shape[-1] // patch
         maps = self.neck([stage.to(self.neck_dtype) for stage in tokens], rows, columns)
         check_cancelled()
-        return self.head(maps, rows, columns).float()
+        found: Tensor = self.head(maps, rows, columns)
+        return found.float()
 
     @property
     def neck_dtype(self) -> torch.dtype:
         """Number type that neck and head compute in."""
-        return self.neck.convs[0].weight.dtype
+        weight: Tensor = self.neck.convs[0].weight
+        return weight.dtype
 
     def tokens(
         self,
@@ -246,13 +250,13 @@ class DepthAnything(nn.Module):
         if not self.fusion:
             frames, count = frames[:, :1], 1
         kept: list[list[Tensor]] = [[] for _ in self.stages]
-        for part in frames.flatten(0, 1).split(chunk or batch * count):
+        for part in torch.split(frames.flatten(0, 1), chunk or batch * count):
             found = encode(self.backbone, part, self.stages, POSITION_OFFSET, check_cancelled)
             for stage, tokens in enumerate(found):
                 kept[stage].append(tokens)
         result = []
         for stage, parts in enumerate(kept):
-            tokens = torch.cat(parts).unflatten(0, (batch, count))
+            tokens = torch.unflatten(torch.cat(parts), 0, (batch, count))
             result.append(self._fused(stage, tokens, strengths) if count > 1 else tokens[:, 0])
             check_cancelled()
         return result

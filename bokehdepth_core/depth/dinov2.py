@@ -1,9 +1,9 @@
 """The DINOv2 encoder of both depth networks, on transformers' blocks."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,25 @@ class EncoderShape:
     def heads(self) -> int:
         """Attention heads: 64 channels each, and two in encoders too narrow for that."""
         return self.width // HEAD_DIM if self.width % HEAD_DIM == 0 else 2
+
+
+class _Embeddings(Protocol):
+    patch_size: int
+    patch_embeddings: Callable[[Tensor], Tensor]
+    cls_token: Tensor
+    position_embeddings: Tensor
+
+
+class _Blocks(Protocol):
+    layer: Sequence[Callable[[Tensor], Tensor | tuple[Tensor, ...]]]
+
+
+class _Backbone(Protocol):
+    """The parts of transformers' Dinov2Backbone that `encode` calls, in every version of it."""
+
+    embeddings: _Embeddings
+    encoder: _Blocks
+    layernorm: Callable[[Tensor], Tensor]
 
 
 def encoder_shape(
@@ -166,7 +185,8 @@ def build_backbone(config: "Dinov2Config", *, scale_twice: bool = False) -> nn.M
     backbone = Dinov2Backbone(config)
     backbone.config._attn_implementation = "sdpa"
     if scale_twice:
-        for module in backbone.modules():
+        modules: Iterable[Any] = backbone.modules()
+        for module in modules:
             if hasattr(module, "scaling"):
                 module.scaling = module.scaling**2
     return backbone
@@ -211,7 +231,8 @@ def encode(
         offset: rule of the position embedding, see `resample_positions`.
         check_cancelled: raises to stop.
     """
-    embeddings = backbone.embeddings
+    parts = cast(_Backbone, backbone)
+    embeddings = parts.embeddings
     patch = embeddings.patch_size
     tokens = embeddings.patch_embeddings(pixels)
     tokens = torch.cat([embeddings.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
@@ -220,11 +241,10 @@ def encode(
     found = []
     for index in range(stages[-1] + 1):
         check_cancelled()
-        tokens = backbone.encoder.layer[index](tokens)
-        if isinstance(tokens, tuple):  # transformers before 4.56
-            tokens = tokens[0]
+        out = parts.encoder.layer[index](tokens)
+        tokens = out[0] if isinstance(out, tuple) else out  # a tuple before transformers 4.56
         if index in stages:
-            found.append(backbone.layernorm(tokens))
+            found.append(parts.layernorm(tokens))
     return found
 
 

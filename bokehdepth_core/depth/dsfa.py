@@ -4,6 +4,8 @@ Space attention works within each frame, focus attention at one place over the f
 reference leaves the block, so of the focus part only the reference's query is computed.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -92,17 +94,19 @@ class DividedSpaceFocusAttention(nn.Module):
         frames, width = tokens.shape[1], tokens.shape[3]
         embedded = self.embed_strengths(strengths, tokens.dtype)
         shift, scale = self.film(embedded)
-        reference, keys, values = None, [], []
         weight, bias = self.focus_attn.qkv.weight, self.focus_attn.qkv.bias
-        for frame in range(frames):  # one frame at a time: a quarter of the memory of all at once
+
+        def conditioned(frame: int) -> Tensor:
             x = self.space(tokens[:, frame], embedded[:, frame])
-            x = torch.addcmul(shift[:, frame, None], x, scale[:, frame, None])
-            normed = self.ln_focus_attn(x)
-            if frame == 0:
-                reference = x
-                query, key, value = F.linear(normed, weight, bias).chunk(3, dim=-1)
-            else:
-                key, value = F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=-1)
+            return torch.addcmul(shift[:, frame, None], x, scale[:, frame, None])
+
+        reference = conditioned(0)
+        normed = self.ln_focus_attn(reference)
+        query, key, value = F.linear(normed, weight, bias).chunk(3, dim=-1)
+        keys, values = [key], [value]
+        for frame in range(1, frames):  # one at a time: a quarter of the memory of all at once
+            normed = self.ln_focus_attn(conditioned(frame))
+            key, value = F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=-1)
             keys.append(key)
             values.append(value)
         attended = self._focus(query, torch.stack(keys, 2), torch.stack(values, 2), strengths)
@@ -112,10 +116,9 @@ class DividedSpaceFocusAttention(nn.Module):
     def embed_strengths(self, strengths: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the strength tokens [B,F,D] of strengths [B,F]; computed in float32."""
         hidden = strengths.float()[..., None]
-        for layer in (self.k_embed[0], self.k_embed[2]):
-            hidden = hidden.relu() if layer is self.k_embed[2] else hidden
-            hidden = F.linear(hidden, layer.weight.float(), layer.bias.float())
-        return hidden.to(dtype)
+        first, last = cast(nn.Linear, self.k_embed[0]), cast(nn.Linear, self.k_embed[2])
+        hidden = F.linear(hidden, first.weight.float(), first.bias.float()).relu()
+        return F.linear(hidden, last.weight.float(), last.bias.float()).to(dtype)
 
     def film(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
         """Return the shift and the factor of each frame, [B,F,D] both."""

@@ -160,18 +160,22 @@ class NetworkEstimator:
         stacks = [None] if stack is None else list(stacks_for(stack, size))
         cameras = _cameras(intrinsics, count)
         plan = self.plan(size["H"], size["W"], resolution)
-        results = []
+        depths: list[Tensor] = []
+        confidences: list[Tensor] = []
+        found_cameras: list[Tensor] = []
         for index in range(count):
             check_cancelled()
             one = stacks[index % len(stacks)] if self.reads_stack else None
             camera = None if cameras is None else cameras[index : index + 1]
-            found = self._one(plan, image[index], one, camera, chunk, check_cancelled)
-            results.append(tuple(None if part is None else part.to(image.device) for part in found))
+            found, *others = self._one(plan, image[index], one, camera, chunk, check_cancelled)
+            depths.append(found.to(image.device))
+            for kept, part in zip((confidences, found_cameras), others, strict=True):
+                if part is not None:
+                    kept.append(part.to(image.device))
             on_progress(index + 1, count)
-        depth, confidence, camera = (
-            None if parts[0] is None else torch.cat(parts) for parts in zip(*results, strict=True)
-        )
-        depth, confidence, camera = (_plain(part) for part in (depth, confidence, camera))
+        depth = _joined(depths)
+        confidence = _joined(confidences) if confidences else None
+        camera = _joined(found_cameras) if found_cameras else None
         if isinstance(self.network, DepthAnything) and not self.network.shape.metric:
             relative = DepthMap.from_normalized_disparity(_normalized(depth))
             return DepthMap(relative.depth, None, camera, metric=False)
@@ -249,9 +253,8 @@ def _normalized(disparity: Tensor) -> Tensor:
     return ((disparity - low) / (high - low).clip(min=1e-12)).clip(0, 1)
 
 
-def _plain(part: Tensor | None) -> Tensor | None:
-    """Return a tensor that may be used outside of inference mode."""
-    if part is None:
-        return None
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Return the pictures' maps as one batch that may be used outside of inference mode."""
+    joined = torch.cat(parts)
     with torch.inference_mode(False):
-        return part.clone()
+        return joined.clone()

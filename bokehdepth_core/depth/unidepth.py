@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -146,7 +146,7 @@ class UniDepth(nn.Module):
         self.shape = shape
         self.stages = shape.stages
         self.backbone = build_backbone(encoder_config(shape.encoder))
-        self.backbone.layernorm.eps = FINAL_NORM_EPS
+        cast(nn.LayerNorm, self.backbone.layernorm).eps = FINAL_NORM_EPS
         self.fusion = nn.ModuleDict(
             {
                 str(stage): DividedSpaceFocusAttention(shape.encoder.width, heads, alibi=alibi)
@@ -177,7 +177,7 @@ class UniDepth(nn.Module):
         """
         height, width = frames.shape[-2:]
         maps, classes = self.features(frames, strengths, chunk, check_cancelled)
-        dtype = self.input_adapter.input_adapters[0].weight.dtype
+        dtype = cast(nn.Linear, self.input_adapter.input_adapters[0]).weight.dtype
         levels = self.input_adapter([stage.to(dtype) for stage in maps])
         tokens = self.camera_token_adapter([token.to(dtype) for token in classes])
         predicted = self.camera_layer.intrinsics(torch.cat(tokens, dim=1), height, width)
@@ -204,13 +204,13 @@ class UniDepth(nn.Module):
         if not self.fusion:
             frames, count = frames[:, :1], 1
         kept: list[list[Tensor]] = [[] for _ in self.stages]
-        for part in frames.flatten(0, 1).split(chunk or batch * count):
+        for part in torch.split(frames.flatten(0, 1), chunk or batch * count):
             found = encode(self.backbone, part, self.stages, 0.0, check_cancelled)
             for stage, tokens in enumerate(found):
                 kept[stage].append(tokens)
         maps, classes = [], []
         for stage in range(len(self.stages)):
-            tokens = torch.cat(kept[stage]).unflatten(0, (batch, count))
+            tokens = torch.unflatten(torch.cat(kept[stage]), 0, (batch, count))
             kept[stage].clear()
             classes.append(tokens[:, 0, :1])
             fuse = count > 1 and str(stage) in self.fusion

@@ -60,7 +60,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [B,T,outputs] from [B,T,C]."""
-        return self.proj2(F.gelu(self.proj1(self.norm(x))))
+        found: Tensor = self.proj2(F.gelu(self.proj1(self.norm(x))))
+        return found
 
 
 class _Gain(nn.Module):
@@ -101,11 +102,12 @@ class AttentionBlock(nn.Module):
             query = query + positions
         key, value = self.kv(self.norm_attnctx(x if context is None else context)).chunk(2, dim=-1)
         query, key, value = (
-            part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in (query, key, value)
+            torch.unflatten(part, -1, (HEADS, -1)).transpose(1, 2) for part in (query, key, value)
         )
         mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         x = x + self.ls1(self.out(mixed))
-        return x + self.ls2(self.mlp(x))
+        found: Tensor = x + self.ls2(self.mlp(x))
+        return found
 
 
 class Camera(nn.Module):
@@ -124,7 +126,8 @@ class Camera(nn.Module):
         x = self.project(tokens)
         for block in (self.aggregate1, self.aggregate2):
             x = block(x, positions=self.latents_pos)
-        return self.out_pinhole(x)[..., 0]
+        numbers: Tensor = self.out_pinhole(x)
+        return numbers[..., 0]
 
     def intrinsics(self, tokens: Tensor, height: int, width: int) -> Tensor:
         """Return camera matrices [B,3,3], px of a height × width picture, float32."""
@@ -145,7 +148,8 @@ class _ResidualUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.conv1(F.leaky_relu(x, SLOPE))
-        return x + self.gamma * self.conv2(F.leaky_relu(inner, SLOPE))
+        found: Tensor = x + self.gamma * self.conv2(F.leaky_relu(inner, SLOPE))
+        return found
 
 
 class _Upsample(nn.Module):
@@ -237,8 +241,9 @@ class DepthLayers(nn.Module):
     def _output(self, pixels: Tensor, output: str, size: tuple[int, int]) -> Tensor:
         low = getattr(self, f"to_{output}_lr")(pixels.movedim(-1, 1))
         large = F.interpolate(low, size, mode="bilinear", align_corners=True)
-        return getattr(self, f"to_{output}_hr")(large)
+        found: Tensor = getattr(self, f"to_{output}_hr")(large)
+        return found
 
 
 def _as_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-    return tokens.transpose(1, 2).unflatten(2, grid)
+    return torch.unflatten(tokens.transpose(1, 2), 2, grid)

@@ -141,7 +141,11 @@ def _resolve(
     )
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-    unreachable = (OfflineModeIsEnabled, OSError, *_client_errors(HfHubHTTPError))
+    unreachable: tuple[type[Exception], ...] = (
+        OfflineModeIsEnabled,
+        OSError,
+        *_client_errors(HfHubHTTPError),
+    )
     url = hf_hub_url(repo, filename, revision=revision, endpoint=endpoint)
     try:
         found = get_hf_file_metadata(url, token=token, endpoint=endpoint)

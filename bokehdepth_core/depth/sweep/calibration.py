@@ -101,6 +101,12 @@ def calibrate_stack(
     Raises:
         ValueError: fewer than two different strengths, or a depth map without metres or of another
             size.
+
+    Example:
+        >>> photo = torch.rand(24, 32, 3)
+        >>> sharp = BokehStack(photo, torch.stack([photo, photo]), (5.0, 10.0))  # no blur
+        >>> len(calibrate_stack(sharp).frame_scales)
+        2
     """
     check_calibratable(stack.strengths)
     disparity = None if depth is None else _blocks_of(depth, stack)

@@ -94,6 +94,12 @@ def sweep_depth(
 
     Reference:
         arXiv 2512.12425, "depth from bokeh sweep".
+
+    Example:
+        >>> photo = torch.rand(24, 32, 3)
+        >>> found = sweep_depth(BokehStack(photo, photo[None], (10.0,)), focus_depth=2.0)
+        >>> found.depth.shape, found.metric
+        (torch.Size([1, 24, 32]), True)
     """
     side = _check_focus(focus)
     plane = _focus_disparity(focus_depth)
