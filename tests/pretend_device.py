@@ -64,6 +64,9 @@ class PretendTensor(torch.Tensor):
     def __repr__(self):
         return f"PretendTensor({self.inner!r}, {self.machine.device})"
 
+    def new_tensor(self, data, *, dtype=None):
+        return PretendTensor(torch.tensor(data, dtype=dtype or self.dtype), self.machine)
+
     def tolist(self):
         self.machine.waits[f"tolist at {_caller()}"] += 1
         return self.inner.tolist()
