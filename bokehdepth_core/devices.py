@@ -16,7 +16,7 @@ from torch.nn import functional
 # one class of error for it from 2.5 on, but several allocators and libraries do not raise it.
 _NO_MEMORY = (
     "out of memory",  # CUDA, MPS and XPU
-    "out_of_memory",  # Level Zero and SYCL below XPU: UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY
+    "error_out_of_",  # below XPU: UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY, …_HOST_MEMORY, …_RESOURCES
     "can't allocate memory",  # DefaultCPUAllocator on Linux and macOS
     "not enough memory",  # DefaultCPUAllocator on Windows
     "status_alloc_failed",  # cuBLAS and cuDNN

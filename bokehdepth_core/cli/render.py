@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ..color import convert_color
 from ..datatypes import DepthMap
+from ..devices import kth_smallest
 from ..files.exif import read_photo_lens
 from ..files.images import Photo, check_picture_name, read_image
 from ..optics.thin_lens import bokeh_strength_from_lens, defocus
@@ -128,7 +129,7 @@ def strength_for_radius(depth: Tensor, focus_depth: Tensor, radius: float) -> fl
     20.0
     """
     offsets = (1 / depth - 1 / focus_depth[:, None, None]).abs().flatten()
-    farthest = float(offsets.kthvalue(max(1, round(0.99 * offsets.numel()))).values)
+    farthest = float(kth_smallest(offsets, max(1, round(0.99 * offsets.numel()))))
     return radius / farthest if farthest > 0 else 0.0
 
 

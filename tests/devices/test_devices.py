@@ -102,14 +102,21 @@ def test_a_sweep_waits_no_more_often_for_a_polygon_than_for_a_disc(device, stack
     waits = {}
     for name, aperture in (("disc", Aperture()), ("polygon", Aperture(6))):
         device.waits.clear()
-        wanted = core.sweep_depth(stack, aperture=aperture)
+        wanted = core.sweep_depth(stack, aperture=aperture, align=False)
         with device:
-            got = core.sweep_depth(on(device, stack), aperture=aperture)
+            got = core.sweep_depth(on(device, stack), aperture=aperture, align=False)
         assert {got.depth.device, got.confidence.device} == {device.device}
         error = (got.disparity.inner - wanted.disparity).abs() / wanted.disparity.max()
         assert error.median() < 1e-3
         waits[name] = device.count()[1]
     assert waits["polygon"] == waits["disc"] <= 20
+
+
+def test_stacks_are_aligned(device, stack):
+    wanted, _ = core.align_stack(stack)
+    with device:
+        got, _ = core.align_stack(on(device, stack))
+    same(got.frames, wanted.frames, device)
 
 
 def test_stacks_are_calibrated(device, scene, stack):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...optics.special import sine_quotient
+
 TAPS = 8  # of the windowed sinc: even
 
 
@@ -107,7 +109,8 @@ def _along_rows(planes: Tensor, move: Tensor, taps: int) -> Tensor:
     weights = torch.zeros_like(move)
     for tap in range(1 - taps // 2, taps // 2 + 1):
         away = share - tap
-        weight = torch.sinc(away) * torch.sinc(away / (taps // 2))
+        angle = math.pi * away
+        weight = sine_quotient(angle) * sine_quotient(angle / (taps // 2))
         column = (first.long() + tap).clamp(0, width - 1)
         total += weight * planes.gather(-1, column.expand_as(planes))
         weights += weight
