@@ -50,7 +50,8 @@ def run_render(options: argparse.Namespace) -> None:
             highlight_boost=options.highlight_boost,
             quality=options.quality,
             refine_depth=options.refine,
-            **known,
+            background=known[0],
+            background_depth=known[1],
             color_space=photo.color_space,
             alpha=None if photo.alpha is None else photo.alpha[None].to(options.device),
             premultiplied=photo.premultiplied,
@@ -79,8 +80,8 @@ def _hold_out(options: argparse.Namespace, image: Tensor) -> Tensor | None:
 
 def _background(
     options: argparse.Namespace, depth: DepthMap, image: Tensor, color_space: str
-) -> dict[str, Tensor | None]:
-    """Return what is known of the background, as `render_bokeh` takes it."""
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the picture and the depth of the background, as far as they are given."""
     picture = hidden = None
     if options.background is not None:
         picture = convert_color(read_image(options.background), "sRGB", color_space)
@@ -93,7 +94,7 @@ def _background(
                 "not. Give two of a kind."
             )
         hidden = found.depth.to(options.device)
-    return {"background": picture, "background_depth": hidden}
+    return picture, hidden
 
 
 def _chosen_strength(

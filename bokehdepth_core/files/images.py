@@ -387,5 +387,5 @@ def _meant_light(stored: _Stored, source: Path) -> np.ndarray | None:
 def _rgb(color: np.ndarray) -> np.ndarray:
     """Return [H,W,3] of grey, RGB, or of CMYK by its plain formula."""
     if color.shape[2] == 4:
-        return (1 - color[..., :3]) * (1 - color[..., 3:])
+        return np.asarray((1 - color[..., :3]) * (1 - color[..., 3:]))
     return np.asarray(color.repeat(3, axis=2) if color.shape[2] == 1 else color)

@@ -193,7 +193,7 @@ def _decode_plane(
         for start in range(0, width, step):
             block = pixels[:, start : start + step]
             np.cumsum(block, axis=1, dtype=dtype, out=block)
-    return pixels
+    return np.asarray(pixels)
 
 
 def _undo_floating(rows: np.ndarray, tags: Tags, dtype: np.dtype, samples: int) -> np.ndarray:

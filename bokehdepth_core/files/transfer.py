@@ -29,7 +29,7 @@ def named_transfer(number: int, full_range: bool = True) -> Transfer:
         number: 1 BT.709, 4 gamma 2.2, 5 gamma 2.8, 8 linear, 13 sRGB, 16 PQ, 18 HLG.
         full_range: False where black and white are the codes 16 and 235 of 8 bits.
     """
-    curve = {
+    curves: dict[int, Transfer] = {
         1: _bt709,
         4: gamma_transfer(2.2),
         5: gamma_transfer(2.8),
@@ -39,7 +39,8 @@ def named_transfer(number: int, full_range: bool = True) -> Transfer:
         15: _bt709,
         16: _pq,
         18: _hlg,
-    }.get(number, srgb_light)
+    }
+    curve = curves.get(number, srgb_light)
     if full_range:
         return curve
     return lambda values: curve((values * 255 - 16) / 219)
