@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bokehdepth_core import Aperture, render_bokeh
 from bokehdepth_core.demo.contact_sheet import Panel, contact_sheet
-from bokehdepth_core.files.images import quantize
+from bokehdepth_core.files.pictures.images import quantize
 
 SIDE, RADIUS, COLUMNS = 288, 20.0, 4
 LAMPS = (0.14, 0.5, 0.86)  # their places, shares of a side

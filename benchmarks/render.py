@@ -27,7 +27,7 @@ from torch import Tensor
 
 from bokehdepth_core import defocus, render_bokeh
 from bokehdepth_core.demo.contact_sheet import Panel, contact_sheet
-from bokehdepth_core.files.images import quantize
+from bokehdepth_core.files.pictures.images import quantize
 from bokehdepth_core.optics.aperture import DISC
 from bokehdepth_core.render.renderer import QUALITIES
 

@@ -14,7 +14,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests"))
 import make_tiny_flux
 
 from bokehdepth_core.generator.adapter import adapter_from_state_dict, folded
-from bokehdepth_core.generator.flux_layers import attention_layers, strengths_added
+from bokehdepth_core.generator.flux.layers import attention_layers, strengths_added
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = 128

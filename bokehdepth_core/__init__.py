@@ -8,7 +8,7 @@ from .depth.from_mask import MaskDepth, depth_from_mask
 from .depth.sweep.calibration import StackCalibration, calibrate_stack
 from .depth.sweep.estimate import disparity_offset, sweep_depth
 from .files.depth_maps import DepthFile, read_depth, read_depth_file, write_depth
-from .files.images import read_image, write_image
+from .files.pictures.images import read_image, write_image
 from .generator import load_bokeh_generator
 from .optics.aperture import Aperture
 from .optics.thin_lens import (

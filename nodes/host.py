@@ -18,8 +18,8 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..bokehdepth_core.generator.flux.single_files import Sources
 from ..bokehdepth_core.generator.placement import TEXT_ENCODERS, TRANSFORMER, VAE
-from ..bokehdepth_core.generator.single_files import Sources
 from ..bokehdepth_core.weights.download import download_hub_file
 from ..bokehdepth_core.weights.errors import CheckpointError
 from ..bokehdepth_core.weights.published import PUBLISHED

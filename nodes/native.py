@@ -23,8 +23,8 @@ from ..bokehdepth_core.checks import check_image, check_number, check_strengths
 from ..bokehdepth_core.color import color_transfer_lab
 from ..bokehdepth_core.devices import is_out_of_memory
 from ..bokehdepth_core.generator.adapter import BokehAdapter
+from ..bokehdepth_core.generator.flux.tokens import SIDE, fit_to_tokens, resized
 from ..bokehdepth_core.generator.prompts import PROMPT_TOKENS, bokeh_prompt
-from ..bokehdepth_core.generator.tokens import SIDE, fit_to_tokens, resized
 from . import flux_hooks
 
 BASE_SHIFT, MAX_SHIFT = 0.5, 1.15  # FLUX.1's schedule: shift at 256 and at 4096 image tokens

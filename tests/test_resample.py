@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from bokehdepth_core import DepthMap, render_bokeh
 from bokehdepth_core.demo.run import ASSETS
-from bokehdepth_core.files.images import read_image
+from bokehdepth_core.files.pictures.images import read_image
 from bokehdepth_core.resample import fit_depth
 
 

@@ -16,7 +16,7 @@ from ..depth.depth_anything import DepthAnything
 from ..depth.sweep.calibration import calibrate_stack
 from ..depth.sweep.estimator import on_device
 from ..files.depth_maps import check_depth_name, write_depth
-from ..files.images import read_image
+from ..files.pictures.images import read_image
 from ..weights.published import DEPTH, find_weights
 from .from_mask import run_from_mask
 from .inputs import carried_depth

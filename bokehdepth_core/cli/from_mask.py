@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..depth.from_mask import depth_from_mask
 from ..files.depth_maps import write_depth
-from ..files.images import read_image
+from ..files.pictures.images import read_image
 from ..weights.published import BUILT_IN
 
 _UNUSED = ("strengths", "focus_distance", "resolution", "precision", "max_depth", "attention_scale")

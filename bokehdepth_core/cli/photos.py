@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..color import convert_color
 from ..files.atomic import whole_file
-from ..files.images import Photo, read_photo
-from ..files.picture_writing import keeps_alpha, write_image
+from ..files.pictures.images import Photo, read_photo
+from ..files.pictures.writing import keeps_alpha, write_image
 
 
 def read_photo_for(options: argparse.Namespace) -> Photo:

@@ -8,7 +8,7 @@ from ..color import convert_color
 from ..datatypes import DepthMap
 from ..devices import kth_smallest
 from ..files.exif import read_photo_lens
-from ..files.images import Photo, check_picture_name, read_image
+from ..files.pictures.images import Photo, check_picture_name, read_image
 from ..optics.thin_lens import bokeh_strength_from_lens, defocus
 from ..render.renderer import render_bokeh
 from .inputs import depth_of, focus_plane, photo_and_depth

@@ -10,7 +10,7 @@ from ..checks import parse_strengths
 from ..color import convert_color
 from ..datatypes import BokehStack
 from ..files.atomic import whole_file
-from ..files.images import write_image
+from ..files.pictures.images import write_image
 from ..generator import load_bokeh_generator
 from ..generator.prompts import FAST, PUBLISHED_SAMPLING
 from ..generator.rendered import RenderedStackGenerator

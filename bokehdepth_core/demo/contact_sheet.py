@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..files.images import quantize
+from ..files.pictures.images import quantize
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont

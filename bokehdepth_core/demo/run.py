@@ -12,7 +12,7 @@ from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cance
 from ..datatypes import BokehStack, DepthMap
 from ..depth import BUILT_IN, load_depth_estimator
 from ..files.depth_maps import read_depth
-from ..files.images import read_image, write_image
+from ..files.pictures.images import read_image, write_image
 from ..optics.aperture import Aperture
 from ..render.renderer import render_bokeh
 from .contact_sheet import (

@@ -9,13 +9,7 @@ import torch
 
 from ..checks import check_number
 from ..weights.errors import CheckpointError
-from ..weights.reading import (
-    FOLDER_FILES,
-    StateDict,
-    read_config,
-    read_state_dict,
-    weight_file,
-)
+from ..weights.reading import FOLDER_FILES, StateDict, read_config, read_state_dict, weight_file
 from ..weights.scaled import unscaled
 from ..weights.strict import build_on_meta, load_strictly
 from . import depth_anything, unidepth

@@ -16,7 +16,7 @@ from ..datatypes import DepthMap
 from ..optics.camera import unproject
 from .atomic import whole_file
 from .depth.reading import DepthFile, read_depth, read_depth_file
-from .images import quantize
+from .pictures.images import quantize
 
 PNG_TOP = 65535  # largest value of 16 bits
 PNG_WORST_ERROR = 0.01  # share of the nearest depths that half a step of a 16-bit PNG may be

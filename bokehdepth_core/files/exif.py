@@ -8,8 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
-from . import radiance, tiff
-from .images import EXR_SIGNATURE, open_image, plain_errors
+from .pictures import radiance, tiff
+from .pictures.images import EXR_SIGNATURE, open_image, plain_errors
 
 # EXIF 2.32: tag numbers of the Exif directory.
 _EXIF_DIRECTORY = 0x8769

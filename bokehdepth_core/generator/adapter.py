@@ -26,7 +26,7 @@ from ..weights.errors import CheckpointError, listed
 from ..weights.reading import StateDict, read_metadata, read_state_dict, weight_file
 from ..weights.scaled import unscaled
 from .adapter_names import own_names, pair_alphas
-from .flux_layout import diffusers_attention_names, fused_output_names, fused_projection_names
+from .flux.layout import diffusers_attention_names, fused_output_names, fused_projection_names
 from .folding import fold, fold_fused, folded
 
 __all__ = [

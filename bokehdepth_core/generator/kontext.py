@@ -22,12 +22,12 @@ from ..datatypes import BokehStack, DepthMap
 from ..devices import is_out_of_memory
 from ..weights.published import BUILT_IN
 from .adapter import BokehAdapter, folded, load_adapter
-from .flux_layers import attention_layers, check_fit, one_at_a_time, strengths_added
-from .pipeline import DEFAULT_SOURCES, load_pipeline
+from .flux.layers import attention_layers, check_fit, one_at_a_time, strengths_added
+from .flux.pipeline import DEFAULT_SOURCES, load_pipeline
+from .flux.single_files import Sources
+from .flux.tokens import SIDE, fit_to_tokens, resized
 from .placement import TEXT_ENCODERS, TRANSFORMER, VAE, InTurn, Placement
 from .prompts import GUIDANCE, PROMPT, PROMPT_TOKENS, STEPS, bokeh_prompt
-from .single_files import Sources
-from .tokens import SIDE, fit_to_tokens, resized
 
 # Memory beside the weights, in numbers of the network's own type. Measured on the CPU: 17.4 times
 # the width for each token of each sample, and 1281 a pixel for the decoder of the full-size VAE

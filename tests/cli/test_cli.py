@@ -10,7 +10,7 @@ from bokehdepth_core import cli, render_bokeh
 from bokehdepth_core.cli import render as cli_render
 from bokehdepth_core.datatypes import DepthMap
 from bokehdepth_core.files.depth_maps import read_depth, write_depth
-from bokehdepth_core.files.images import read_image, write_image
+from bokehdepth_core.files.pictures.images import read_image, write_image
 from bokehdepth_core.optics.aperture import Aperture
 
 HEIGHT, WIDTH = 33, 41

@@ -10,7 +10,7 @@ from test_cli import refusal, run
 from bokehdepth_core.cli import depth as cli_depth
 from bokehdepth_core.cli.options import network_dtype
 from bokehdepth_core.files.depth_maps import read_depth
-from bokehdepth_core.files.images import write_image
+from bokehdepth_core.files.pictures.images import write_image
 from bokehdepth_core.weights.reading import read_metadata, read_state_dict
 
 HEIGHT, WIDTH = 33, 41

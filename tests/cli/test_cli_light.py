@@ -9,7 +9,7 @@ from bokehdepth_core.cli import main
 from bokehdepth_core.datatypes import DepthMap
 from bokehdepth_core.files.depth_maps import write_depth
 from bokehdepth_core.files.exr import read_exr
-from bokehdepth_core.files.images import read_image, read_photo, write_image
+from bokehdepth_core.files.pictures.images import read_image, read_photo, write_image
 
 HEIGHT, WIDTH = 24, 32
 

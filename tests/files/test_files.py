@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from bokehdepth_core.datatypes import DepthMap
 from bokehdepth_core.files.atomic import whole_file
 from bokehdepth_core.files.depth_maps import read_depth, write_depth
-from bokehdepth_core.files.images import read_image, write_image
+from bokehdepth_core.files.pictures.images import read_image, write_image
 from bokehdepth_core.optics.camera import intrinsics_from_focal_length, unproject
 
 

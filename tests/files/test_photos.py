@@ -12,8 +12,8 @@ from profiles import gamma, matrix_profile
 from test_profiles import ADOBE, to_d50
 
 from bokehdepth_core.files.exif import read_photo_lens
-from bokehdepth_core.files.images import read_image, read_photo, write_image
-from bokehdepth_core.files.rgb_spaces import (
+from bokehdepth_core.files.pictures.images import read_image, read_photo, write_image
+from bokehdepth_core.files.pictures.rgb_spaces import (
     ACESCG,
     P3_D65,
     REC709,

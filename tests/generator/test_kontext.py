@@ -17,12 +17,12 @@ from kontext_parts import (
 from safetensors.torch import save_file
 
 from bokehdepth_core.cli import main
-from bokehdepth_core.files.images import read_image, write_image
+from bokehdepth_core.files.pictures.images import read_image, write_image
 from bokehdepth_core.generator import load_bokeh_generator
+from bokehdepth_core.generator.flux.tokens import fit_to_tokens
 from bokehdepth_core.generator.kontext import KontextGenerator, _denoised
 from bokehdepth_core.generator.placement import InTurn
 from bokehdepth_core.generator.prompts import bokeh_prompt
-from bokehdepth_core.generator.tokens import fit_to_tokens
 
 pytest.importorskip("diffusers", reason="stage 1 outside ComfyUI needs diffusers")
 

@@ -6,7 +6,7 @@ from golden import fixture
 from kontext_parts import load_recipe_adapter, load_transformer
 
 from bokehdepth_core.generator.adapter import fold, folded
-from bokehdepth_core.generator.flux_layers import attention_layers, strengths_added
+from bokehdepth_core.generator.flux.layers import attention_layers, strengths_added
 
 pytest.importorskip("diffusers", reason="stage 1 outside ComfyUI needs diffusers")
 

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from bokehdepth_core import DepthMap
 from bokehdepth_core.generator import BokehGenerator, load_bokeh_generator
-from bokehdepth_core.generator.flux_layers import one_at_a_time
+from bokehdepth_core.generator.flux.layers import one_at_a_time
 
 KEYWORDS = {"steps": 1, "guidance": 2.5, "seed": 3, "match_color": False}
 

@@ -7,8 +7,8 @@ from kontext_parts import STAGE1
 from safetensors.torch import load_file, save_file
 
 from bokehdepth_core.generator import load_bokeh_generator
-from bokehdepth_core.generator.pipeline import load_pipeline
-from bokehdepth_core.generator.single_files import Sources, find_parts
+from bokehdepth_core.generator.flux.pipeline import load_pipeline
+from bokehdepth_core.generator.flux.single_files import Sources, find_parts
 from bokehdepth_core.weights.errors import CheckpointError
 
 pytest.importorskip("diffusers", reason="stage 1 outside ComfyUI needs diffusers")

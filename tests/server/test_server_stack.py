@@ -21,7 +21,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler, FluxKontextPipeline
 from safetensors.torch import save_file
 from transformers import AutoTokenizer
 
-from bokehdepth_core.files.images import read_image
+from bokehdepth_core.files.pictures.images import read_image
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 COMFY = Path(os.environ["COMFYUI_PATH"]) / "comfy"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...checks import check_number
-from ..images import open_image
+from ..pictures.images import open_image
 from .colours import check_grey
 from .raw import DISPARITY, METRES, RawDepth, likely_quantity
 from .tiff import TiffPlane, is_tiff, read_tiff

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..images import open_image, read_image
+from ..pictures.images import open_image, read_image
 from .pictures import turned
 from .raw import DIOPTRES, DISPARITY, DISTANCE, METRES, RawDepth
 from .xmp import jpeg_xmp, packets, xmp_list, xmp_number, xmp_text

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from ..checks import check_image, check_shape
-from ..color import check_color_space, convert_color, srgb_to_linear
-from .atomic import whole_file
+from ...checks import check_image, check_shape
+from ...color import check_color_space, convert_color, srgb_to_linear
+from ..atomic import whole_file
 from .png import encode_deep as encode_deep_png
 from .rgb_spaces import ACESCG, REC709
 from .tiff import encode_deep as encode_deep_tiff

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..devices import interpolate
+from ...devices import interpolate
 
 SIDE = 16  # px: one token of FLUX is 2x2 latents of 8x8 px
 

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..color import convert_color
+from ...color import convert_color
+from ..exr import MAX_PIXELS
 from . import png, radiance, tiff
-from .exr import MAX_PIXELS
-from .exr_photos import decode_exr
+from .exr import decode_exr
 from .icc import ProfileError, lab_to_light, read_profile
-from .picture_writing import check_picture_name, quantize, write_image
 from .rgb_spaces import ACESCG, REC709, Primaries, between, srgb_curve, srgb_light, transform
+from .writing import check_picture_name, quantize, write_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from ..callbacks import CheckCancelled, never_cancelled
-from .adapter import BokehAdapter, diffusers_attention_names
+from ...callbacks import CheckCancelled, never_cancelled
+from ..adapter import BokehAdapter, diffusers_attention_names
 
 
 def check_fit(adapter: BokehAdapter, transformer: Any) -> None:

@@ -14,7 +14,7 @@ from typing import IO, Literal
 
 import numpy as np
 
-from .exr import MAX_PIXELS
+from ..exr import MAX_PIXELS
 
 # TIFF 6.0 and its supplements: tag numbers.
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262

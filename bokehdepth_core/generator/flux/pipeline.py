@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..devices import vae_dtype
+from ...devices import vae_dtype
 from .single_files import Sources, load_single_file
 
 _INDEX = "model_index.json"

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..devices import vae_dtype
-from ..weights.errors import CheckpointError, listed
-from ..weights.reading import StateDict, read_shapes, read_state_dict
-from ..weights.strict import build_on_meta, load_strictly
-from . import flux_names
+from ...devices import vae_dtype
+from ...weights.errors import CheckpointError, listed
+from ...weights.reading import StateDict, read_shapes, read_state_dict
+from ...weights.strict import build_on_meta, load_strictly
+from . import names
 
 # Folders of ComfyUI's models in which the other parts lie, beside that of the transformer.
 PART_FOLDERS = ("text_encoders", "clip", "vae")
@@ -261,9 +261,9 @@ def _transformer(part: _Part, dtype: torch.dtype) -> nn.Module:
 
     build: Any = diffusers.FluxTransformer2DModel  # diffusers has no types
     state, name = part.state(dtype), part.file.name
-    config = flux_names.transformer_config(state, name)
+    config = names.transformer_config(state, name)
     network = _on_meta(build, config)
-    load_strictly(network, flux_names.transformer_names(state, name), name, dtype=dtype)
+    load_strictly(network, names.transformer_names(state, name), name, dtype=dtype)
     return network
 
 
@@ -272,12 +272,12 @@ def _clip(part: _Part, dtype: torch.dtype) -> nn.Module:
 
     state = part.state(dtype)
     make: Any = CLIPTextConfig  # takes more than its types say
-    config = make(**flux_names.clip_config(state))
+    config = make(**names.clip_config(state))
     network = build_on_meta(lambda: CLIPTextModel(config))
     for module in network.modules():
         if isinstance(getattr(module, "position_ids", None), Tensor):
             module.position_ids = torch.arange(config.max_position_embeddings)[None]
-    own = flux_names.clip_names(state, network.state_dict())
+    own = names.clip_names(state, network.state_dict())
     load_strictly(network, own, part.file.name, dtype=dtype)
     return network
 
@@ -287,14 +287,14 @@ def _t5(part: _Part, dtype: torch.dtype) -> nn.Module:
 
     state = part.state(dtype)
     make: Any = T5Config  # takes more than its types say
-    config = make(**flux_names.t5_config(state))
+    config = make(**names.t5_config(state))
     network: Any = build_on_meta(lambda: T5EncoderModel(config))
 
     def precision(key: str) -> torch.dtype:
         # As transformers does: in float16 this product overflows.
         return torch.float32 if key.endswith(".wo.weight") and dtype == torch.float16 else dtype
 
-    load_strictly(network, flux_names.t5_names(state), part.file.name, dtype=precision)
+    load_strictly(network, names.t5_names(state), part.file.name, dtype=precision)
     network.encoder.embed_tokens.weight = network.shared.weight
     built: nn.Module = network
     return built
@@ -305,9 +305,9 @@ def _vae(part: _Part, dtype: torch.dtype) -> nn.Module:
 
     build: Any = diffusers.AutoencoderKL  # diffusers has no types
     state = part.state(dtype)
-    config = flux_names.vae_config(state)
+    config = names.vae_config(state)
     network = _on_meta(build, config)
-    load_strictly(network, flux_names.vae_names(state, config), part.file.name, dtype=dtype)
+    load_strictly(network, names.vae_names(state, config), part.file.name, dtype=dtype)
     return network
 
 

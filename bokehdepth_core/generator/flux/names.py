@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..weights.errors import CheckpointError
-from ..weights.reading import StateDict
-from ..weights.strict import rename
+from ...weights.errors import CheckpointError
+from ...weights.reading import StateDict
+from ...weights.strict import rename
 
 HEAD_WIDTH = 128  # FLUX's; its rotary axes are 16 + 56 + 56 wide
 ROTARY_AXES = (16, 56, 56)

@@ -5,7 +5,7 @@ from typing import IO
 
 import numpy as np
 
-from .exr import MAX_PIXELS
+from ..exr import MAX_PIXELS
 from .rgb_spaces import REC709, Primaries, between, transform
 
 SIGNATURES = (b"#?RADIANCE", b"#?RGBE")
