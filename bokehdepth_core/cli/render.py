@@ -81,7 +81,7 @@ def _hold_out(options: argparse.Namespace, image: Tensor) -> Tensor | None:
 def _background(
     options: argparse.Namespace, depth: DepthMap, image: Tensor, color_space: str
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Return the picture and the depth of the background, as far as they are given."""
+    """Return what is known of the background: its picture [1,H,W,3] and its depth [1,H,W]."""
     picture = hidden = None
     if options.background is not None:
         picture = convert_color(read_image(options.background), "sRGB", color_space)

@@ -59,6 +59,11 @@ def write_depth(
     Raises:
         ValueError: several maps, an unknown suffix, or a point cloud without metres or intrinsics.
         FileNotFoundError: the folder does not exist.
+
+    Example:
+        >>> write_depth("flat.npz", DepthMap(torch.full((1, 4, 6), 2.0)))
+        >>> read_depth("flat.npz").depth.unique()
+        tensor([2.])
     """
     target = Path(path)
     if depth.depth.shape[0] != 1:
