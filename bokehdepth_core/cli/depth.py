@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -22,6 +23,9 @@ from .from_mask import run_from_mask
 from .inputs import carried_depth
 from .options import aperture_of, camera_of, check_folder, network_dtype
 from .progress import progress_bar
+
+if TYPE_CHECKING:
+    from ..depth.estimator import NetworkEstimator
 
 _RETRAINED = ("attention_scale", "alibi", "heads", "stages")
 _NO_METRES = "this checkpoint knows no metres; use a metric one"
@@ -102,8 +106,6 @@ def _estimator(options: argparse.Namespace, intrinsics: Tensor | None) -> DepthE
                 "Give --focus-distance, and --focal-length-px or --focal-length-35mm."
             )
         return load_depth_estimator(BUILT_IN, device=options.device)
-    from ..depth.estimator import NetworkEstimator
-
     estimator = load_depth_estimator(
         find_weights(options.model, DEPTH),
         device=options.device,
@@ -111,8 +113,7 @@ def _estimator(options: argparse.Namespace, intrinsics: Tensor | None) -> DepthE
         max_depth=options.max_depth,
         **{name: getattr(options, name) for name in _RETRAINED},
     )
-    assert isinstance(estimator, NetworkEstimator)  # noqa: S101 - not the built-in one
-    network = estimator.network
+    network = cast("NetworkEstimator", estimator).network  # it is not the built-in one
     check_choices(network, options.max_depth, options.attention_scale, options.alibi, options.heads)
     if cloud and isinstance(network, DepthAnything) and not network.shape.metric:
         raise ValueError(f"output: a point cloud needs metres; {_NO_METRES}.")

@@ -207,7 +207,7 @@ def test_names_are_looked_up_in_the_weights_folder(scene, capsys, monkeypatch):
     assert run(f"weights convert {name}") == 0  # beside it
     assert (folder / "DAV2_dsfa_release.safetensors").is_file()
     (scene / name).write_bytes(b"")  # a local file wins
-    assert "damaged" in refusal(command, capsys)
+    assert "is not a weight file" in refusal(command, capsys)
     assert "own.pth: no such weight file" in refusal(command.replace(name, "own.pth"), capsys)
 
 
@@ -219,7 +219,7 @@ def test_both_parts_of_the_stage_one_network_are_looked_up(scene, capsys, monkey
     (scene / "weights").mkdir()
     (scene / "weights" / "bokeh_lora.bin").write_bytes(b"")
     assert "hf download black-forest-labs" in refusal(f"{command} FLUX.1-Kontext-dev", capsys)
-    assert "bokeh_lora.bin: damaged" in refusal(f"{command} owner/name", capsys)
+    assert "bokeh_lora.bin: is not a weight file" in refusal(f"{command} owner/name", capsys)
 
 
 def test_the_example_in_the_docs_runs(scene):
