@@ -103,3 +103,9 @@ def test_every_file_and_package_that_the_architecture_names_exists():
         for file in (ROOT / "bokehdepth_core").rglob("__init__.py")
     }
     assert packages - paths == {"bokehdepth_core/"}
+
+
+def test_no_two_test_modules_share_a_name():
+    """Pytest imports them by name alone: of two, neither would run."""
+    names = [file.name for file in (ROOT / "tests").rglob("*.py")]
+    assert sorted(names) == sorted(set(names))
