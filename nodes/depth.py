@@ -20,7 +20,13 @@ _PICTURE_RANGE = {
     "the batch.",
 }
 FOCUS_PLANES = ["nearest", "farthest"]
-FORMATS = {"EXR": ".exr", "16-bit PNG": ".png", "NPZ": ".npz", "PLY point cloud": ".ply"}
+FORMATS = {
+    "EXR": ".exr",
+    "16-bit PNG": ".png",
+    "NPZ": ".npz",
+    "PLY point cloud": ".ply",
+    "JPEG portrait": ".jpg",
+}
 
 
 class DefocusAwareDepth(io.ComfyNode):
@@ -181,7 +187,8 @@ class SaveMetricDepth(io.ComfyNode):
             display_name="Save Metric Depth",
             category=host.CATEGORY,
             description="Save depth without losing metres: EXR, 16-bit PNG with its scale, NPZ, "
-            "or a PLY point cloud. One file for each picture of the batch.",
+            "a PLY point cloud, or the photo as a JPEG that carries it. One file for each picture "
+            "of the batch.",
             search_aliases=["export depth", "exr", "point cloud", "ply"],
             is_output_node=True,
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -199,10 +206,13 @@ class SaveMetricDepth(io.ComfyNode):
                     options=list(FORMATS),
                     default="EXR",
                     tooltip="EXR: 32-bit metres. 16-bit PNG: scaled, the scale is in the file. "
-                    "NPZ: NumPy arrays. PLY: coloured points; needs metres and a focal length.",
+                    "NPZ: NumPy arrays. PLY: coloured points; needs metres and a focal length. "
+                    "JPEG portrait: the image with the depth inside, as phones save it (GDepth).",
                 ),
                 io.Image.Input(
-                    "image", optional=True, tooltip="The photo: colours of the point cloud."
+                    "image",
+                    optional=True,
+                    tooltip="The photo: colours of the point cloud, or the picture of the JPEG.",
                 ),
             ],
             outputs=[],
@@ -216,7 +226,9 @@ class SaveMetricDepth(io.ComfyNode):
         size = tuple(depth.depth.shape[1:])
         count = len(depth.depth)
         if image is not None:
-            image = pictures.fit_picture(pictures.as_rgb(image), size, "image")
+            image = pictures.as_rgb(image)
+            if FORMATS[format] != ".jpg":  # a photo keeps its size beside its depth
+                image = pictures.fit_picture(image, size, "image")
             if pictures.common_batch(image=len(image), depth=count) != count:
                 raise ValueError(
                     f"image: {len(image)} pictures for {count} depth map. "

@@ -16,11 +16,11 @@ from ..depth.conversion import check_choices
 from ..depth.depth_anything import DepthAnything
 from ..depth.sweep.calibration import calibrate_stack
 from ..depth.sweep.estimator import on_device
-from ..files.depth_maps import check_depth_name, write_depth
+from ..files.depth_maps import check_depth_name
 from ..files.pictures.images import read_image
 from ..weights.published import DEPTH, find_weights
 from .from_mask import run_from_mask
-from .inputs import carried_depth
+from .inputs import carried_depth, save_depth
 from .options import aperture_of, camera_of, check_folder, network_dtype
 from .progress import progress_bar
 
@@ -39,10 +39,14 @@ def run_depth(options: argparse.Namespace) -> None:
         run_from_mask(options)
         return
     _check_choices(options)
+    if options.photo is not None and (options.stack or options.model != BUILT_IN):
+        raise ValueError(
+            "photo: goes with a depth file, and here depth is made from the image. Leave it out."
+        )
     if options.model == BUILT_IN and not options.stack and options.strengths is None:
         carried = carried_depth(options)
         if carried is not None:
-            write_depth(options.output, carried.depth, carried.photo)
+            save_depth(options, carried.depth, carried.photo)
             print(f"{options.output}: {_summary(carried.depth, options.model)}")
             return
     image = read_image(options.image)
@@ -63,7 +67,7 @@ def run_depth(options: argparse.Namespace) -> None:
             aperture=aperture_of(options),
             on_progress=on_progress,
         )
-    write_depth(options.output, depth, image)
+    save_depth(options, depth, image)
     print(f"{options.output}: {_summary(depth, options.model)}")
     if options.calibration and stack is not None:
         with progress_bar("calibration") as on_progress:

@@ -6,11 +6,14 @@ import sys
 from torch import Tensor
 
 from ..depth.from_mask import depth_from_mask
-from ..files.depth_maps import write_depth
 from ..files.pictures.images import read_image
 from ..weights.published import BUILT_IN
+from .inputs import save_depth
 
-_UNUSED = ("strengths", "focus_distance", "resolution", "precision", "max_depth", "attention_scale")
+_UNUSED = (
+    *("photo", "strengths", "focus_distance"),
+    *("resolution", "precision", "max_depth", "attention_scale"),
+)
 
 
 def run_from_mask(options: argparse.Namespace) -> None:
@@ -24,7 +27,7 @@ def run_from_mask(options: argparse.Namespace) -> None:
     image = read_image(options.image)[None].to(options.device)
     mask = read_mask(options)
     found = depth_from_mask(image, mask, ground=options.ground, separation=options.separation)
-    write_depth(options.output, found.depth, image[0])
+    save_depth(options, found.depth, image[0])
     print(found.report, file=sys.stderr)
     print(f"{options.output}: normalised disparity from the mask {options.subject.name}")
 

@@ -4,6 +4,7 @@ import argparse
 import math
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,9 +12,12 @@ from torch import Tensor
 
 from ..checks import check_number
 from ..datatypes import DepthMap
+from ..files.depth.portrait_writing import JPEG_SUFFIXES, is_jpeg
 from ..files.depth.raw import VALUES
 from ..files.depth.reading import HOLES, DepthFile, read_depth_file
+from ..files.depth_maps import write_depth
 from ..files.exif import read_photo_lens
+from ..files.pictures.images import read_image
 from ..optics.camera import focal_length_px_from_35mm
 from ..optics.thin_lens import focus_depth_at
 from ..resample import fit_depth
@@ -133,7 +137,13 @@ def fitted(path: Path, depth: DepthMap, image: Tensor, refined: bool = True) -> 
 
 
 def carried_depth(options: argparse.Namespace) -> DepthFile | None:
-    """Return the depth that `depth`'s photo carries or its depth file holds; None for photos."""
+    """Return the depth that `depth`'s photo carries or its depth file holds; None for photos.
+
+    With `--photo` the file is a depth file for sure, and its holes are filled along that photo.
+    """
+    if options.photo is not None:
+        photo = read_image(options.photo)
+        return replace(said_depth(options, options.image, photo=photo), photo=photo)
     if options.image.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
         try:
             found = read_depth_file(options.image)
@@ -142,6 +152,23 @@ def carried_depth(options: argparse.Namespace) -> DepthFile | None:
         if found.photo is None and not found.depth.metric:
             return None
     return said_depth(options, options.image)
+
+
+def save_depth(options: argparse.Namespace, depth: DepthMap, image: Tensor | None) -> None:
+    """Write `depth`'s output; a .jpg becomes a copy of the photo, if that is a JPEG, with depth.
+
+    Args:
+        options: of `depth`.
+        depth: one map.
+        image: the photo [H,W,3]; None where there is none.
+    """
+    photo = None
+    if options.output.suffix.lower() in JPEG_SUFFIXES:
+        source = options.photo or options.image
+        photo = source if is_jpeg(source) else None
+        if photo is None and image is not None:
+            print(f"{options.output.name}: {source.name} is no JPEG; its picture is encoded anew")
+    write_depth(options.output, depth, image, photo=photo)
 
 
 def need_metres(depth: DepthMap) -> None:

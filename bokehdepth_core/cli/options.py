@@ -102,7 +102,8 @@ def aperture_of(options: argparse.Namespace) -> Aperture:
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
     """Add what `depth` takes."""
     add = parser.add_argument
-    add("image", type=Path, help="the sharp photo")
+    add("image", type=Path, help="the sharp photo; or a depth file, or a photo that carries depth")
+    add("--photo", type=Path, metavar="PHOTO", help="of a depth file: holes follow its colours")
     add("--stack", type=Path, nargs="+", default=(), metavar="FRAME", help="blurred frames")
     add("--no-align", dest="align", action="store_false", help="take the frames as they are")
     add("--strengths", help='bokeh strength of each frame, px·m, as "10, 20, 30"')
@@ -120,7 +121,8 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     _add_network(parser)
     _add_mask(parser)
     add_depth_reading_options(parser)
-    add("-o", "--output", type=Path, required=True, help=".exr, .png (16 bit), .npz or .ply")
+    kinds = ".exr, .png (16 bit), .npz, .ply; or .jpg: a copy of the photo with depth in it"
+    add("-o", "--output", type=Path, required=True, help=kinds)
     _add_lens_shape(parser)
 
 

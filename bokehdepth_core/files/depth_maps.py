@@ -1,4 +1,4 @@
-"""Depth on disk: EXR, 16-bit PNG, NPZ and a PLY point cloud, without losing metres or the sky.
+"""Depth on disk: EXR, 16-bit PNG, NPZ, PLY and portrait JPEG, without losing metres or the sky.
 
 This module writes; `files.depth` reads, and its readers can be imported from here too.
 """
@@ -15,6 +15,7 @@ from ..checks import check_image
 from ..datatypes import DepthMap
 from ..optics.camera import unproject
 from .atomic import whole_file
+from .depth.portrait_writing import JPEG_SUFFIXES, portrait_bytes
 from .depth.reading import DepthFile, read_depth, read_depth_file
 from .pictures.images import quantize
 
@@ -30,7 +31,7 @@ __all__ = [
     "write_depth",
 ]
 
-DEPTH_SUFFIXES = (".exr", ".png", ".npz", ".ply")
+DEPTH_SUFFIXES = (".exr", ".png", ".npz", ".ply", *JPEG_SUFFIXES)
 
 
 def write_depth(
@@ -38,6 +39,7 @@ def write_depth(
     depth: DepthMap,
     image: Tensor | None = None,
     *,
+    photo: str | Path | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write one depth map; the suffix chooses the format.
@@ -48,16 +50,20 @@ def write_depth(
       times as far counts as infinite. Without metres: normalised disparity, 65535 is the nearest.
     * ``.npz``: arrays depth, metric and, where known, confidence and intrinsics.
     * ``.ply``: points in metres, x right, y down, z forward, with the colours of `image`.
+    * ``.jpg``: a copy of the JPEG `photo`, or `image` as a JPEG, with the depth inside it as phones
+      keep it (GDepth, 16 bits of 1/depth, and the confidence).
 
     Args:
         path: where to.
         depth: one map, [1,H,W].
-        image: [H,W,3] or [1,H,W,3], sRGB, 0…1; colours of the points, .ply only.
+        image: [H,W,3] or [1,H,W,3], sRGB, 0…1; colours of the points, or the photo of a JPEG.
+        photo: a JPEG file whose copy is to carry the depth; .jpg only. All else of it stays.
         metadata: texts by name that go into the file: attributes of EXR, texts of PNG, arrays of
-            NPZ named ``text_…``, comments of PLY.
+            NPZ named ``text_…``, comments of PLY, XMP of JPEG.
 
     Raises:
-        ValueError: several maps, an unknown suffix, or a point cloud without metres or intrinsics.
+        ValueError: several maps, an unknown suffix, a point cloud without metres or intrinsics, or
+            a JPEG without its photo.
         FileNotFoundError: the folder does not exist.
 
     Example:
@@ -71,12 +77,21 @@ def write_depth(
             f"depth: expected one map, found {depth.depth.shape[0]}. Write them one by one."
         )
     check_depth_name(target)
-    if target.suffix.lower() == ".ply":
-        content = _encode_ply(depth, image, metadata or {})
+    suffix = target.suffix.lower()
+    if photo is not None and suffix not in JPEG_SUFFIXES:
+        raise ValueError(f"photo: {suffix} holds no photo. Name the file .jpg, or leave it out.")
+    if suffix in (".ply", *JPEG_SUFFIXES):
+        texts = metadata or {}
+        cloud = suffix == ".ply"
+        content = (
+            _encode_ply(depth, image, texts)
+            if cloud
+            else portrait_bytes(depth, image, photo, texts)
+        )
         with whole_file(target) as part:
             part.write_bytes(content)
         return
-    _WRITERS[target.suffix.lower()](target, depth, metadata or {})
+    _WRITERS[suffix](target, depth, metadata or {})
 
 
 def check_depth_name(path: Path) -> None:

@@ -55,3 +55,26 @@ def test_a_photo_without_depth_is_refused_where_depth_is_left_out(scene, capsys)
     Image.fromarray((SHARE * 255).astype(np.uint8)).save("grey.png")
     assert run("render grey.png -o out.png") == 2
     assert "depth: not given, and grey.png carries none." in capsys.readouterr().err
+
+
+def test_depth_goes_into_a_copy_of_a_photo(scene, capsys):
+    levels = (METRES * 1000).astype(np.uint16)
+    levels[8:12, 8:12] = 0
+    Image.fromarray(levels).save("mm.png")
+    photo().save("mine.jpg", comment=b"kept")
+    assert run("depth mm.png --photo mine.jpg -o out.jpg") == 0
+    assert "holes: 16 of 864 pixels not measured (2 %), filled along" in capsys.readouterr().out
+    with Image.open("out.jpg") as image:
+        assert image.info["comment"] == b"kept"
+    found = read_depth("out.jpg")
+    measured = torch.from_numpy(levels > 0)
+    torch.testing.assert_close(
+        found.depth[0][measured],
+        torch.from_numpy(levels / 1000).float()[measured],
+        rtol=1e-4,
+        atol=0,
+    )
+    assert found.depth.isfinite().all()
+    assert bool((found.confidence[0] == measured).all())
+    assert run("depth out.jpg --photo mine.jpg --stack photo.png -o no.exr") == 2
+    assert "photo: goes with a depth file" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..pictures.images import open_image, read_image
 from .pictures import turned
 from .raw import DIOPTRES, DISPARITY, DISTANCE, METRES, RawDepth
+from .units import FAR_FLOAT
 from .xmp import jpeg_xmp, packets, xmp_list, xmp_number, xmp_text
 
 _JPEG = b"\xff\xd8\xff"
@@ -71,7 +72,9 @@ def read_portrait(source: Path) -> RawDepth | None:
     if orientation != 1 and found.intrinsics is not None:
         found = replace(found, intrinsics=None)  # they belong to the photo as it was stored
     photo = found.photo or (lambda: read_image(source))
-    return replace(found, values=turned(found.values, orientation), photo=photo)
+    sure = None if found.confidence is None else turned(found.confidence, orientation)
+    values = turned(found.values, orientation)
+    return replace(found, values=values, confidence=sure, photo=photo)
 
 
 # --- Apple ---------------------------------------------------------------------------------------
@@ -193,6 +196,10 @@ def _google_depth(source: Path, xmp: str) -> RawDepth | None:
     share, _ = _decode_grey(source, _unpack(source, packed))
     original = xmp_text(xmp, "GImage:Data")
     raw = _in_range(share, xmp, "GDepth")
+    sure = xmp_text(xmp, "GDepth:Confidence")
+    if sure:
+        confidence, _ = _decode_grey(source, _unpack(source, sure))
+        raw = replace(raw, confidence=confidence)
     if original:
         return replace(raw, photo=lambda: _photo(source, _unpack(source, original)))
     return raw
@@ -254,11 +261,12 @@ def _in_range(share: np.ndarray, xmp: str, space: str) -> RawDepth:
     if not near or not far or near <= 0 or far <= 0:
         return RawDepth(1 - share, DISPARITY, top=1.0, notes=notes)
     linear = (xmp_text(xmp, f"{space}:Format") or "").lower().endswith("linear")
-    inverse = 1 / near + share * (1 / far - 1 / near)
-    depth = near + share * (far - near) if linear else 1 / inverse
+    share = share.astype(np.float64)  # 1 is to give far itself, which may stand for the sky
+    depth = near + share * (far - near) if linear else 1 / ((1 - share) / near + share / far)
     unit = _METRES_A_UNIT.get((xmp_text(xmp, f"{space}:Units") or "").lower())
     if unit is None:
-        return RawDepth(min(near, far) / depth, DISPARITY, top=1.0, notes=notes)
+        disparity = np.where(depth < FAR_FLOAT, min(near, far) / depth, 0.0)
+        return RawDepth(disparity, DISPARITY, top=1.0, notes=notes)
     along_ray = (xmp_text(xmp, f"{space}:MeasureType") or "").lower().endswith("ray")
     return RawDepth(depth * unit, DISTANCE if along_ray else METRES, notes=notes)
 

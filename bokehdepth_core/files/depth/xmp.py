@@ -5,13 +5,23 @@ import re
 import struct
 from collections.abc import Iterator
 
-_XMP = b"http://ns.adobe.com/xap/1.0/\0"
-_EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
-_APP1, _SCAN, _END = 0xE1, 0xDA, 0xD9
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
+EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+APP1 = 0xE1
+_SCAN, _END = 0xDA, 0xD9
 
 
 def jpeg_xmp(content: bytes) -> str:
     """Return the XMP of a JPEG's first image, its extension put together behind it.
+
+    Args:
+        content: the file.
+    """
+    return "".join(jpeg_packets(content))
+
+
+def jpeg_packets(content: bytes) -> tuple[str, str]:
+    """Return the plain XMP packet of a JPEG's first image and its extension, put together.
 
     Args:
         content: the file.
@@ -22,23 +32,29 @@ def jpeg_xmp(content: bytes) -> str:
     """
     plain = ""
     pieces: dict[bytes, dict[int, bytes]] = {}
-    for marker, body in _segments(content):
-        if marker != _APP1:
+    for marker, start, end in segments(content):
+        body = content[start + 4 : end]
+        if marker != APP1:
             continue
-        if body.startswith(_XMP):
-            plain += body[len(_XMP) :].decode("utf-8", "replace")
-        elif body.startswith(_EXTENDED):
-            head = body[len(_EXTENDED) :]
+        if body.startswith(XMP):
+            plain += body[len(XMP) :].decode("utf-8", "replace")
+        elif body.startswith(EXTENDED_XMP):
+            head = body[len(EXTENDED_XMP) :]
             guid, offset = head[:32], struct.unpack(">I", head[36:40].ljust(4, b"\0"))[0]
             pieces.setdefault(guid, {})[offset] = head[40:]
+    extended = ""
     for guid, parts in pieces.items():
         if guid.decode("latin-1") in plain or len(pieces) == 1:
-            plain += b"".join(parts[offset] for offset in sorted(parts)).decode("utf-8", "replace")
-    return plain
+            extended += b"".join(parts[at] for at in sorted(parts)).decode("utf-8", "replace")
+    return plain, extended
 
 
-def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield marker and body of the segments before the pixels."""
+def segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, start and end of a JPEG's segments before the coded picture.
+
+    >>> list(segments(bytes.fromhex("ffd8 ffe1 0004 abcd ffda")))
+    [(225, 2, 8)]
+    """
     at = 2
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
@@ -48,7 +64,7 @@ def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
             at += 1
             continue
         length = struct.unpack_from(">H", content, at + 2)[0]
-        yield marker, content[at + 4 : at + 2 + length]
+        yield marker, at, at + 2 + length
         at += 2 + max(length, 2)
 
 
