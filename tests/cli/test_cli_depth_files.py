@@ -68,12 +68,8 @@ def test_depth_goes_into_a_copy_of_a_photo(scene, capsys):
         assert image.info["comment"] == b"kept"
     found = read_depth("out.jpg")
     measured = torch.from_numpy(levels > 0)
-    torch.testing.assert_close(
-        found.depth[0][measured],
-        torch.from_numpy(levels / 1000).float()[measured],
-        rtol=1e-4,
-        atol=0,
-    )
+    millimetres = torch.from_numpy(levels / 1000).float()[measured]
+    torch.testing.assert_close(found.depth[0][measured], millimetres, rtol=1e-4, atol=0)
     assert found.depth.isfinite().all()
     assert bool((found.confidence[0] == measured).all())
     assert run("depth out.jpg --photo mine.jpg --stack photo.png -o no.exr") == 2
