@@ -38,6 +38,18 @@ class Match:
     cost: Tensor
     radius: Tensor
 
+    def mean_cost(self, place: Tensor) -> float:
+        """Return the mean cost, capped at ten times its median, away from the border.
+
+        Args:
+            place: [2,h,w], px: the displacement, beyond whose largest the border reaches.
+        """
+        margin = 4 + int(place.abs().max())
+        inner = self.cost[margin:-margin, margin:-margin]
+        if inner.numel() == 0:
+            return math.inf
+        return float(inner.clamp(max=10 * float(inner.median()) + 1e-9).mean())
+
 
 class BlurLadder:
     """The reference at several blurs, to match frames with.

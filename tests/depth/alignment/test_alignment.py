@@ -111,8 +111,8 @@ def test_a_smooth_wobble_is_taken_out():
     wave = torch.stack([torch.sin(y / 16), torch.cos(x / 18)])
     changed = with_frames(stack, lambda one: warped(one.permute(2, 0, 1), wave).permute(1, 2, 0))
     aligned, report = align_stack(changed)
-    # Where blur left no detail, nothing tells how far it was moved, and little shows of it.
-    assert inner_error(aligned, stack) < 0.55 * inner_error(changed, stack)
+    # A field of a tenth of a pixel left, of 1.4 px, would leave 0.07.
+    assert inner_error(aligned, stack) < 0.1 * inner_error(changed, stack)
     assert report.frames[0].wobble > 0.5
     assert "wobble" in report.summary
 
