@@ -10,6 +10,7 @@ from comfy_api.latest import io, ui
 from ..bokehdepth_core import DepthMap, read_depth_file
 from . import host, sockets
 from .geometry import depth_picture
+from .pictures import as_rgb
 
 SUFFIXES = (
     *(".exr", ".png", ".tif", ".tiff", ".pfm", ".npy", ".npz"),
@@ -69,12 +70,18 @@ class LoadMetricDepth(io.ComfyNode):
                     options=HOLES,
                     default="fill",
                     tooltip="Pixels without a measurement: fill them from around, along the photo "
-                    "where the file holds one, or take them for sky.",
+                    "where one is connected or in the file, or take them for sky.",
                 ),
                 io.String.Input(
                     "channel",
                     default="",
                     tooltip="Channel or layer of an EXR, array of an NPZ; empty looks for it.",
+                ),
+                io.Image.Input(
+                    "photo",
+                    optional=True,
+                    tooltip="The photo that the depth is of, any size: holes are filled along its "
+                    "colours. Not needed where the file holds its photo.",
                 ),
             ],
             outputs=[
@@ -106,7 +113,7 @@ class LoadMetricDepth(io.ComfyNode):
         return file, facts.st_size, facts.st_mtime_ns
 
     @classmethod
-    def execute(cls, file, values="automatic", scale=0.0, holes="fill", channel=""):
+    def execute(cls, file, values="automatic", scale=0.0, holes="fill", channel="", photo=None):
         if values not in VALUES:
             raise ValueError(f"values: unknown {values!r}. Use one of: {', '.join(VALUES)}.")
         path = Path(folder_paths.get_annotated_filepath(file))
@@ -118,6 +125,7 @@ class LoadMetricDepth(io.ComfyNode):
                 holes=holes,
                 channel=channel.strip(),
                 fill_alone=True,
+                photo=_one_photo(photo),
             )
         except (ValueError, FileNotFoundError) as error:
             raise type(error)(_plain(str(error))) from error
@@ -126,6 +134,18 @@ class LoadMetricDepth(io.ComfyNode):
         picture = depth_picture(found.depth) if found.photo is None else found.photo[None]
         shown = ui.PreviewText(report).as_dict()
         return io.NodeOutput(_as_result(found.depth), host.result(picture), report, ui=shown)
+
+
+def _one_photo(photo: torch.Tensor | None) -> torch.Tensor | None:
+    """Return the photo of the depth, [H,W,3]; None where none is connected."""
+    if photo is None:
+        return None
+    given = as_rgb(photo, "photo")
+    if len(given) != 1:
+        raise ValueError(
+            f"photo: {len(given)} pictures for one depth file. Connect the one it is of."
+        )
+    return given[0]
 
 
 def depth_files() -> list[str]:

@@ -7,6 +7,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..bokehdepth_core import BokehStack, DepthMap, align_stack, calibrate_stack, parse_strengths
+from ..bokehdepth_core.color import COLOR_SPACES, convert_color
 from ..bokehdepth_core.depth.sweep.calibration import check_calibratable
 from ..bokehdepth_core.depth.sweep.estimator import on_device
 from . import host, pictures, sockets
@@ -79,6 +80,14 @@ class GenerateBokehStack(io.ComfyNode):
                     "is perfect) and show it below the node. Takes two strengths or more, and as "
                     "long as a depth estimate.",
                 ),
+                io.Combo.Input(
+                    "color_space",
+                    options=list(COLOR_SPACES),
+                    default="sRGB",
+                    optional=True,
+                    tooltip="What the image holds, and the frames come out as: sRGB as usual, or "
+                    "linear light as an EXR gives it. The built-in generator clips nothing.",
+                ),
             ],
             outputs=[
                 sockets.Stack.Output(display_name="stack", tooltip="For Defocus-Aware Depth."),
@@ -106,12 +115,13 @@ class GenerateBokehStack(io.ComfyNode):
         match_color,
         depth=None,
         check_calibration=False,
+        color_space="sRGB",
     ):
         sockets.check_kind(generator, sockets.BokehGenerator, "generator")
         values = parse_strengths(strengths)
         if check_calibration:
             check_calibratable(values)
-        image = pictures.as_rgb(image)
+        image = convert_color(pictures.as_rgb(image), color_space, "sRGB")
         if not (generator.is_built_in or check_calibration):
             depth = None  # FLUX needs none
         if depth is not None:
@@ -141,6 +151,7 @@ class GenerateBokehStack(io.ComfyNode):
             )
         stacks = tuple(_as_result(stack) for stack in stacks)
         frames = torch.cat([stack.frames for stack in stacks])
+        frames = convert_color(frames, "sRGB", color_space)
         shown = _preview(stacks, cls).as_dict()
         report = "\n".join(stack.settings["calibration"] for stack in stacks if check_calibration)
         if report:

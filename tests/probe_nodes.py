@@ -1,11 +1,15 @@
-"""A node that the server tests add to ComfyUI: which of the networks are alive, and loaded.
+"""Nodes that the server tests add to ComfyUI: living networks, and tensors from and to files.
 
 ComfyUI loads this file as a custom node.
 """
 
 import gc
+from pathlib import Path
 
 import comfy.model_management as mm
+import folder_paths
+import numpy as np
+import torch
 
 NETWORKS = ("DepthAnything", "UniDepth", "FluxTransformer2DModel")
 
@@ -37,4 +41,41 @@ class LivingNetworks:
         return {"ui": {"text": [*alive, f"loaded {len(mm.current_loaded_models)}"]}}
 
 
-NODE_CLASS_MAPPINGS = {"LivingNetworks": LivingNetworks}
+class TensorFromFile:
+    """Gives an array of the input folder (.npy) as it is, for any socket of tensors."""
+
+    RETURN_TYPES = ("*",)
+    FUNCTION = "read"
+    CATEGORY = "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802
+        return {"required": {"file": ("STRING", {"default": ""})}}
+
+    def read(self, file):
+        return (torch.from_numpy(np.load(Path(folder_paths.get_input_directory()) / file)),)
+
+
+class TensorToFile:
+    """Writes a tensor, or the depth of a map, into the output folder (.npy)."""
+
+    OUTPUT_NODE = True
+    RETURN_TYPES = ()
+    FUNCTION = "write"
+    CATEGORY = "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802
+        return {"required": {"value": ("*",), "file": ("STRING", {"default": ""})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, input_types):  # noqa: N802
+        return True
+
+    def write(self, value, file):
+        plain = getattr(value, "depth", value)
+        np.save(Path(folder_paths.get_output_directory()) / file, plain.cpu().numpy())
+        return {"ui": {}}
+
+
+NODE_CLASS_MAPPINGS = {one.__name__: one for one in (LivingNetworks, TensorFromFile, TensorToFile)}
