@@ -42,9 +42,9 @@ class LivingNetworks:
 
 
 class TensorFromFile:
-    """Gives an array of the input folder (.npy) as it is, for any socket of tensors."""
+    """Gives an array of the input folder (.npy) as it is: as an IMAGE, and as a MASK."""
 
-    RETURN_TYPES = ("*",)
+    RETURN_TYPES = ("IMAGE", "MASK")
     FUNCTION = "read"
     CATEGORY = "tests"
 
@@ -53,7 +53,8 @@ class TensorFromFile:
         return {"required": {"file": ("STRING", {"default": ""})}}
 
     def read(self, file):
-        return (torch.from_numpy(np.load(Path(folder_paths.get_input_directory()) / file)),)
+        tensor = torch.from_numpy(np.load(Path(folder_paths.get_input_directory()) / file))
+        return tensor, tensor
 
 
 class TensorToFile:

@@ -87,7 +87,7 @@ def rendered(server, image, depth=None, **inputs):
     for name, value in inputs.items():
         if isinstance(value, np.ndarray):
             graph[name] = given(server, name, value)
-            inputs[name] = [name, 0]
+            inputs[name] = [name, 1]  # a mask
     graph["render"] = node(
         "RenderBokeh",
         **{"image": ["image", 0], "depth": ["depth", 0], "strength": 8.0},
