@@ -18,6 +18,7 @@ from ..color import check_color_space
 from ..optics import thin_lens
 from ..optics.aperture import DISC, Aperture
 from ..optics.field import Field
+from ..optics.focus.controls import AS_THE_LENS, FocusControls, controlled_defocus
 from ..optics.psf import LensBlur
 from .compositing import (
     SHARP_RADIUS,
@@ -36,7 +37,7 @@ from .inpaint import inpainting_support_radius
 from .layers import Layers, separate_layers
 from .matting import WHITE
 from .tiles import cut_tiles
-from .views import PixelMeaning, View
+from .views import BOOST_FROM, HighlightBoost, PixelMeaning, View
 
 FLOATS_PER_PIXEL = 64  # that the layers take, measured with `benchmarks/render.py costs`
 KEPT_MEANWHILE = 42  # floats a pixel that are kept while slices are blurred
@@ -61,6 +62,8 @@ def render_bokeh(
     *,
     aperture: Aperture = DISC,
     highlight_boost: float = 0.0,
+    highlight_threshold: float = BOOST_FROM,
+    controls: FocusControls = AS_THE_LENS,
     quality: str = "default",
     refine_depth: bool = True,
     background: Tensor | None = None,
@@ -84,6 +87,9 @@ def render_bokeh(
         aperture: shape of the lens opening.
         highlight_boost: light given back to clipped highlights that are out of focus: white becomes
             1 + this times as bright. 0 changes nothing.
+        highlight_threshold: 0…0.99, linear light of the strongest channel from which on a highlight
+            is boosted, white is 1: 0.75 is 225 of 255 in sRGB, 0.95 is 249.
+        controls: a sharp zone, front and back apart, a largest radius.
         quality: "draft", "default" or "final": how finely defocus is cut. A draft works on a
             quarter of the pixels, but for what is in focus.
         refine_depth: make soft depth edges hard along those of the picture, see `depth_edges.py`.
@@ -121,7 +127,7 @@ def render_bokeh(
     size, depth = check_image(image), _depth_like(depth, image, "depth")
     known = _background_like(background, background_depth, image)
     check_number(strength, "strength", 0.0)
-    check_number(highlight_boost, "highlight_boost", 0.0)
+    boost = HighlightBoost(highlight_boost, highlight_threshold)
     if quality not in QUALITIES:
         raise ValueError(f"quality: unknown {quality!r}. Use one of {', '.join(QUALITIES)}.")
     check_color_space(color_space)
@@ -140,18 +146,18 @@ def render_bokeh(
             guide = meaning.as_seen(image[index], cover)
             own = sharpened_depth(guide[None], own, check_cancelled)
         first_view = View(
-            image[index], _bounded_defocus(own, strength, planes[index]), meaning, cover
+            image[index], _defocus(own, strength, planes[index], controls), meaning, cover
         )
         views = [first_view.cut_out()]
         if known is not None:
-            behind = _bounded_defocus(known[1][index : index + 1], strength, planes[index])
+            behind = _defocus(known[1][index : index + 1], strength, planes[index], controls)
             behind = torch.minimum(behind, views[0].defocus)
             whole = None if cover is None else torch.ones_like(cover)
             views += [View(known[0][index], behind, meaning, whole)]
         held = None if hold_out is None else hold_out[index]
         if held is not None:
             views[0] = views[0].without(held)
-        lens = _lens_for(views, aperture, highlight_boost, quality)
+        lens = _lens_for(views, aperture, boost, quality)
         rendered = _render_picture(views, lens, before_slice)
         out[index] = first_view.keep(rendered, held)
     on_progress(100 * size["B"], 100 * size["B"])
@@ -189,9 +195,9 @@ def _background_like(
     )
 
 
-def _bounded_defocus(depth: Tensor, strength: float, plane: Tensor) -> Tensor:
+def _defocus(depth: Tensor, strength: float, plane: Tensor, controls: FocusControls) -> Tensor:
     limit = FARTHEST * sum(depth.shape[1:])
-    return thin_lens.defocus(depth, strength, plane)[0].clamp(-limit, limit)
+    return controlled_defocus(depth, strength, plane, controls, limit)[0].clamp(-limit, limit)
 
 
 @dataclass(frozen=True)
@@ -200,7 +206,7 @@ class _Lens:
 
     Attributes:
         aperture: shape of the lens opening.
-        highlight_boost: as in `render_bokeh`.
+        boost: of highlights.
         blur_radius: px, the largest of the picture.
         psf_radius: px, how far the largest PSF reaches from its middle.
         levels: defocus of the slices, px, rising.
@@ -208,14 +214,14 @@ class _Lens:
     """
 
     aperture: Aperture
-    highlight_boost: float
+    boost: HighlightBoost
     blur_radius: float
     psf_radius: float
     levels: list[float]
     half_size: bool
 
 
-def _lens_for(views: list[View], aperture: Aperture, highlight_boost: float, quality: str) -> _Lens:
+def _lens_for(views: list[View], aperture: Aperture, boost: HighlightBoost, quality: str) -> _Lens:
     defocus = [view.defocus for view in views]
     whole = views[0].alpha is None and views[0].present is None
     low, high = min(float(one.min()) for one in defocus), max(float(one.max()) for one in defocus)
@@ -223,9 +229,7 @@ def _lens_for(views: list[View], aperture: Aperture, highlight_boost: float, qua
     half_size = quality == "draft" and high - low > FLAT and whole
     levels = slice_levels(low, high, QUALITIES[quality])
     radius = max(-low, high)
-    return _Lens(
-        aperture, highlight_boost, radius, radius * aperture.support_radius, levels, half_size
-    )
+    return _Lens(aperture, boost, radius, radius * aperture.support_radius, levels, half_size)
 
 
 def _render_picture(views: list[View], lens: _Lens, before_slice: BeforeSlice) -> Tensor:
@@ -293,7 +297,7 @@ def support_radius(psf_radius: float) -> int:
 
 def _render_tile(views: list[View], lens: _Lens, field: Field, before_slice: BeforeSlice) -> Tensor:
     """Return [3,H,W] linear light that views give through the lens."""
-    lights = [(view.light(lens.highlight_boost), view.defocus) for view in views]
+    lights = [(view.light(lens.boost), view.defocus) for view in views]
     if not lens.half_size:
         prepared = _prepare_compositing(lights, lens, field, 1.0, before_slice)
         if views[0].present is not None:

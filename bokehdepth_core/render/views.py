@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..checks import check_number
 from ..color import convert_color, linear_to_srgb, srgb_to_linear
 from .coverage import extended, solid_pixels
 
-# Linear light of the strongest channel from which on a highlight is boosted: below white, so that
-# the soft rim of a lamp is boosted with its middle. Not tuned on a scene; on the demo scene 0.95 is
-# closer to the truth (36.1 against 30.3 dB at a boost of 1).
+# Linear light of the strongest channel from which on a highlight is boosted, by default: below
+# white, so that the soft rim of a lamp is boosted with its middle. Not tuned on a scene; on the
+# demo scene 0.95 is closer to the truth (36.1 against 30.3 dB at a boost of 1).
 BOOST_FROM = 0.75
+HIGHEST_THRESHOLD = 0.99  # a rise to white needs room below it
 BOOST_RADIUS = 2.0  # px of blur from which on a highlight is boosted in full
 GREY = 0.5  # sRGB behind a cut-out where its edges are looked for; a picture may be white or black
 LEAST_ALPHA = 1e-4  # below it light over alpha is rounding, not a colour
@@ -48,6 +50,52 @@ class PixelMeaning:
         if not self.premultiplied:
             color = torch.where(alpha > LEAST_ALPHA, color / alpha.clamp(min=LEAST_ALPHA), 0.0)
         return torch.cat([self.values(color), alpha]).movedim(0, -1)
+
+
+@dataclass(frozen=True)
+class HighlightBoost:
+    """Light given back to highlights that the camera clipped.
+
+    Attributes:
+        strength: white becomes 1 + this times as bright; 0 changes nothing.
+        threshold: 0…0.99, linear light of the strongest channel from which on a highlight counts.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    strength: float = 0.0
+    threshold: float = BOOST_FROM
+
+    def __post_init__(self) -> None:
+        check_number(self.strength, "highlight_boost", 0.0)
+        check_number(
+            self.threshold,
+            "highlight_threshold",
+            0.0,
+            HIGHEST_THRESHOLD,
+            hint="It is linear light, white is 1.",
+        )
+
+    def gain(self, light: Tensor, defocus: Tensor) -> Tensor:
+        """Return the factor [1,H,W] that gives clipped light back, the same for all channels.
+
+        It rises smoothly from the threshold to white, and from the focus plane to `BOOST_RADIUS`,
+        so that what is sharp keeps its look, and every colour its hue.
+
+        Args:
+            light: [3,H,W], linear light.
+            defocus: [H,W], px.
+
+        Example:
+            >>> light = torch.tensor([0.5, 0.98, 1.0]).expand(3, 1, 3)
+            >>> HighlightBoost(2.0, threshold=0.96).gain(light, torch.full((1, 3), 9.0))
+            tensor([[[1.0000, 2.0000, 3.0000]]])
+        """
+        excess = light.amax(0, keepdim=True) - self.threshold
+        excess = (excess / (1 - self.threshold)).clamp(0, 1)
+        clipped = excess * excess * (3 - 2 * excess)
+        return 1 + self.strength * clipped * (defocus.abs() / BOOST_RADIUS).clamp(max=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +148,10 @@ class View:
             present=there.to(self.defocus),
         )
 
-    def light(self, boost: float) -> Tensor:
+    def light(self, boost: HighlightBoost) -> Tensor:
         """Return [3,H,W] linear light, clipped highlights boosted; [4,H,W] with its coverage."""
         light = self.meaning.light(self.picture).movedim(-1, 0)
-        light = light * highlight_gain(light, self.defocus, boost)
+        light = light * boost.gain(light, self.defocus)
         if self.alpha is None:
             return light
         light = light if self.meaning.premultiplied else light * self.alpha
@@ -130,14 +178,3 @@ class View:
         light, alpha = self.meaning.light(picture[..., :3]), picture[..., 3:].float()
         light = light if self.meaning.premultiplied else light * alpha
         return torch.cat([light, alpha], dim=-1).movedim(-1, 0)
-
-
-def highlight_gain(light: Tensor, defocus: Tensor, boost: float) -> Tensor:
-    """Return the factor [1,H,W] that gives clipped light back, the same for all channels.
-
-    It rises smoothly from `BOOST_FROM` to white, and from the focus plane to `BOOST_RADIUS`, so
-    that what is sharp keeps its look.
-    """
-    excess = ((light.amax(0, keepdim=True) - BOOST_FROM) / (1 - BOOST_FROM)).clamp(0, 1)
-    clipped = excess * excess * (3 - 2 * excess)
-    return 1 + boost * clipped * (defocus.abs() / BOOST_RADIUS).clamp(max=1)
