@@ -193,6 +193,11 @@ def _one_map(source: Path, name: str, values: np.ndarray) -> np.ndarray:
             f"{source.name}: expected depth [H,W], found {list(values.shape)} in {name}. "
             "Give one map."
         )
+    if values.dtype.kind == "b":
+        raise ValueError(
+            f"{source.name}: expected distances, found yes and no (bool) in {name}. "
+            "Give the depth; this is a mask."
+        )
     return values.reshape(shape)
 
 

@@ -23,6 +23,7 @@ from ..exr import MAX_PIXELS
 from . import png, radiance, tiff
 from .exr import decode_exr
 from .icc import ProfileError, lab_to_light, read_profile
+from .more_bits import decode_all_bits
 from .rgb_spaces import ACESCG, REC709, Primaries, between, srgb_curve, srgb_light, transform
 from .writing import check_picture_name, quantize, write_image
 
@@ -269,6 +270,8 @@ def _from_pillow(image: "Image", source: Path) -> _Stored:
             profile = png.embedded_profile(chunks)
             if png.is_deep(chunks):
                 levels = png.decode_deep(file).astype(np.float32) / 65535
+    if levels is None:
+        levels = decode_all_bits(image, source)
     if levels is None:
         levels, lab = _levels(image)
         if lab:

@@ -145,9 +145,7 @@ def check_picture_name(path: Path, bits: int = 8, alpha: bool = False) -> None:
     if suffix == EXR_SUFFIX:
         return
     kind = _pillow_kind(suffix)
-    if kind is None:
-        raise ValueError(f"{path.name}: unknown kind of picture. Name it .png or .jpg.")
-    if not _can_encode(suffix):
+    if kind is None or not _can_encode(suffix):
         raise ValueError(
             f"{path.name}: pictures of this kind are not written. Name it .png, .tif, .jpg or .exr."
         )
