@@ -1,12 +1,13 @@
 """The two things that travel between the stages: a bokeh stack and a depth map."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from .checks import check_depth, check_image, check_shape, check_strengths
+from .checks import check_depth, check_image, check_number, check_shape, check_strengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,10 +19,15 @@ class BokehStack:
         frames: [N,H,W,3], sRGB, 0…1.
         strengths: N numbers, px·m, > 0: bokeh strength K of each frame.
         settings: how the frames were made (seed, steps, prompt …); saved with them.
+        focus_depths: N depths of the plane that is sharp in each frame, m, > 0, infinity allowed;
+            the reference is then sharp everywhere. None where all frames share one focus plane,
+            as an aperture bracket does.
+        metric: False where `focus_depths` are reciprocals of relative disparity instead of metres;
+            strengths are then px for one unit of it.
 
     Raises:
         TypeError: a picture is not a floating-point tensor.
-        ValueError: sizes that do not match, no frames, or unusable strengths.
+        ValueError: sizes that do not match, no frames, unusable strengths or focus depths.
 
     Example:
         >>> photo, frames = torch.rand(4, 6, 3), torch.rand(2, 4, 6, 3)
@@ -33,6 +39,8 @@ class BokehStack:
     frames: Tensor
     strengths: tuple[float, ...]
     settings: Mapping[str, object] = field(default_factory=dict)
+    focus_depths: tuple[float, ...] | None = None
+    metric: bool = True
 
     def __post_init__(self) -> None:
         size = check_image(self.reference, "reference", "H W 3")
@@ -48,6 +56,29 @@ class BokehStack:
                 f"strengths: {len(self.strengths)} given for {frames['N']} frames. "
                 "Give one bokeh strength for each frame, in the same order."
             )
+        if self.focus_depths is not None:
+            depths = tuple(_focus_depth(depth) for depth in self.focus_depths)
+            object.__setattr__(self, "focus_depths", depths)
+            if len(depths) != frames["N"]:
+                raise ValueError(
+                    f"focus_depths: {len(depths)} given for {frames['N']} frames. "
+                    "Give one focus distance for each frame, in the same order."
+                )
+
+    @property
+    def focus_disparities(self) -> tuple[float, ...] | None:
+        """N disparities of the frames' focus planes, 1/m, or None as `focus_depths` is."""
+        if self.focus_depths is None:
+            return None
+        return tuple(1 / depth for depth in self.focus_depths)
+
+
+def _focus_depth(depth: float) -> float:
+    """Return a focus depth after checking it; infinity is one."""
+    if depth == math.inf:
+        return math.inf
+    hint = "Give metres, or inf for infinity."
+    return check_number(depth, "focus_depths", above=0.0, hint=hint)
 
 
 @dataclass(frozen=True, eq=False)

@@ -271,9 +271,7 @@ def _calibrated(stack: BokehStack, depth: DepthMap | None) -> BokehStack:
 
 
 def _as_result(stack: BokehStack) -> BokehStack:
-    return BokehStack(
-        host.result(stack.reference), host.result(stack.frames), stack.strengths, stack.settings
-    )
+    return replace(stack, reference=host.result(stack.reference), frames=host.result(stack.frames))
 
 
 def _preview(stacks: tuple[BokehStack, ...], cls) -> ui.PreviewImage:

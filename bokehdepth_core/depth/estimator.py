@@ -19,7 +19,7 @@ from .preprocess import (
     plan_unidepth,
     unidepth_pixels,
 )
-from .stacks import stacks_for
+from .stacks import check_one_focus, stacks_for
 from .unidepth import UniDepth
 
 MIN_DEPTH_M = 1e-3  # a saturated output would be 0 m, which is no depth
@@ -192,6 +192,8 @@ class NetworkEstimator:
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return depth [1,H,W] (or raw disparity), confidence and intrinsics of one picture."""
         device = self.device
+        if stack is not None:
+            check_one_focus(stack, "a depth network")
         pictures = [photo] if stack is None else [photo, *stack.frames]
         strengths = torch.zeros(1, len(pictures), device=device)
         if stack is not None:

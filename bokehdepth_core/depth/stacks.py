@@ -1,6 +1,7 @@
 """Bokeh stacks as an estimator takes them: checked against the pictures, on its device."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -32,6 +33,17 @@ def stacks_for(
 
 def on_device(stack: BokehStack, device: torch.device) -> BokehStack:
     """Return the stack with its pictures on a device."""
-    return BokehStack(
-        stack.reference.to(device), stack.frames.to(device), stack.strengths, stack.settings
-    )
+    return replace(stack, reference=stack.reference.to(device), frames=stack.frames.to(device))
+
+
+def check_one_focus(stack: BokehStack, what: str) -> None:
+    """Check that all frames of a stack share one focus plane.
+
+    Raises:
+        ValueError: a focus stack, which `what` cannot use.
+    """
+    if stack.focus_depths is not None:
+        raise ValueError(
+            f"stack: {what} takes frames of one focus and growing blur, and this is a focus stack. "
+            "Use the built-in estimator for it."
+        )

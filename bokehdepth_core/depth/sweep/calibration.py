@@ -10,6 +10,7 @@ from ...callbacks import CheckCancelled, OnProgress, ignore_progress, never_canc
 from ...checks import check_number, check_shape
 from ...datatypes import BokehStack, DepthMap
 from ...optics.aperture import DISC, Aperture
+from ..stacks import check_one_focus
 from .estimate import frame_radii
 
 CONFIDENT = 0.8
@@ -109,6 +110,7 @@ def calibrate_stack(
         2
     """
     check_calibratable(stack.strengths)
+    check_one_focus(stack, "calibration")
     disparity = None if depth is None else _blocks_of(depth, stack)
     plane = None if focus_depth is None else check_number(focus_depth, "focus_depth", above=0)
     radii, confidence = frame_radii(

@@ -50,7 +50,8 @@ class CostVolume:
         stack: reference and frames.
         largest_radius: px, of the PSFs that will be asked for.
         aperture: shape of the lens opening.
-        side: +1 for a scene in front of the focus plane, −1 behind it.
+        side: +1 for a scene in front of the focus plane, −1 behind it; of no effect for a stack
+            with focus depths, whose candidates are disparities instead of offsets.
     """
 
     def __init__(
@@ -61,7 +62,10 @@ class CostVolume:
         frames = frames / _brightness(reference, frames)[..., None, None]
         self.strengths = stack.strengths
         self.device = reference.device
-        self._side = side
+        # A candidate c blurs frame k by K_k (c − plane_k); offsets count from the plane itself.
+        count = len(stack.strengths)
+        self.planes = stack.focus_disparities or (0.0,) * count
+        self._side = side if stack.focus_depths is None else 1.0
         size = (reference.shape[1], reference.shape[2])
         self._blur = LensBlur(
             size, int(largest_radius * aperture.support_radius) + 2, aperture, reference.device
@@ -81,18 +85,28 @@ class CostVolume:
         return [noise + self._reference_noise for noise in self._frame_noise]
 
     def slice_at(self, offset: float, check_cancelled: CheckCancelled = never_cancelled) -> Costs:
-        """Return the mismatch if |d − d_f| were `offset`, 1/m, at every pixel."""
+        """Return the mismatch if |d − d_f| were `offset`, 1/m, at every pixel.
+
+        For a stack with focus depths the candidate is the disparity d itself.
+        """
         plain, zero_mean = zip(*self._each_frame(offset, check_cancelled), strict=True)
         return Costs(torch.stack(plain), torch.stack(zero_mean))
+
+    def radii(self, offset: float) -> list[float]:
+        """Return each frame's signed blur radius at a candidate, px; positive in front."""
+        return [
+            self._side * strength * (offset - plane)
+            for strength, plane in zip(self.strengths, self.planes, strict=True)
+        ]
 
     def _each_frame(
         self, offset: float, check_cancelled: CheckCancelled
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        for frame, window, strength, noise in zip(
-            self._frames, self._windows, self.strengths, self._frame_noise, strict=True
+        radii = self.radii(offset)
+        for frame, window, radius, noise in zip(
+            self._frames, self._windows, radii, self._frame_noise, strict=True
         ):
             check_cancelled()
-            radius = self._side * strength * offset
             blurred = self._blur.blur(self._spectrum, radius).clamp(min=0).sqrt()
             capped = (blurred - frame).square().sum(0).clamp(max=COST_CAP)
             moments = half_window(

@@ -25,9 +25,11 @@ from ...datatypes import BokehStack, DepthMap
 from ...devices import exact_float32
 from ...optics.aperture import DISC, Aperture
 from ..alignment import align_stack
+from ..stacks import check_one_focus
 from .argmin import WinnerTakeAll
 from .candidates import candidate_offsets, candidate_radii
 from .cost import Costs, CostVolume, to_full
+from .focus_stack import candidate_disparities, focus_stack_depth, focus_weights
 from .propagation import cross_bilateral_votes, propagate
 
 FOCUS_SIDES = ("nearest", "farthest")
@@ -72,13 +74,14 @@ def sweep_depth(
     """Return depth from the blur of a stack's frames, [1,H,W], with confidence.
 
     Blur alone does not tell in front of the focus plane from behind it, so the plane must be one
-    end of the scene.
+    end of the scene. A focus stack, with `focus_depths`, tells: its frames disagree on the side.
 
     Args:
         stack: sharp reference and its frames.
-        focus: which end of the scene is sharp in the frames, "nearest" or "farthest".
+        focus: which end of the scene is sharp in the frames, "nearest" or "farthest"; of no effect
+            for a focus stack.
         focus_depth: depth of that plane, m; infinity is allowed. None where unknown: the result is
-            then normalised disparity, not metres.
+            then normalised disparity, not metres. None for a focus stack, which has its own.
         aperture: shape of the lens opening that made the frames.
         align: bring the frames onto the reference first (`align_stack`); frames in place stay as
             they are.
@@ -90,7 +93,8 @@ def sweep_depth(
         disparity where `focus_depth` is None.
 
     Raises:
-        ValueError: an unknown `focus`, or a focus depth that is not positive.
+        ValueError: an unknown `focus`, a focus depth that is not positive, or one given for a
+            focus stack.
 
     Reference:
         arXiv 2512.12425, "depth from bokeh sweep".
@@ -103,6 +107,13 @@ def sweep_depth(
     """
     side = _check_focus(focus)
     plane = _focus_disparity(focus_depth)
+    if stack.focus_depths is not None:
+        if plane is not None:
+            raise ValueError(
+                "focus_depth: a focus stack holds the focus distance of every frame. Leave it out."
+            )
+        found = _aligned_offset(stack, False, aperture, align, on_progress, check_cancelled)
+        return focus_stack_depth(*found, metric=stack.metric)
     if plane == 0 and side < 0:
         raise ValueError(
             "focus_depth: nothing lies behind infinity. "
@@ -155,6 +166,19 @@ def disparity_offset(
         >>> offset.shape, float(confidence.max())
         (torch.Size([33, 40]), 0.0)
     """
+    check_one_focus(stack, "the offset from one focus plane")
+    return _aligned_offset(stack, behind, aperture, align, on_progress, check_cancelled)
+
+
+def _aligned_offset(
+    stack: BokehStack,
+    behind: bool,
+    aperture: Aperture,
+    align: bool,
+    on_progress: OnProgress,
+    check_cancelled: CheckCancelled,
+) -> tuple[Tensor, Tensor]:
+    """Return offset, or disparity of a focus stack, and confidence, after alignment if wanted."""
     align = align and "alignment" not in stack.settings
     start = ALIGNMENT_TIME if align else 0.0
     on_progress(0, PROGRESS_STEPS)
@@ -179,10 +203,12 @@ def _offset_of(
     check_cancelled: CheckCancelled,
 ) -> tuple[Tensor, Tensor]:
     """Return offset and confidence, [H,W] each, of a stack whose frames are in place."""
-    offsets = candidate_offsets(stack, check_cancelled)
+    candidates = candidate_offsets if stack.focus_depths is None else candidate_disparities
+    offsets = candidates(stack, check_cancelled)
     strips = _strips(stack, len(offsets))
     total = len(offsets) + len(strips)
-    largest = max(stack.strengths) * offsets[-1]
+    planes = stack.focus_disparities or (0.0,)
+    largest = max(stack.strengths) * max(offsets[-1] - min(planes), max(planes) - offsets[0])
     volume = CostVolume(stack, largest, aperture, -1.0 if behind else 1.0)
     measured = _measure(volume, offsets, lambda done, _: on_progress(done, total), check_cancelled)
     guide = stack.reference.to(torch.float32).permute(2, 0, 1)
@@ -275,15 +301,19 @@ def _measure(
     weights = _frame_weights(volume, volume.device)
     first = min(range(len(volume.strengths)), key=volume.strengths.__getitem__)
     floor = _cost_floor(volume, weights)
+    focus_stack = len(set(volume.planes)) > 1
     slices = []
     for index, offset in enumerate(offsets):
         check_cancelled()
         on_progress(index, len(offsets))
         costs = volume.slice_at(offset, check_cancelled)
+        if focus_stack:
+            weights = focus_weights(volume.radii(offset), volume.device)
         mixed = _mixed_cost(costs, weights)
         plain.update(offset, (costs.plain * weights.sqrt()).sum(0))
         zero_mean.update(offset, (costs.zero_mean * weights.sqrt()).sum(0))
-        weakest.update(offset, costs.plain[first])
+        # One frame of a focus stack fits on both sides of its plane; all of them alike do not.
+        weakest.update(offset, costs.plain.mean(0) if focus_stack else costs.plain[first])
         both.update(offset, mixed)
         slices.append((mixed + floor).log())
     log_costs = torch.stack(slices)
