@@ -6,13 +6,25 @@ import pytest
 import torch
 
 
-def pytest_configure():
-    """Refuse a list of hosts: each needs a Python of its own."""
+def pytest_configure(config):
+    """Refuse a list of hosts, each of which needs a Python of its own, and share the cores."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        torch.set_num_threads(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # of the commands that tests start
     if os.pathsep in os.environ.get("COMFYUI_PATH", ""):
         raise pytest.UsageError(
             "COMFYUI_PATH: expected one ComfyUI checkout, found several. Run them all with "
             "python tests/comfyui_hosts.py."
         )
+
+
+def pytest_collection_modifyitems(items):
+    """Let one worker run all that needs a ComfyUI, so that one server at a time is up."""
+    for item in items:
+        if item.get_closest_marker("comfyui"):
+            item.add_marker(pytest.mark.xdist_group("comfyui"))
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
-pytestmark = pytest.mark.skipif(
-    not (ROOT / ".git").exists(), reason="git says what belongs to the project"
-)
+pytestmark = [
+    pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git says what belongs to the project"),
+    pytest.mark.xdist_group("package"),  # one wheel is built for all
+]
 ARCHIVE = {
     *("__init__.py", "bokehdepth_core", "nodes", "locales", "web", "workflows"),
     *("pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md", "LICENSE"),

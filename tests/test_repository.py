@@ -52,7 +52,7 @@ def test_the_bundled_scene_is_small():
 def test_the_check_script_runs_the_command_that_the_readme_gives():
     block = re.search(r"<!-- test command -->\n```bash\n(.+)\n```\n<!-- end -->", README)
     assert block is not None
-    assert block[1].endswith("python -m pytest")
+    assert "python -m pytest" in block[1]
     assert "README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
