@@ -13,11 +13,11 @@ from ..optics.aperture import DISC, Aperture
 from .depth_anything import DepthAnything
 from .preprocess import (
     PATCH,
-    Plan,
+    InputTransform,
     depth_anything_side,
-    plan_depth_anything,
-    plan_unidepth,
+    depth_anything_transform,
     unidepth_pixels,
+    unidepth_transform,
 )
 from .stacks import check_one_focus, stacks_for
 from .unidepth import UniDepth
@@ -71,22 +71,22 @@ class NetworkEstimator:
             resolution: as in `estimate`.
             chunk: frames encoded at once; None for all.
         """
-        plan = self.plan(height, width, resolution)
+        transform = self.transform(height, width, resolution)
         frames = frames if self.reads_stack else 1
         encoder = self.network.shape.encoder
-        tokens = plan.network[0] * plan.network[1] // encoder.patch**2 + 1
+        tokens = transform.input_size[0] * transform.input_size[1] // encoder.patch**2 + 1
         bytes_each = next(self.network.backbone.parameters()).element_size()
         running = (
             _ENCODER_NUMBERS * min(chunk or frames, frames) + len(self.network.stages) * frames
         )
-        pixels = plan.network[0] * plan.network[1]
+        pixels = transform.input_size[0] * transform.input_size[1]
         if isinstance(self.network, UniDepth):
             decoder = self.network.shape.decoder
             channels = decoder.low + decoder.high + decoder.levels[-1]
         else:
             channels = self.network.shape.features // 2 + self.network.shape.head
         head = _HEAD_NUMBERS * channels * pixels * 4
-        padded = plan.padded[0] * plan.padded[1]
+        padded = transform.padded[0] * transform.padded[1]
         # One picture at a time: as it is, normalised and padded, with what each step holds.
         pictures = 3 * (3 * height * width + 2 * padded + 2 * frames * pixels) * 4
         return running * tokens * encoder.width * bytes_each + head + pictures
@@ -100,24 +100,26 @@ class NetworkEstimator:
                 return chunk
         return 1
 
-    def plan(self, height: int, width: int, resolution: int | None = None) -> Plan:
+    def transform(self, height: int, width: int, resolution: int | None = None) -> InputTransform:
         """Return how a picture of this size enters the network.
 
         Raises:
             ValueError: an unknown level, or a strip so long that the network could not hold it.
         """
         if isinstance(self.network, UniDepth):
-            plan = plan_unidepth(height, width, unidepth_pixels(resolution))
+            transform = unidepth_transform(height, width, unidepth_pixels(resolution))
         else:
-            plan = plan_depth_anything(height, width, depth_anything_side(resolution), MAX_TOKENS)
-        tokens = plan.network[0] * plan.network[1] // PATCH**2
+            transform = depth_anything_transform(
+                height, width, depth_anything_side(resolution), MAX_TOKENS
+            )
+        rows, columns = transform.input_size
+        tokens = rows * columns // PATCH**2
         if tokens > MAX_TOKENS:
             raise ValueError(
-                f"image: {height}x{width} would enter the network at {plan.network[0]}x"
-                f"{plan.network[1]} px, {tokens} patches; at most {MAX_TOKENS} are possible. Crop "
-                "the long side."
+                f"image: {height}x{width} would enter the network at {rows}x{columns} px, {tokens} "
+                f"patches; at most {MAX_TOKENS} are possible. Crop the long side."
             )
-        return plan
+        return transform
 
     @torch.inference_mode()
     def estimate(
@@ -159,7 +161,7 @@ class NetworkEstimator:
         count = size["B"]
         stacks = [None] if stack is None else list(stacks_for(stack, size))
         cameras = _cameras(intrinsics, count)
-        plan = self.plan(size["H"], size["W"], resolution)
+        transform = self.transform(size["H"], size["W"], resolution)
         depths: list[Tensor] = []
         confidences: list[Tensor] = []
         found_cameras: list[Tensor] = []
@@ -167,7 +169,7 @@ class NetworkEstimator:
             check_cancelled()
             one = stacks[index % len(stacks)] if self.reads_stack else None
             camera = None if cameras is None else cameras[index : index + 1]
-            found, *others = self._one(plan, image[index], one, camera, chunk, check_cancelled)
+            found, *others = self._one(transform, image[index], one, camera, chunk, check_cancelled)
             depths.append(found.to(image.device))
             for kept, part in zip((confidences, found_cameras), others, strict=True):
                 if part is not None:
@@ -183,7 +185,7 @@ class NetworkEstimator:
 
     def _one(
         self,
-        plan: Plan,
+        transform: InputTransform,
         photo: Tensor,
         stack: BokehStack | None,
         camera: Tensor | None,
@@ -199,21 +201,21 @@ class NetworkEstimator:
         if stack is not None:
             strengths[0, 1:] = torch.tensor(stack.strengths)
         frames = torch.cat(
-            [plan.to_network(picture[None].to(device, torch.float32)) for picture in pictures]
+            [transform.to_input(picture[None].to(device, torch.float32)) for picture in pictures]
         )
         frames = frames.to(next(self.network.backbone.parameters()).dtype)[None]
         if isinstance(self.network, DepthAnything):
-            found = plan.restore(self.network(frames, strengths, chunk, check_cancelled))
+            found = transform.restore(self.network(frames, strengths, chunk, check_cancelled))
             found = found.clip(min=MIN_DEPTH_M if self.network.shape.metric else 0)
             return _check_found(found), None, camera
         inside = None
         if camera is not None:
-            inside = plan.camera_to_network(camera.to(device), nominal=self.nominal_camera)
+            inside = transform.camera_to_input(camera.to(device), nominal=self.nominal_camera)
         found = self.network(frames, strengths, inside, chunk, check_cancelled)
         if camera is None:
-            camera = plan.camera_to_picture(found.intrinsics, nominal=self.nominal_camera)
-        confidence = plan.restore(found.confidence)
-        depth = plan.restore(found.points[:, 2]).clip(min=MIN_DEPTH_M)
+            camera = transform.camera_to_picture(found.intrinsics, nominal=self.nominal_camera)
+        confidence = transform.restore(found.confidence)
+        depth = transform.restore(found.points[:, 2]).clip(min=MIN_DEPTH_M)
         return _check_found(depth), confidence / (1 + confidence), camera
 
 

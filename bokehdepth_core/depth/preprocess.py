@@ -1,7 +1,7 @@
 """From a picture to a network's input and back, the way back exact.
 
-A plan says how a picture is padded and resized. Depth and confidence return through `restore`,
-intrinsics through `to_network` and `to_picture`.
+An input transform pads and resizes a picture to `input_size`. Depth and confidence return through
+its inverse `restore`, intrinsics through `camera_to_input` and `camera_to_picture`.
 """
 
 import logging
@@ -26,20 +26,20 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Plan:
+class InputTransform:
     """How a picture becomes a network's input.
 
     Attributes:
         size: (height, width) of the picture, px.
         padding: (left, right, top, bottom), px of the picture.
-        network: (height, width) of the network's input, px, multiples of 14.
+        input_size: (height, width) of the network's input, px, multiples of 14.
         nominal_scale: the factor before sides were rounded up to whole patches.
         bicubic: resize bicubically and return with aligned corners; else bilinear, not aligned.
     """
 
     size: tuple[int, int]
     padding: tuple[int, int, int, int]
-    network: tuple[int, int]
+    input_size: tuple[int, int]
     nominal_scale: float
     bicubic: bool
 
@@ -53,29 +53,29 @@ class Plan:
     def scale(self) -> tuple[float, float]:
         """(vertical, horizontal) factor from padded picture to network input."""
         height, width = self.padded
-        return self.network[0] / height, self.network[1] / width
+        return self.input_size[0] / height, self.input_size[1] / width
 
-    def to_network(self, pictures: Tensor) -> Tensor:
+    def to_input(self, pictures: Tensor) -> Tensor:
         """Return [N,3,h,w], normalised, from pictures [N,H,W,3], sRGB, 0…1; padding is grey."""
         mean, std = (pictures.new_tensor(values) for values in (IMAGENET_MEAN, IMAGENET_STD))
         pixels = ((pictures - mean) / std).movedim(-1, 1)
         if any(self.padding):
             pixels = F.pad(pixels, self.padding)  # zero is the mean colour
-        if self.network == self.padded:
+        if self.input_size == self.padded:
             return pixels
         mode = "bicubic" if self.bicubic else "bilinear"
-        return interpolate(pixels, self.network, mode=mode)
+        return interpolate(pixels, self.input_size, mode=mode)
 
     def restore(self, maps: Tensor) -> Tensor:
-        """Return maps [B,H,W] of the picture from maps [B,h,w] of the network."""
-        if self.padded != self.network:
+        """Return maps [B,H,W] of the picture from maps [B,h,w] of `input_size`: the inverse."""
+        if self.padded != self.input_size:
             maps = F.interpolate(
                 maps[:, None], self.padded, mode="bilinear", align_corners=self.bicubic
             )[:, 0]
         left, _, top, _ = self.padding
         return maps[:, top : top + self.size[0], left : left + self.size[1]]
 
-    def camera_to_network(self, intrinsics: Tensor, *, nominal: bool = False) -> Tensor:
+    def camera_to_input(self, intrinsics: Tensor, *, nominal: bool = False) -> Tensor:
         """Return intrinsics [B,3,3] in px of the network's input.
 
         Args:
@@ -85,7 +85,7 @@ class Plan:
         return self._rows(nominal).to(intrinsics) @ self._shift(1).to(intrinsics) @ intrinsics
 
     def camera_to_picture(self, intrinsics: Tensor, *, nominal: bool = False) -> Tensor:
-        """Return intrinsics [B,3,3] in px of the picture; undoes `camera_to_network`."""
+        """Return intrinsics [B,3,3] in px of the picture; undoes `camera_to_input`."""
         rows = self._rows(nominal).to(intrinsics)
         return self._shift(-1).to(intrinsics) @ (intrinsics / rows.diagonal()[:, None])
 
@@ -113,9 +113,9 @@ def depth_anything_side(resolution: int | None) -> int:
     return DEPTH_ANYTHING_SIDE if level is None else PATCH * (17 + 5 * level)
 
 
-def plan_depth_anything(
+def depth_anything_transform(
     height: int, width: int, side: int = DEPTH_ANYTHING_SIDE, most_patches: int | None = None
-) -> Plan:
+) -> InputTransform:
     """Return how Depth Anything takes a picture: shorter side to `side`, px, whole patches.
 
     Args:
@@ -130,14 +130,14 @@ def plan_depth_anything(
         rounded = round(scale * length / PATCH) * PATCH
         return rounded if rounded >= side else math.ceil(scale * length / PATCH) * PATCH
 
-    network = (patches(height), patches(width))
-    count = network[0] * network[1] // PATCH**2
+    input_size = (patches(height), patches(width))
+    count = input_size[0] * input_size[1] // PATCH**2
     if most_patches is not None and count > most_patches and side > PATCH:
         _LOG.info("image: %dx%d is taken with a shorter side below %d px.", height, width, side)
         fitting = int(side * math.sqrt(most_patches / count)) // PATCH * PATCH
         smaller = max(PATCH, min(fitting, side - PATCH))
-        return plan_depth_anything(height, width, smaller, most_patches)
-    return Plan((height, width), (0, 0, 0, 0), network, scale, bicubic=True)
+        return depth_anything_transform(height, width, smaller, most_patches)
+    return InputTransform((height, width), (0, 0, 0, 0), input_size, scale, bicubic=True)
 
 
 def unidepth_pixels(resolution: int | None) -> tuple[float, float]:
@@ -157,7 +157,9 @@ def unidepth_pixels(resolution: int | None) -> tuple[float, float]:
     return low + level * step, low + (level + 1) * step
 
 
-def plan_unidepth(height: int, width: int, pixels: tuple[float, float] = UNIDEPTH_PIXELS) -> Plan:
+def unidepth_transform(
+    height: int, width: int, pixels: tuple[float, float] = UNIDEPTH_PIXELS
+) -> InputTransform:
     """Return how UniDepth takes a picture: padded to a usual aspect ratio, then resized.
 
     Args:
@@ -179,11 +181,13 @@ def plan_unidepth(height: int, width: int, pixels: tuple[float, float] = UNIDEPT
         factor = math.sqrt(pixels[1] / count)
     elif count < pixels[0]:
         factor = math.sqrt(pixels[0] / count)
-    network = tuple(
+    input_size = tuple(
         max(PATCH, math.ceil(int(side * factor) / PATCH) * PATCH)
         for side in (padded_height, padded_width)
     )
-    return Plan((height, width), padding, (network[0], network[1]), factor, bicubic=False)
+    return InputTransform(
+        (height, width), padding, (input_size[0], input_size[1]), factor, bicubic=False
+    )
 
 
 def _level(resolution: int | None) -> int | None:

@@ -5,7 +5,7 @@ import torch
 from bokehdepth_core.depth.depth_anything import DepthAnything
 from bokehdepth_core.depth.dinov2 import resample_positions
 from bokehdepth_core.depth.loading import network_from
-from bokehdepth_core.depth.preprocess import plan_depth_anything
+from bokehdepth_core.depth.preprocess import depth_anything_transform
 
 SCALES = {"trained": "", "single": "_no_sdpa", "double": "_sdpa_cuda"}
 
@@ -53,8 +53,8 @@ def test_depth_and_tokens_equal_the_reference(case, scale):
 def test_a_picture_of_odd_size_equals_the_reference(side):
     manifest, data = golden.manifest("dav2_infer_image"), golden.tensors("dav2_infer_image")
     pictures = torch.cat([data["image_rgb"][None], data["stack_rgb"]]).float() / 255
-    plan = plan_depth_anything(*pictures.shape[1:3], side)
-    frames = plan.to_network(pictures)
+    transform = depth_anything_transform(*pictures.shape[1:3], side)
+    frames = transform.to_input(pictures)
     every = 5 if side == 140 else 7
     wanted = data[f"size{side}.preprocessed_every_{every}"]
     assert golden.max_abs(frames[:1, :, ::every, ::every], wanted) <= 2e-4
@@ -67,7 +67,7 @@ def test_a_picture_of_odd_size_equals_the_reference(side):
     for name, (scale, given) in outputs.items():
         with torch.inference_mode():
             found = network(manifest["seed"], scale)(given[None], strengths[:, : len(given)])
-        found = plan.restore(found)[0, ::2, ::2]
+        found = transform.restore(found)[0, ::2, ::2]
         assert golden.max_abs(found, data[f"size{side}.{name}"]) <= 2e-3, name
 
 
