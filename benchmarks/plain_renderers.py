@@ -13,7 +13,7 @@ SMALLEST = 0.5  # px; a pixel's own extent
 
 
 def inside(x: float, y: float, radius: Tensor, aperture: Aperture) -> Tensor:
-    """Return the share, 0…1, of the spots of the given radii that a point at (x, y) px lies in."""
+    """Return how far, 0…1, a point at (x, y) px lies inside blur discs of the given radii."""
     if aperture.blades == 0:
         return (radius + 0.5 - math.hypot(x, y)).clamp(0, 1)
     half = math.pi / aperture.blades
@@ -23,7 +23,7 @@ def inside(x: float, y: float, radius: Tensor, aperture: Aperture) -> Tensor:
 
 
 def gather(image: Tensor, signed: Tensor, aperture: Aperture) -> Tensor:
-    """Average, at each pixel of [H,W,3], over the spot of its own defocus: cost grows with r²."""
+    """Average, at each pixel of [H,W,3], over its own blur disc: the cost grows with r²."""
     light = srgb_to_linear(image).movedim(-1, 0)[None]
     reach = math.ceil(float(signed.abs().max()))
     wide = pad(light, (reach,) * 4, mode="replicate")[0]
@@ -32,7 +32,7 @@ def gather(image: Tensor, signed: Tensor, aperture: Aperture) -> Tensor:
     total, count = torch.zeros_like(light[0]), torch.zeros_like(signed)
     for y in range(-reach, reach + 1):
         for x in range(-reach, reach + 1):
-            # Light comes from where the spot, turned by 180° behind the focus plane, points from.
+            # Light comes from where the PSF, turned by 180° behind the focus plane, points from.
             share = inside(-x, -y, radius, aperture)
             if aperture.blades % 2:
                 share = torch.where(signed < 0, inside(x, y, radius, aperture), share)
@@ -50,20 +50,20 @@ def slices(image: Tensor, signed: Tensor, aperture: Aperture, count: int = 64) -
     out, seen = torch.zeros_like(light), torch.zeros_like(light[:1])
     for level in index.unique().tolist():
         mask = (index == level).float()[None]
-        spot = _spot(level * step, aperture)
-        layer = conv2d(torch.cat([light * mask, mask])[:, None], spot, padding=len(spot[0, 0]) // 2)
+        psf = _drawn_psf(level * step, aperture)
+        layer = conv2d(torch.cat([light * mask, mask])[:, None], psf, padding=len(psf[0, 0]) // 2)
         layer = layer[:, 0]
         out = out * (1 - layer[3:]) + layer[:3]
         seen = seen * (1 - layer[3:]) + layer[3:]
     return linear_to_srgb(out / seen.clamp(min=1e-6)).movedim(0, -1)
 
 
-def _spot(signed: float, aperture: Aperture) -> Tensor:
-    """Return a drawn spot [1,1,S,S] of sum 1, as a correlation needs it."""
+def _drawn_psf(signed: float, aperture: Aperture) -> Tensor:
+    """Return a drawn PSF [1,1,S,S] of sum 1, as a correlation needs it."""
     radius, reach = torch.tensor(max(abs(signed), SMALLEST)), math.ceil(abs(signed))
     turn = -1 if signed >= 0 else 1
     axis = range(-reach, reach + 1)
-    spot = torch.stack(
+    psf = torch.stack(
         [torch.stack([inside(turn * x, turn * y, radius, aperture) for x in axis]) for y in axis]
     )
-    return (spot / spot.sum())[None, None]
+    return (psf / psf.sum())[None, None]

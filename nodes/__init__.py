@@ -6,11 +6,12 @@ from . import host
 from .adapter import ApplyBokehDepthAdapter
 from .depth import DefocusAwareDepth, SaveMetricDepth
 from .example import BokehDepthExample
-from .lens import LensBokehStrength, RenderBokeh
+from .lens import RenderBokeh
 from .load_depth import LoadMetricDepth
 from .loader import LoadBokehDepth
 from .mask import DepthFromMask
 from .stack import BokehStackFromImages, GenerateBokehStack
+from .strength import LensBokehStrength
 
 NODES = [
     LoadBokehDepth,

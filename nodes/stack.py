@@ -13,7 +13,7 @@ from ..bokehdepth_core.depth.sweep.estimator import on_device
 from . import host, pictures, sockets
 
 _STRENGTHS_TIP = (
-    "Bokeh strengths K in px·m, separated by commas: a point at disparity d is blurred to a spot "
+    "Bokeh strengths K in px·m, separated by commas: a point at disparity d is blurred to a disc "
     "of radius K·|d - d_focus| px. "
 )
 

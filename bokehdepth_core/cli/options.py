@@ -247,7 +247,7 @@ def _add_lens_shape(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--blades", type=int, default=0, help="corners of the opening, 3…11; 0 is a disc")
     add("--rotation", type=float, default=0.0, metavar="DEG", help="of the opening, degrees")
-    add("--anamorphic", type=float, default=1.0, help="spot width over height, 0.25…4")
+    add("--anamorphic", type=float, default=1.0, help="blur disc: width over height, 0.25…4")
     add("--blade-curvature", type=float, default=0.0, metavar="0…1", help="1 is round")
     add(
         "--spherical-aberration",
@@ -256,5 +256,11 @@ def _add_lens_shape(parser: argparse.ArgumentParser) -> None:
         metavar="-1…1",
         help="above 0 bright-rimmed bubbles behind the focus, below 0 soft ones",
     )
-    add("--cat-eye", type=float, default=0.0, metavar="0…1", help="spots cut towards the corners")
+    add(
+        "--cat-eye",
+        type=float,
+        default=0.0,
+        metavar="0…1",
+        help="cut discs towards the corners",
+    )
     add("--device", type=_device, default="cpu", help="cpu, cuda or mps")

@@ -22,10 +22,11 @@ from ..datatypes import BokehStack, DepthMap
 from ..devices import is_out_of_memory
 from ..weights.published import BUILT_IN
 from .adapter import BokehAdapter, folded, load_adapter
+from .flux.latents import decoded, encoded, end_of_path, packed_noise
 from .flux.layers import attention_layers, check_fit, one_at_a_time, strengths_added
 from .flux.pipeline import DEFAULT_SOURCES, load_pipeline
 from .flux.single_files import Sources
-from .flux.tokens import SIDE, fit_to_tokens, resized
+from .flux.tokens import fit_to_tokens, resized
 from .placement import TEXT_ENCODERS, TRANSFORMER, VAE, InTurn, Placement
 from .prompts import GUIDANCE, PROMPT, PROMPT_TOKENS, STEPS, bokeh_prompt
 
@@ -205,7 +206,7 @@ class KontextGenerator:
         embeds, pooled = self._encode(prompts)
         check_cancelled()
         reference = self._encode_photo(image)
-        noise = self._noise(image, seed)
+        noise = packed_noise(self.pipeline, *image.shape[:2], seed)
         count = len(prompts)
         at_once = min(count, frames_at_once or count)
         at_once = self._frames_that_fit(at_once, 2 * noise.shape[1] + embeds.shape[1])
@@ -253,10 +254,7 @@ class KontextGenerator:
     def _encode_photo(self, image: Tensor) -> Tensor:
         """Return the latent of a photo [h,w,3], [1,C,h/8,w/8], as FLUX sees it."""
         vae = self._vae_for(image.shape[0] * image.shape[1])
-        planes = (2 * image.movedim(-1, 0)[None] - 1).to(self.placement.device, vae.dtype)
-        latent = vae.encode(planes).latent_dist.mode()
-        scaled: Tensor = (latent - vae.config.shift_factor) * vae.config.scaling_factor
-        return scaled.cpu()
+        return encoded(vae, image, self.placement.device)
 
     def _decode(self, latents: Tensor, check_cancelled: CheckCancelled) -> Tensor:
         """Return the frames [N,h,w,3], float32, 0…1, of latents [N,C,h/8,w/8], in turn."""
@@ -265,10 +263,7 @@ class KontextGenerator:
         frames = []
         for index in range(len(latents)):
             check_cancelled()
-            latent = latents[index : index + 1].to(self.placement.device, vae.dtype)
-            latent = latent / vae.config.scaling_factor + vae.config.shift_factor
-            picture = vae.decode(latent, return_dict=False)[0]
-            frames.append((picture.float().cpu() / 2 + 0.5).clamp(0, 1).movedim(1, -1))
+            frames.append(decoded(vae, latents[index : index + 1], self.placement.device))
         return torch.cat(frames)
 
     def _vae_for(self, pixels: int) -> Any:
@@ -282,17 +277,6 @@ class KontextGenerator:
         each = NUMBERS_PER_TOKEN * tokens * network.inner_dim * network.dtype.itemsize
         free = self.placement.bring(TRANSFORMER, wanted * each)
         return wanted if free is None else max(1, min(wanted, free // each))
-
-    def _noise(self, image: Tensor, seed: int) -> Tensor:
-        """Return the packed noise that every strength starts from, [1,T,C]."""
-        network = self.pipeline.transformer
-        channels = network.config.in_channels // 4
-        height, width = (side // SIDE * 2 for side in image.shape[:2])
-        generator = torch.Generator("cpu").manual_seed(seed)
-        # In float32 whatever the networks run in: some versions draw other numbers in bfloat16.
-        noise = torch.randn((1, channels, height, width), generator=generator)
-        packed: Tensor = self.pipeline._pack_latents(noise, 1, channels, height, width)
-        return packed.to(network.dtype)
 
     def _denoise(
         self,
@@ -318,7 +302,7 @@ class KontextGenerator:
             last, latents = before.pop(), kept["latents"]
             before.append(latents)
             sigmas = sampler.scheduler.sigmas
-            after_step(step, lambda: unpacked(_denoised(last, latents, sigmas[step : step + 2])))
+            after_step(step, lambda: unpacked(end_of_path(last, latents, sigmas[step : step + 2])))
             return kept
 
         out = sampler(
@@ -388,13 +372,6 @@ def load_kontext(
     pipeline = load_pipeline(base_model, dtype, sources)
     check_fit(loaded, pipeline.transformer)
     return KontextGenerator(pipeline, loaded, InTurn(pipeline, torch.device(device)))
-
-
-def _denoised(before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
-    """Return where a straight path through two noise levels ends, at no noise."""
-    start, end = sigmas.tolist()
-    share: float = end / (start - end)
-    return after + (after - before) * share
 
 
 def _in_batches(run: Callable[[int, int], Tensor], count: int, at_once: int) -> Tensor:

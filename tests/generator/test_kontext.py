@@ -14,17 +14,19 @@ from kontext_parts import (
     make_pipeline,
     tiny_text_encoders,
 )
+from needs_flux import skip_without_flux
 from safetensors.torch import save_file
 
 from bokehdepth_core.cli import main
 from bokehdepth_core.files.pictures.images import read_image, write_image
 from bokehdepth_core.generator import load_bokeh_generator
+from bokehdepth_core.generator.flux.latents import end_of_path, packed_noise
 from bokehdepth_core.generator.flux.tokens import fit_to_tokens
-from bokehdepth_core.generator.kontext import KontextGenerator, _denoised
+from bokehdepth_core.generator.kontext import KontextGenerator
 from bokehdepth_core.generator.placement import InTurn
 from bokehdepth_core.generator.prompts import bokeh_prompt
 
-pytest.importorskip("diffusers", reason="stage 1 outside ComfyUI needs diffusers")
+skip_without_flux()
 
 CASES = {case["name"]: case for case in STAGE1["cases"]}
 
@@ -215,7 +217,7 @@ def test_a_preview_is_the_noise_free_end_of_the_step(generator):
     start, end = 0.9, 0.6
     before = noise + start * velocity
     after = noise + end * velocity
-    got = _denoised(before, after, torch.tensor([start, end]))
+    got = end_of_path(before, after, torch.tensor([start, end]))
     torch.testing.assert_close(got, noise, rtol=0, atol=1e-5)
 
 
@@ -311,10 +313,12 @@ def test_short_memory_falls_to_one_strength_at_a_time(generator, bits):
 def test_the_noise_does_not_depend_on_the_number_format(generator):
     image = torch.zeros(64, 96, 3)
     network = generator.pipeline.transformer
-    noise = generator._noise(image, 7)
+    noise = packed_noise(generator.pipeline, *image.shape[:2], 7)
     try:
         network.to(torch.bfloat16)
-        assert torch.equal(generator._noise(image, 7), noise.to(torch.bfloat16))
+        assert torch.equal(
+            packed_noise(generator.pipeline, *image.shape[:2], 7), noise.to(torch.bfloat16)
+        )
     finally:
         network.to(torch.float32)
         network.load_state_dict(recipe_state(STAGE1["parameters"]["transformer"], STAGE1["seed"]))
