@@ -1,7 +1,8 @@
 """A real ComfyUI server for the tests: started in a folder of its own, asked over HTTP.
 
 It is waited for as long as it lives and gets on, however slow the machine, and it never outlives
-the tests: a start that fails ends it, and so does the end of this Python.
+the tests: a start that fails ends it, and so does the end of this Python, even by a signal
+(`kept_process.py`).
 """
 
 import atexit
@@ -20,6 +21,7 @@ PACK = "ComfyUI-BokehDepth"
 SILENT_SECONDS = 600  # a start whose log stands still for so long hangs
 START_SECONDS = 3600
 RUN_SECONDS = 3600
+STOP_SECONDS = 120
 
 
 class ComfyServer:
@@ -35,6 +37,7 @@ class ComfyServer:
         self.port = _free_port()
         self.log = folder / "server.log"
         command = [
+            *(sys.executable, str(ROOT / "tests" / "kept_process.py")),
             os.environ.get("COMFYUI_PYTHON", sys.executable),
             *("main.py", "--cpu", "--base-directory", str(folder), "--port", str(self.port)),
             *("--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK),
@@ -46,8 +49,10 @@ class ComfyServer:
                 command,
                 cwd=os.environ["COMFYUI_PATH"],
                 env=os.environ | environment,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # a signal to the tests' group leaves it time to end well
             )
         atexit.register(self.stop)
         try:
@@ -79,12 +84,8 @@ class ComfyServer:
     def stop(self):
         """End the server, by force where it does not end by itself."""
         atexit.unregister(self.stop)
-        self.process.terminate()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.process.stdin.close()  # ends the server, by force after a while
+        self.process.wait(STOP_SECONDS)
 
     def get_bytes(self, path: str) -> bytes:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
