@@ -9,6 +9,7 @@ from torch import Tensor
 from ..checks import parse_strengths
 from ..color import convert_color
 from ..datatypes import BokehStack
+from ..devices import network_dtype
 from ..files.atomic import whole_file
 from ..files.pictures.images import write_image
 from ..generator import load_bokeh_generator
@@ -92,7 +93,7 @@ def _generated_stack(
         find_weights(options.adapter, ADAPTER),
         options.base_model and find_weights(options.base_model, BASE_MODEL),
         device=device,
-        dtype=torch.float32 if device.type == "cpu" else torch.bfloat16,
+        dtype=network_dtype(device),
         **{name: getattr(options, name) for name in _RETRAINED},
     )
     chosen = {"steps": options.steps, "guidance": options.guidance}

@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
-
-from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
 from .pictures import radiance, tiff
 from .pictures.images import EXR_SIGNATURE, open_image, plain_errors
 
@@ -81,18 +78,3 @@ def _positive(tags: Mapping[int, object], tag: int) -> float | None:
 
 def _is_infinity(value: object) -> bool:
     return getattr(value, "numerator", None) == _INFINITY
-
-
-def intrinsics_from_photo(path: str | Path, width: int, height: int) -> Tensor | None:
-    """Return the camera matrix [1,3,3], px, that a photo's EXIF implies; None where it is silent.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: a file that is not a readable picture.
-    """
-    focal = read_photo_lens(path).focal_length_35mm
-    if focal is None:
-        return None
-    return intrinsics_from_focal_length(
-        focal_length_px_from_35mm(focal, width, height), width, height
-    )

@@ -27,7 +27,7 @@ from ..weights.reading import StateDict, read_metadata, read_state_dict, weight_
 from ..weights.scaled import unscaled
 from .adapter_names import own_names, pair_alphas
 from .flux.layout import diffusers_attention_names, fused_output_names, fused_projection_names
-from .folding import fold, fold_fused, folded
+from .folding import fold, folded
 
 __all__ = [
     "MAX_STRENGTH",
@@ -37,7 +37,6 @@ __all__ = [
     "adapter_from_state_dict",
     "diffusers_attention_names",
     "fold",
-    "fold_fused",
     "folded",
     "fused_output_names",
     "fused_projection_names",
@@ -307,6 +306,13 @@ def _layer(parts: StateDict, index: int) -> LayerUpdate:
 
 
 def _check_complete(parts: StateDict, count: int, updated: tuple[str, ...], name: str) -> None:
+    present = {key.split(".")[0] for key in parts}
+    absent = [str(index) for index in range(count) if str(index) not in present]
+    if absent:
+        raise CheckpointError(
+            f"{name}: {len(absent)} of {count} layers have no weights, first {absent[0]}. Adapters "
+            "of some layers alone are not supported; train one of all, or get the file again."
+        )
     wanted = [f"embedding.{part}" for part in _EMBEDDING]
     wanted += [
         f"{index}.{of}.{side}"

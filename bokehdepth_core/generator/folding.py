@@ -23,21 +23,6 @@ def fold(weight: Tensor, down: Tensor, up: Tensor, scale: float = 1.0) -> Tensor
     return (exact + scale * (b @ (a @ exact))).to(weight.dtype)
 
 
-def fold_fused(weight: Tensor, down: Tensor, up: Tensor, scale: float = 1.0) -> Tensor:
-    """Return a fused projection whose first 2H rows, query and key, have their updates inside.
-
-    Args:
-        weight: [>=2H,in] weight or [>=2H] bias of `qkv` or `linear1`.
-        down: [2,r,H], A of query and key.
-        up: [2,H,r], B of query and key.
-        scale: as in `fold`.
-    """
-    hidden = down.shape[2]
-    query, key = weight[:hidden], weight[hidden : 2 * hidden]
-    parts = [fold(query, down[0], up[0], scale), fold(key, down[1], up[1], scale)]
-    return torch.cat([*parts, weight[2 * hidden :]])
-
-
 @contextmanager
 def folded(
     projections: Mapping[int, tuple[nn.Linear, nn.Linear]],

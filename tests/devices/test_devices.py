@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from kontext_parts import STAGE1, load_recipe_adapter, load_transformer, make_pipeline
+from needs_flux import skip_without_flux
 from pretend_device import PretendDevice, PretendTensor
 
 import bokehdepth_core as core
@@ -21,7 +22,6 @@ from bokehdepth_core.generator.prompts import bokeh_prompt
 from bokehdepth_core.generator.rendered import RenderedStackGenerator
 from bokehdepth_core.optics.camera import (
     intrinsics_from_focal_length,
-    normals_from_points,
     unproject,
 )
 from bokehdepth_core.optics.pupil import aperture_mask
@@ -169,7 +169,7 @@ class OnDevice:
 
 @pytest.mark.parametrize("device", ["mps"], indirect=True)  # lacks most, and this takes long
 def test_flux_samples_on_its_device_and_leaves_its_weights(device):
-    pytest.importorskip("diffusers", reason="stage 1 outside ComfyUI needs diffusers")
+    skip_without_flux()
     adapter = load_recipe_adapter(STAGE1)
     width, pooled = (
         STAGE1["config"]["transformer"][key]
@@ -208,7 +208,6 @@ def test_focus_camera_and_colours_stay_on_the_device(device, scene):
         "mask": lambda put: core.focus_depth_at(put(depth), 0, 0, put(mask)),
         "coc": lambda put: core.coc_radius(put(depth), 5.0, 2.0),
         "points": lambda put: unproject(put(depth), put(matrix)),
-        "normals": lambda put: normals_from_points(unproject(put(depth), put(matrix))),
         "colours": lambda put: color_transfer_lab(put(image), put(image[0] * 0.5)),
         "fit": lambda put: fit_depth(DepthMap(put(depth), None, put(matrix)), (30, 70)).depth,
     }

@@ -13,6 +13,7 @@ from kontext_parts import (
     make_pipeline,
     tiny_text_encoders,
 )
+from needs_flux import skip_without_flux
 from safetensors.torch import save_file
 
 from bokehdepth_core import DepthMap
@@ -24,7 +25,7 @@ KEYWORDS = {"steps": 1, "guidance": 2.5, "seed": 3, "match_color": False}
 
 @pytest.fixture(scope="module")
 def network_files(tmp_path_factory):
-    pytest.importorskip("diffusers", reason="stage 1 outside ComfyUI needs diffusers")
+    skip_without_flux()
     home = tmp_path_factory.mktemp("base")
     make_pipeline(load_transformer(STAGE1), tiny_text_encoders()).save_pretrained(home / "kontext")
     adapter = recipe_state(STAGE1["parameters"]["adapter"], STAGE1["seed"])

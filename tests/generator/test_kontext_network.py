@@ -4,11 +4,12 @@ import pytest
 import torch
 from golden import fixture
 from kontext_parts import load_recipe_adapter, load_transformer
+from needs_flux import skip_without_flux
 
 from bokehdepth_core.generator.adapter import fold, folded
 from bokehdepth_core.generator.flux.layers import attention_layers, strengths_added
 
-pytest.importorskip("diffusers", reason="stage 1 outside ComfyUI needs diffusers")
+skip_without_flux()
 
 ADAPTER, TENSORS = fixture("adapter")
 

@@ -4,6 +4,7 @@ import flux_files
 import pytest
 import torch
 from kontext_parts import STAGE1
+from needs_flux import skip_without_flux
 from safetensors.torch import load_file, save_file
 
 from bokehdepth_core.generator import load_bokeh_generator
@@ -11,7 +12,7 @@ from bokehdepth_core.generator.flux.pipeline import load_pipeline
 from bokehdepth_core.generator.flux.single_files import Sources, find_parts
 from bokehdepth_core.weights.errors import CheckpointError
 
-pytest.importorskip("diffusers", reason="stage 1 outside ComfyUI needs diffusers")
+skip_without_flux()
 
 ROLES = {
     "transformer": "transformer",

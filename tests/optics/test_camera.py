@@ -5,12 +5,11 @@ import torch
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from bokehdepth_core.files.exif import PhotoLens, intrinsics_from_photo, read_photo_lens
+from bokehdepth_core.files.exif import PhotoLens, read_photo_lens
 from bokehdepth_core.optics.camera import (
     focal_length_px_from_35mm,
     focal_length_px_from_mm,
     intrinsics_from_focal_length,
-    normals_from_points,
     pixel_rays,
     unproject,
 )
@@ -67,11 +66,11 @@ def test_missing_zero_and_unreadable_exif_entries_are_unknown(photo, tmp_path):
     assert zero == PhotoLens(f_number=1.8)
     Image.new("RGB", (4, 4)).save(tmp_path / "plain.png")
     assert read_photo_lens(tmp_path / "plain.png") == PhotoLens()
-    assert intrinsics_from_photo(tmp_path / "plain.png", 4, 4) is None
 
 
 def test_intrinsics_from_a_photo_see_the_view_that_its_lens_sees(photo):
-    matrix = intrinsics_from_photo(photo(), 60, 40)
+    focal = focal_length_px_from_35mm(read_photo_lens(photo()).focal_length_35mm, 60, 40)
+    matrix = intrinsics_from_focal_length(focal, 60, 40)
     corner = pixel_rays(matrix, 40, 60)[0, 0, 0]
     half_diagonal = math.degrees(math.atan(float(corner[:2].norm())))
     # Pixel centres are half a pixel inside the corner: 43.27/2 mm · (1 − 1/72) at 85 mm.
@@ -97,25 +96,6 @@ def test_unprojected_points_project_back_onto_their_pixels():
 def test_the_sky_is_infinitely_far_also_on_the_axis():
     points = unproject(torch.full((1, 1, 1), math.inf), intrinsics_from_focal_length(1.0, 1, 1))
     assert torch.isinf(points).all()
-
-
-def test_normals_of_a_slanted_plane_point_along_it_everywhere():
-    rays = pixel_rays(intrinsics_from_focal_length(20.0, 16, 11).double(), 11, 16)
-    plane = torch.tensor([0.3, -0.2, -1.0], dtype=torch.float64)  # n·p = −2, towards the camera
-    points = rays * (-2.0 / (rays @ plane))[..., None]
-    expected = (plane / plane.norm()).expand_as(points)
-    torch.testing.assert_close(normals_from_points(points), expected)
-
-
-def test_normals_beside_a_depth_edge_belong_to_their_own_surface():
-    depth = torch.ones(1, 6, 8, dtype=torch.float64)
-    depth[..., 4:] = 5.0
-    depth[:, 0] = math.inf
-    points = unproject(depth, intrinsics_from_focal_length(10.0, 8, 6))
-    normals = normals_from_points(points)
-    facing = torch.tensor([0.0, 0.0, -1.0], dtype=torch.float64).expand(1, 5, 8, 3)
-    torch.testing.assert_close(normals[:, 1:], facing)
-    assert (normals[:, 0] == 0).all()
 
 
 def test_a_lens_without_length_is_refused():

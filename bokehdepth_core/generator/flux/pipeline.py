@@ -1,6 +1,7 @@
 """FLUX.1-Kontext as diffusers' pipeline, from wherever the user has it."""
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from .single_files import Sources, load_single_file
 
 _INDEX = "model_index.json"
 DEFAULT_SOURCES = Sources()
+OLDEST_TORCH = (2, 5)
 
 
 def load_pipeline(
@@ -29,9 +31,9 @@ def load_pipeline(
         FileNotFoundError: no such file or folder, or a missing part.
         CheckpointError: an unusable single file.
         ValueError: a folder of another kind, or several files that fit alike.
-        ImportError: diffusers is not installed.
+        ImportError: diffusers is not installed, or PyTorch is too old for it.
     """
-    _check_diffusers()
+    check_packages()
     path = Path(base_model)
     if path.is_file():
         homes = [one for one in path.parents[:2] if (one / _INDEX).is_file()]
@@ -48,11 +50,23 @@ def load_pipeline(
     return _quiet(_from_folder(str(base_model), dtype))
 
 
-def _check_diffusers() -> None:
+def check_packages() -> None:
+    """Check that diffusers can run FLUX here; the rest of the package needs neither.
+
+    Raises:
+        ImportError: diffusers is not installed, or PyTorch is older than 2.5: its
+            `scaled_dot_product_attention` lacks `enable_gqa`, which diffusers 0.35 passes.
+    """
     if importlib.util.find_spec("diffusers") is None:
         raise ImportError(
             "base_model: runs on the package diffusers, which is not installed. Run python -m pip "
             'install "diffusers>=0.35", or connect model, clip and vae in ComfyUI.'
+        )
+    found = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
+    if found < OLDEST_TORCH:
+        raise ImportError(
+            "base_model: diffusers runs FLUX on torch {}.{} or newer, found {}. Update torch, or "
+            "connect model, clip and vae in ComfyUI.".format(*OLDEST_TORCH, torch.__version__)
         )
 
 

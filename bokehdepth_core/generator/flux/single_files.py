@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...devices import vae_dtype
 from ...weights.errors import CheckpointError, listed
 from ...weights.reading import StateDict, read_shapes, read_state_dict
+from ...weights.scaled import packed_weights, unscaled
 from ...weights.strict import build_on_meta, load_strictly
 from . import names
 
@@ -32,11 +33,6 @@ PREFERRED = (
     "t5xxl_fp8_e4m3fn_scaled.safetensors",
     "t5xxl_fp8_e4m3fn.safetensors",
 )
-# Beside a scaled weight: its scale; a scale of inputs, which full-size arithmetic has no use for.
-_SCALES = (".scale_weight", ".weight_scale")
-_UNUSED = (".scale_input", ".input_scale")
-_FORMAT = ".comfy_quant"
-_MARKS = ("scaled_fp8",)
 _TITLES = {"clip": "CLIP-L text encoder", "t5": "T5-XXL text encoder", "vae": "VAE of FLUX"}
 _LOG = logging.getLogger(__name__)
 Shapes = dict[str, tuple[int, ...]]
@@ -71,7 +67,7 @@ class _Part:
             for key, value in found.items()
             if key.startswith(self.prefix)
         }
-        return unscaled(own, self.file.name, dtype)
+        return _plain_weights(own, self.file.name, dtype)
 
 
 def load_single_file(path: Path, dtype: torch.dtype, sources: Sources) -> Any:
@@ -219,37 +215,15 @@ def _chosen(found: Sequence[_Part], role: str, path: Path, folders: Sequence[Pat
 # --- converting ----------------------------------------------------------------------------------
 
 
-def unscaled(state: StateDict, name: str, dtype: torch.dtype) -> StateDict:
-    """Return weights in one number type, those in scaled 8 bits multiplied by their scales.
-
-    Args:
-        state: tensors of one network.
-        name: the file's, for messages.
-        dtype: of all tensors returned.
-
-    Raises:
-        CheckpointError: weights packed in another way.
-    """
-    scales = {
-        key.removesuffix(end) + ".weight": value.float()
-        for key, value in state.items()
-        for end in _SCALES
-        if key.endswith(end)
-    }
-    beside = (*_SCALES, *_UNUSED, _FORMAT)
-    plain = {k: v for k, v in state.items() if k not in _MARKS and not k.endswith(beside)}
-    packed = [k for k, v in plain.items() if not v.is_floating_point() and v.numel() > 1]
-    packed = [key for key in packed if not key.endswith("position_ids")]
-    packed += [k for k, scale in scales.items() if scale.numel() > 1 or k not in plain]
+def _plain_weights(state: StateDict, name: str, dtype: torch.dtype) -> StateDict:
+    """Return the tensors of one network in one number type; scaled 8 bits are multiplied out."""
+    packed = packed_weights(state)
     if packed:
         raise CheckpointError(
             f"{name}: {listed(packed)} in a packed number format that only ComfyUI's own loaders "
             "read. Connect model, clip and vae, or choose a bf16 or fp8 file."
         )
-    return {
-        key: (value.float() * scales[key]).to(dtype) if key in scales else value.to(dtype)
-        for key, value in plain.items()
-    }
+    return {key: value.to(dtype) for key, value in unscaled(state, name, dtype).items()}
 
 
 def _on_meta(build: Callable[..., nn.Module], config: dict[str, object]) -> nn.Module:
