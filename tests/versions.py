@@ -2,9 +2,10 @@
 
     python tests/versions.py [NAME ...]
 
-Each case gets an environment of its own, removed in the end. A case whose Python or wheels cannot
-be had is said and passed over, so read the last lines. On Linux, where PyTorch's wheels want
-NVIDIA's libraries, `cuda_stand_ins.py` saves the download of gigabytes: 0.8 GB for the oldest case.
+`test_versions.py` runs every case. Each gets an environment of its own, removed in the end. A case
+whose Python or wheels cannot be had is said and passed over, so read the last lines. On Linux,
+where PyTorch's wheels want NVIDIA's libraries, `cuda_stand_ins.py` saves the download of
+gigabytes: 0.8 GB for the oldest case.
 """
 
 import os
@@ -48,7 +49,7 @@ class AbsentError(Exception):
     """A case cannot be run here."""
 
 
-def _python(release: str) -> str:
+def python_of(release: str) -> str:
     """Return an interpreter of this release, from the path or from pyenv."""
     candidates = [
         shutil.which(f"python{release}"),
@@ -72,7 +73,7 @@ def _pip(python: Path, *arguments: str) -> None:
 
 def _environment(folder: Path, release: str, torch: str, packages: tuple[str, ...]) -> Path:
     """Make the environment of a case and return its Python."""
-    subprocess.run([_python(release), "-m", "venv", folder], check=True)
+    subprocess.run([python_of(release), "-m", "venv", folder], check=True)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     _pip(python, "--no-deps", f"torch=={torch}")
     _pip(python, *TORCH_NEEDS, *packages, *OTHERS)
@@ -82,23 +83,42 @@ def _environment(folder: Path, release: str, torch: str, packages: tuple[str, ..
     return python
 
 
-def _run(name: str) -> str:
-    begin = time.monotonic()
+def title(name: str) -> str:
+    """Return what a case runs on, for people."""
+    release, torch, packages = CASES[name]
+    return f"{name} (Python {release}, torch {torch}, {', '.join(packages)})"
+
+
+def run(name: str) -> tuple[int, str]:
+    """Run the fast tests of a case and return pytest's exit code and output.
+
+    Raises:
+        AbsentError: its Python or its packages are not to be had here.
+    """
     with tempfile.TemporaryDirectory() as folder:
         try:
             python = _environment(Path(folder), *CASES[name])
-        except (AbsentError, OSError, subprocess.CalledProcessError) as error:
-            return f"NOT RUN: {error}"
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise AbsentError(str(error)) from error
         command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *FAST]
-        code = subprocess.run(command, cwd=ROOT).returncode
-    return f"{'passed' if code == 0 else 'FAILED'} in {(time.monotonic() - begin) / 60:.1f} min"
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
 
 
 def main() -> int:
-    results = {name: _run(name) for name in sys.argv[1:] or CASES}
+    results = {}
+    for name in sys.argv[1:] or CASES:
+        begin = time.monotonic()
+        try:
+            code, output = run(name)
+        except AbsentError as error:
+            results[name] = f"NOT RUN: {error}"
+            continue
+        print(output)
+        minutes = (time.monotonic() - begin) / 60
+        results[name] = f"{'passed' if code == 0 else 'FAILED'} in {minutes:.1f} min"
     for name, result in results.items():
-        release, torch, packages = CASES[name]
-        print(f"{name} (Python {release}, torch {torch}, {', '.join(packages)}): {result}")
+        print(f"{title(name)}: {result}")
     return 1 if any(result.startswith("FAILED") for result in results.values()) else 0
 
 
