@@ -31,6 +31,7 @@ from .candidates import candidate_offsets, candidate_radii
 from .cost import Costs, CostVolume, to_full
 from .focus_stack import candidate_disparities, focus_stack_depth, focus_weights
 from .propagation import cross_bilateral_votes, propagate
+from .tone import without_tone_curve
 
 FOCUS_SIDES = ("nearest", "farthest")
 COST_FLOOR = 1e-6  # rounding of 8-bit pictures, squared, in square-root-encoded light
@@ -203,6 +204,10 @@ def _offset_of(
     check_cancelled: CheckCancelled,
 ) -> tuple[Tensor, Tensor]:
     """Return offset and confidence, [H,W] each, of a stack whose frames are in place."""
+    guide = stack.reference.to(torch.float32).permute(2, 0, 1)
+    stack, amount = without_tone_curve(stack, check_cancelled)
+    if amount:
+        _LOG.info("stack: tone curve of all pictures taken out, %+.3f sin(2πv)", amount)
     candidates = candidate_offsets if stack.focus_depths is None else candidate_disparities
     offsets = candidates(stack, check_cancelled)
     strips = _strips(stack, len(offsets))
@@ -211,7 +216,6 @@ def _offset_of(
     largest = max(stack.strengths) * max(offsets[-1] - min(planes), max(planes) - offsets[0])
     volume = CostVolume(stack, largest, aperture, -1.0 if behind else 1.0)
     measured = _measure(volume, offsets, lambda done, _: on_progress(done, total), check_cancelled)
-    guide = stack.reference.to(torch.float32).permute(2, 0, 1)
     found = []
     for index, rows in enumerate(strips):
         check_cancelled()
