@@ -8,9 +8,8 @@ labelling energy
     C_p(l) = ½ Σ_k (K_min / K_k)² (plain_k,p(l) + zero_mean_k,p(l))
 
 with C the cost volume (`cost.py`) and V the cross-bilateral votes of confident neighbours of like
-colour (`propagation.py`), each shared by half with the candidates beside it; ΣV_p is the sum of the
-votes, with the floor of five labels. The winner takes all (`argmin.py`); what has neither texture
-nor voters is filled along smooth colour.
+colour (`propagation.py`), each shared by half with the candidates beside it; ΣV_p is their sum and
+five floors. The winner takes all (`argmin.py`); the rest is filled along smooth colour.
 """
 
 import logging
@@ -205,9 +204,7 @@ def _offset_of(
 ) -> tuple[Tensor, Tensor]:
     """Return offset and confidence, [H,W] each, of a stack whose frames are in place."""
     guide = stack.reference.to(torch.float32).permute(2, 0, 1)
-    stack, amount = without_tone_curve(stack, check_cancelled)
-    if amount:
-        _LOG.info("stack: tone curve of all pictures taken out, %+.3f sin(2πv)", amount)
+    stack = without_tone_curve(stack, check_cancelled)[0]
     candidates = candidate_offsets if stack.focus_depths is None else candidate_disparities
     offsets = candidates(stack, check_cancelled)
     strips = _strips(stack, len(offsets))
@@ -365,7 +362,6 @@ def _decide(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the offset of least energy, confidence and support, [rows,W] each, of a strip."""
     height, width = guide.shape[1:]
-    first, last = rows
     labels = _nearest(_labels(measured.offset, offsets), height, width)
     sure = _nearest(measured.confidence, height, width)
     votes = cross_bilateral_votes(labels, sure, guide, len(offsets), rows)
@@ -378,7 +374,7 @@ def _decide(
     offset = best.vertex()
     chosen = _labels(offset, offsets).round().long()[None]
     agreement = torch.exp(own.amin(0) - own.gather(0, chosen)[0])
-    confidence = sure[first:last] * agreement
+    confidence = sure[slice(*rows)] * agreement
     return offset, confidence, torch.maximum((support / ENOUGH_VOTES).clamp(max=1), confidence)
 
 

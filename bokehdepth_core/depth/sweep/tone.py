@@ -5,6 +5,7 @@ curve, a blurred edge between bright and dark comes out too bright or too dark i
 error is the same along every edge, so one number for the whole stack takes it away.
 """
 
+import logging
 import math
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from ...optics.aperture import DISC
 from ...optics.psf import LensBlur
 from ..alignment.matching import BlurLadder
 
+SMALLEST_SIDE = 32  # px, of a picture that shows enough
 WORKING_SIDE = 256  # px, at least, of the shorter side of the pictures compared
 STEPS = 2
 OVERSTEP = 1.2  # a step finds less than is there: blur matched to a wrong curve hides some
@@ -31,6 +33,7 @@ BLOCK = 3  # px of the small pictures, side of the blocks whose means are compar
 BORDER = 2  # blocks that do not count
 OUTLIER = 2.0  # spreads of the error at which a pixel counts half
 DARK = 0.01  # light added before the square root
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def without_tone_curve(
         >>> without_tone_curve(BokehStack(flat, flat[None], (10.0,)))[1]
         0.0
     """
+    if min(stack.reference.shape[:2]) < SMALLEST_SIDE:
+        return stack, 0.0
     shrink = max(1, min(stack.reference.shape[:2]) // WORKING_SIDE)
     first = last = _gauss_newton(stack, 0.0, shrink)
     if first.explained < PROMISING:
@@ -94,6 +99,7 @@ def without_tone_curve(
     closer = last.error <= BELIEVED * first.error and last.mismatch <= NO_WORSE * first.mismatch
     if not closer or abs(amount) == LARGEST:
         return stack, 0.0
+    _LOG.info("stack: tone curve of all pictures taken out, %+.3f sin(2πv)", amount)
     reference, tone = toned(stack.reference, amount), toned(stack.frames, amount)
     return replace(stack, reference=reference, frames=tone), amount
 
