@@ -11,6 +11,8 @@ from .files.depth_maps import DepthFile, read_depth, read_depth_file, write_dept
 from .files.pictures.images import read_image, write_image
 from .generator import load_bokeh_generator
 from .optics.aperture import Aperture
+from .optics.focus.controls import FocusControls, strength_in_px
+from .optics.focus.subject import Subject, find_subject
 from .optics.thin_lens import (
     bokeh_strength_from_lens,
     coc_radius,
@@ -28,8 +30,10 @@ __all__ = [
     "BokehStack",
     "DepthFile",
     "DepthMap",
+    "FocusControls",
     "MaskDepth",
     "StackCalibration",
+    "Subject",
     "align_stack",
     "bokeh_strength_from_lens",
     "calibrate_stack",
@@ -38,6 +42,7 @@ __all__ = [
     "depth_from_mask",
     "disparity_offset",
     "f_number_from_bokeh_strength",
+    "find_subject",
     "focus_depth_at",
     "load_bokeh_generator",
     "load_depth_estimator",
@@ -46,6 +51,7 @@ __all__ = [
     "read_depth_file",
     "read_image",
     "render_bokeh",
+    "strength_in_px",
     "sweep_depth",
     "write_depth",
     "write_image",

@@ -8,9 +8,11 @@ from .. import bokehdepth_core as core
 from ..bokehdepth_core.checks import check_number
 from ..bokehdepth_core.color import COLOR_SPACES, convert_color
 from ..bokehdepth_core.optics.clip_focus import clip_focus
+from ..bokehdepth_core.optics.focus import controlled_defocus
 from ..bokehdepth_core.render.focus_view import focus_view
 from ..bokehdepth_core.render.renderer import render_memory
 from . import host, pictures, sockets
+from .render_controls import control_inputs, is_automatic
 
 
 class RenderBokeh(io.ComfyNode):
@@ -142,6 +144,7 @@ class RenderBokeh(io.ComfyNode):
                     tooltip="Depth of the background, of the same kind as depth; needed with it.",
                 ),
                 *_compositing_inputs(),
+                *control_inputs(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The photo through the lens."),
@@ -190,6 +193,13 @@ class RenderBokeh(io.ComfyNode):
         color_space="sRGB",
         alpha=None,
         hold_out=None,
+        strength_unit="px·m",
+        focus_mode="point",
+        focus_range=0.0,
+        front_strength=1.0,
+        back_strength=1.0,
+        max_radius=0.0,
+        highlight_threshold=0.75,
     ):
         image = pictures.as_rgb(image)
         size = tuple(image.shape[1:3])
@@ -203,8 +213,13 @@ class RenderBokeh(io.ComfyNode):
         sizes |= {name: len(value) for name, value in (known | masks).items()}
         count = pictures.common_batch(**sizes)
         depths = depth_map.depth.expand(count, -1, -1)
-        planes = _focus_depths(depth_map, depths, focus_x, focus_y, focus_distance, focus_mask)
-        signed = core.defocus(depths.float(), strength, planes)
+        whole = image.expand(count, -1, -1, -1)
+        seen = convert_color(whole, color_space, "sRGB")
+        point = (focus_x, focus_y) if not is_automatic(focus_mode) else None
+        planes = _focus_depths(depth_map, depths, seen, point, focus_distance, focus_mask)
+        strength = core.strength_in_px(strength, strength_unit, size[1])
+        controls = core.FocusControls(focus_range, front_strength, back_strength, max_radius)
+        signed = controlled_defocus(depths.float(), strength, planes, controls)
         radius = signed.abs()
         aperture = core.Aperture(
             aperture_blades,
@@ -222,13 +237,14 @@ class RenderBokeh(io.ComfyNode):
             strength=strength,
             aperture=aperture,
             highlight_boost=highlight_boost,
+            highlight_threshold=highlight_threshold,
+            controls=controls,
             quality=quality,
             refine_depth=refine_depth,
             color_space=color_space,
             premultiplied=color_space != "sRGB",
         )
-        whole = image.expand(count, -1, -1, -1)
-        view = focus_view(convert_color(whole, color_space, "sRGB"), signed.to(whole.device))
+        view = focus_view(seen, signed.to(seen.device))
         covered = rendered[..., 3] if alpha is not None else torch.ones_like(rendered[..., 0])
         return io.NodeOutput(
             rendered[..., :3].contiguous(),
@@ -310,14 +326,25 @@ def _opening_inputs() -> list:
     ]
 
 
-def _focus_depths(depth_map, depths: Tensor, x, y, focus_distance, mask) -> Tensor:
-    """Return the depth of the focus plane of each picture, [B]."""
+def _focus_depths(depth_map, depths: Tensor, seen: Tensor, point, focus_distance, mask) -> Tensor:
+    """Return the depth of the focus plane of each picture, [B].
+
+    Args:
+        depth_map: as it came.
+        depths: its depth, [B,H,W].
+        seen: the pictures, [B,H,W,3], sRGB.
+        point: (x, y) in shares; None to look for the subject.
+        focus_distance: m; 0 for the others.
+        mask: goes before the point; None for none.
+    """
     distance = check_number(
         focus_distance, "focus_distance", 0.0, hint="Use 0 to take it at the point."
     )
     if not distance:
+        if mask is None and point is None:
+            return core.find_subject(seen.to(depths.device), depths).focus_depth
         if mask is None:
-            return core.focus_depth_at(depths, x, y).float()
+            return core.focus_depth_at(depths, *point).float()
         planes, lost = clip_focus(depths, mask)
         if lost:
             frames = ", ".join(str(index) for index in lost)

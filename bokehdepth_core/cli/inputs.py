@@ -19,6 +19,7 @@ from ..files.depth_maps import write_depth
 from ..files.exif import read_photo_lens
 from ..files.pictures.images import read_image
 from ..optics.camera import focal_length_px_from_35mm
+from ..optics.focus.subject import find_subject
 from ..optics.thin_lens import focus_depth_at
 from ..resample import fit_depth
 
@@ -184,8 +185,13 @@ def need_metres(depth: DepthMap) -> None:
         )
 
 
-def focus_plane(options: argparse.Namespace, depth: DepthMap) -> Tensor:
-    """Return the depth of the focus plane [B]: as given in metres, or at the focus point.
+def focus_plane(options: argparse.Namespace, depth: DepthMap, seen: Tensor) -> Tensor:
+    """Return the depth of the focus plane [B]: as given in metres, of the subject, or at the point.
+
+    Args:
+        options: of `render`.
+        depth: of the photo.
+        seen: the photo, [1,H,W,3], sRGB.
 
     Raises:
         ValueError: a distance for relative depth, or one that is not above zero.
@@ -195,4 +201,9 @@ def focus_plane(options: argparse.Namespace, depth: DepthMap) -> Tensor:
         if options.focus_distance == math.inf:  # a lens can be focused there
             return torch.tensor([math.inf])
         return torch.tensor([check_number(options.focus_distance, "focus_distance", above=0)])
+    if options.focus_mode == "automatic":
+        subject = find_subject(seen, depth.depth)
+        x, y = subject.point[0].tolist()
+        print(f"focus: on the subject found around {x:.2f},{y:.2f}")
+        return subject.focus_depth
     return focus_depth_at(depth.depth, *(options.focus_point or (0.5, 0.5)))

@@ -15,7 +15,9 @@ from ..depth.preprocess import LEVELS
 from ..files.exif import read_photo_lens
 from ..optics.aperture import Aperture
 from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
+from ..optics.focus.controls import STRENGTH_UNITS, FocusControls
 from ..render.renderer import QUALITIES
+from ..render.views import BOOST_FROM
 from .inputs import add_depth_reading_options
 
 _BAD_INPUT = 2
@@ -190,7 +192,6 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     strength.add_argument("--f-number", type=float, metavar="N", help="of a lens; else from EXIF")
     add("--focal-length-mm", type=float, metavar="MM", help="of the lens; else from EXIF")
     add("--focal-length-35mm", type=float, metavar="MM", help="35 mm equivalent; else from EXIF")
-    add("--highlight-boost", type=float, default=0.0, help="re-expand clipped highlights")
     add("--background", type=Path, metavar="PHOTO", help="what stands behind the front, if known")
     add("--background-depth", type=Path, metavar="DEPTH", help="its depth; goes with it")
     add("--no-refine", dest="refine", action="store_false", help="keep soft depth edges soft")
@@ -200,7 +201,44 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", type=Path, required=True, help="picture to write; .exr keeps all light")
     _add_focus(parser)
     add_depth_reading_options(parser)
+    _add_controls(parser)
     _add_lens_shape(parser)
+
+
+def _add_controls(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what a compositor sets beside the lens")
+    add = group.add_argument
+    add(
+        "--strength-unit",
+        choices=STRENGTH_UNITS,
+        default=STRENGTH_UNITS[0],
+        help="of --strength; in %% of width the look is the same at every size",
+    )
+    add(
+        "--focus-mode",
+        choices=("point", "automatic"),
+        default="point",
+        help="automatic looks for the subject",
+    )
+    add("--focus-range", type=float, default=0.0, metavar="PX", help="blur radius forgiven, px")
+    add("--front-strength", type=float, default=1.0, metavar="X", help="times the blur in front")
+    add("--back-strength", type=float, default=1.0, metavar="X", help="times the blur behind")
+    add("--max-radius", type=float, default=0.0, metavar="PX", help="compress radii; 0: no limit")
+    add("--highlight-boost", type=float, default=0.0, help="re-expand clipped highlights")
+    add(
+        "--highlight-threshold",
+        type=float,
+        default=BOOST_FROM,
+        metavar="0…0.99",
+        help="linear light from which on a highlight counts",
+    )
+
+
+def controls_of(options: argparse.Namespace) -> FocusControls:
+    """Return how blur differs from the lens's."""
+    return FocusControls(
+        options.focus_range, options.front_strength, options.back_strength, options.max_radius
+    )
 
 
 def _add_color_space(parser: argparse.ArgumentParser) -> None:

@@ -9,10 +9,11 @@ from ..datatypes import DepthMap
 from ..devices import kth_smallest
 from ..files.exif import read_photo_lens
 from ..files.pictures.images import Photo, check_picture_name, read_image
-from ..optics.thin_lens import bokeh_strength_from_lens, defocus
+from ..optics.focus.controls import STRENGTH_UNITS, controlled_defocus, strength_in_px
+from ..optics.thin_lens import bokeh_strength_from_lens
 from ..render.renderer import render_bokeh
 from .inputs import depth_of, focus_plane, photo_and_depth
-from .options import aperture_of, check_folder
+from .options import aperture_of, check_folder, controls_of
 from .photos import check_coc_name, read_photo_for, write_coc, write_photo
 from .progress import progress_bar
 
@@ -36,10 +37,9 @@ def run_render(options: argparse.Namespace) -> None:
         photo = Photo(carried[0], None, "sRGB")
     image = photo.image[None]
     known = _background(options, depth, image, photo.color_space)
-    focus_depth = focus_plane(options, depth)
-    strength = options.strength
-    if strength is None:
-        strength = _chosen_strength(options, depth, focus_depth, image)
+    focus_depth = focus_plane(options, depth, convert_color(image, photo.color_space, "sRGB"))
+    strength = _strength(options, depth, focus_depth, image)
+    controls = controls_of(options)
     with progress_bar("render") as on_progress:
         blurred = render_bokeh(
             image.to(options.device),
@@ -48,6 +48,8 @@ def run_render(options: argparse.Namespace) -> None:
             focus_depth,
             aperture=aperture_of(options),
             highlight_boost=options.highlight_boost,
+            highlight_threshold=options.highlight_threshold,
+            controls=controls,
             quality=options.quality,
             refine_depth=options.refine,
             background=known[0],
@@ -60,7 +62,8 @@ def run_render(options: argparse.Namespace) -> None:
         )
     write_photo(options, photo, blurred[0])
     if options.coc is not None:
-        write_coc(options.coc, defocus(depth.depth, strength, focus_depth)[0])
+        signed = controlled_defocus(depth.depth, strength, focus_depth, controls)
+        write_coc(options.coc, signed[0])
     unit = " m" if depth.metric else " (unit-free)"
     print(f"{options.output}: strength {strength:g}, focus at {float(focus_depth):.3g}{unit}")
 
@@ -95,6 +98,21 @@ def _background(
             )
         hidden = found.depth.to(options.device)
     return picture, hidden
+
+
+def _strength(
+    options: argparse.Namespace, depth: DepthMap, focus_depth: Tensor, image: Tensor
+) -> float:
+    """Return K, px·m: as given, of a lens, or one that shows.
+
+    Raises:
+        ValueError: a unit without a strength.
+    """
+    if options.strength is not None:
+        return strength_in_px(options.strength, options.strength_unit, image.shape[2])
+    if options.strength_unit != STRENGTH_UNITS[0]:
+        raise ValueError("strength_unit: given without a strength. Give --strength as well.")
+    return _chosen_strength(options, depth, focus_depth, image)
 
 
 def _chosen_strength(

@@ -1,0 +1,87 @@
+"""What a compositor sets beside the lens on Render Bokeh: its inputs, and what they become."""
+
+from comfy_api.latest import io
+
+from ..bokehdepth_core.optics.focus import STRENGTH_UNITS
+from . import host
+
+FOCUS_MODES = ("point", "automatic")
+
+# name, default, smallest, largest, step, tooltip
+_NUMBERS = (
+    (
+        "focus_range",
+        *(0.0, 0.0, 1000.0, 0.5),
+        "Half-width of the zone that stays sharp, as the blur radius in px that is forgiven. "
+        "Beyond it blur begins gently; far from it, it is the lens's own.",
+    ),
+    (
+        "front_strength",
+        *(1.0, 0.0, 10.0, 0.05),
+        "Multiplies the blur in front of the focus: 0 leaves it sharp, 1 is as the lens has it.",
+    ),
+    ("back_strength", *(1.0, 0.0, 10.0, 0.05), "Multiplies the blur behind the focus."),
+    (
+        "max_radius",
+        *(0.0, 0.0, 10000.0, 1.0),
+        "Blur radius in px that nothing exceeds. Radii up to half of it stay, larger ones are "
+        "compressed, so what is farther is still blurrier. 0 is no limit.",
+    ),
+    (
+        "highlight_threshold",
+        *(0.75, 0.0, 0.99, 0.01),
+        "From where highlight_boost counts: light of the strongest channel, white is 1. 0.75 is "
+        "225 of 255 in the photo, 0.95 is 249: only what the camera clipped.",
+    ),
+)
+
+
+def control_inputs() -> list:
+    """Return the inputs; each leaves the picture as it is at its default."""
+    return [
+        io.Combo.Input(
+            "strength_unit",
+            options=list(STRENGTH_UNITS),
+            default=STRENGTH_UNITS[0],
+            optional=True,
+            tooltip="Unit of strength. In % of the picture's width (times metres, where depth has "
+            "them) the look is the same at every size.",
+        ),
+        io.Combo.Input(
+            "focus_mode",
+            options=list(FOCUS_MODES),
+            default=FOCUS_MODES[0],
+            optional=True,
+            tooltip="automatic looks for the subject, near, central, sharp and in front of its "
+            "surroundings, instead of taking the point. A mask or a distance goes first.",
+        ),
+        *(_number(*one) for one in _NUMBERS),
+    ]
+
+
+def _number(name: str, default: float, low: float, high: float, step: float, tooltip: str):
+    return host.fit(
+        io.Float.Input,
+        name,
+        default=default,
+        min=low,
+        max=high,
+        step=step,
+        round=False,
+        optional=True,
+        advanced=True,
+        tooltip=tooltip,
+    )
+
+
+def is_automatic(focus_mode: str) -> bool:
+    """Return whether the subject is to be looked for.
+
+    Raises:
+        ValueError: another mode.
+    """
+    if focus_mode not in FOCUS_MODES:
+        raise ValueError(
+            f"focus_mode: unknown {focus_mode!r}. Use one of {', '.join(FOCUS_MODES)}."
+        )
+    return focus_mode == "automatic"
