@@ -12,7 +12,7 @@ from ..bokehdepth_core.optics.focus import controlled_defocus
 from ..bokehdepth_core.render.focus_view import focus_view
 from ..bokehdepth_core.render.renderer import render_memory
 from . import host, pictures, sockets
-from .render_controls import control_inputs, is_automatic
+from .render_controls import control_inputs, is_automatic, mask_middles, turning_of
 
 
 class RenderBokeh(io.ComfyNode):
@@ -200,6 +200,8 @@ class RenderBokeh(io.ComfyNode):
         back_strength=1.0,
         max_radius=0.0,
         highlight_threshold=0.75,
+        tilt=0.0,
+        swing=0.0,
     ):
         image = pictures.as_rgb(image)
         size = tuple(image.shape[1:3])
@@ -216,10 +218,13 @@ class RenderBokeh(io.ComfyNode):
         whole = image.expand(count, -1, -1, -1)
         seen = convert_color(whole, color_space, "sRGB")
         point = (focus_x, focus_y) if not is_automatic(focus_mode) else None
-        planes = _focus_depths(depth_map, depths, seen, point, focus_distance, focus_mask)
+        planes, points = _focus_depths(depth_map, depths, seen, point, focus_distance, focus_mask)
         strength = core.strength_in_px(strength, strength_unit, size[1])
-        controls = core.FocusControls(focus_range, front_strength, back_strength, max_radius)
-        signed = controlled_defocus(depths.float(), strength, planes, controls)
+        controls = core.FocusControls(
+            focus_range, front_strength, back_strength, max_radius, tilt, swing
+        )
+        turning = turning_of(controls, depth_map, points, count)
+        signed = controlled_defocus(depths.float(), strength, planes, controls, **turning)
         radius = signed.abs()
         aperture = core.Aperture(
             aperture_blades,
@@ -232,7 +237,7 @@ class RenderBokeh(io.ComfyNode):
         reach = float(radius.max()) * aperture.support_radius
         host.make_room(render_memory(*size, reach, bool(known)))
         rendered = _render_each(
-            {"image": image, "depth": depths, "focus_depth": planes, **known, **masks},
+            {"image": image, "depth": depths, "focus_depth": planes, **known, **masks, **turning},
             count,
             strength=strength,
             aperture=aperture,
@@ -326,8 +331,10 @@ def _opening_inputs() -> list:
     ]
 
 
-def _focus_depths(depth_map, depths: Tensor, seen: Tensor, point, focus_distance, mask) -> Tensor:
-    """Return the depth of the focus plane of each picture, [B].
+def _focus_depths(
+    depth_map, depths: Tensor, seen: Tensor, point, focus_distance, mask
+) -> tuple[Tensor, Tensor]:
+    """Return the depth of the focus plane of each picture, [B], and its point, [B or 1,2].
 
     Args:
         depth_map: as it came.
@@ -340,24 +347,35 @@ def _focus_depths(depth_map, depths: Tensor, seen: Tensor, point, focus_distance
     distance = check_number(
         focus_distance, "focus_distance", 0.0, hint="Use 0 to take it at the point."
     )
+    if mask is not None:
+        points = mask_middles(mask)
+    elif point is not None:
+        points = torch.tensor([point])
+    else:
+        subject = core.find_subject(seen.to(depths.device), depths)
+        points = subject.point
+        if not distance:
+            return subject.focus_depth, points
     if not distance:
-        if mask is None and point is None:
-            return core.find_subject(seen.to(depths.device), depths).focus_depth
         if mask is None:
-            return core.focus_depth_at(depths, *point).float()
-        planes, lost = clip_focus(depths, mask)
-        if lost:
-            frames = ", ".join(str(index) for index in lost)
-            host.show_text(
-                f"focus_mask: empty in frame {frames} (counted from 0); the frames around decide."
-            )
-        return planes.float()
+            return core.focus_depth_at(depths, *point).float(), points
+        return _masked_focus(depths, mask), points
     if not depth_map.metric:
         raise ValueError(
             f"focus_distance: {distance:g} m given, but this depth has no metres. Use 0 and choose "
             "a focus point or mask, or connect a METRIC_DEPTH."
         )
-    return depths.new_full((len(depths),), distance)
+    return depths.new_full((len(depths),), distance), points
+
+
+def _masked_focus(depths: Tensor, mask: Tensor) -> Tensor:
+    planes, lost = clip_focus(depths, mask)
+    if lost:
+        frames = ", ".join(str(index) for index in lost)
+        host.show_text(
+            f"focus_mask: empty in frame {frames} (counted from 0); the frames around decide."
+        )
+    return planes.float()
 
 
 def _known_background(background, depth, image: Tensor, depth_map) -> dict[str, Tensor]:

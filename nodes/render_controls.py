@@ -1,6 +1,8 @@
 """What a compositor sets beside the lens on Render Bokeh: its inputs, and what they become."""
 
+import torch
 from comfy_api.latest import io
+from torch import Tensor
 
 from ..bokehdepth_core.optics.focus import STRENGTH_UNITS
 from . import host
@@ -32,6 +34,18 @@ _NUMBERS = (
         *(0.75, 0.0, 0.99, 0.01),
         "From where highlight_boost counts: light of the strongest channel, white is 1. 0.75 is "
         "225 of 255 in the photo, 0.95 is 249: only what the camera clipped.",
+    ),
+    (
+        "tilt",
+        *(0.0, -89.0, 89.0, 0.5),
+        "Turns the plane of focus about the focus point, degrees: above 0 its upper part goes away "
+        "from the camera, as for a floor. Needs metric depth with intrinsics.",
+    ),
+    (
+        "swing",
+        *(0.0, -89.0, 89.0, 0.5),
+        "The same to the side: above 0 the right part of the plane goes away from the camera, as "
+        "for a wall on the left.",
     ),
 )
 
@@ -85,3 +99,36 @@ def is_automatic(focus_mode: str) -> bool:
             f"focus_mode: unknown {focus_mode!r}. Use one of {', '.join(FOCUS_MODES)}."
         )
     return focus_mode == "automatic"
+
+
+def mask_middles(mask: Tensor) -> Tensor:
+    """Return the middle of masks [B,H,W], [B,2], (x, y) in shares; that of the picture if empty."""
+    weights = mask.float().clamp(0, 1)
+    total = weights.sum((1, 2))
+    middles = []
+    for axis in (2, 1):
+        at = (torch.arange(mask.shape[axis], device=mask.device) + 0.5) / mask.shape[axis]
+        sums = (weights.sum(3 - axis) * at).sum(1)
+        middles.append(torch.where(total > 0, sums / total.clamp(min=1e-6), 0.5))
+    return torch.stack(middles, dim=1)
+
+
+def turning_of(controls, depth_map, points: Tensor, count: int) -> dict[str, Tensor]:
+    """Return what turning the plane of focus needs, for each picture; {} where it is not turned.
+
+    Raises:
+        ValueError: depth without metres or intrinsics.
+    """
+    if not (controls.tilt or controls.swing):
+        return {}
+    if not depth_map.metric or depth_map.intrinsics is None:
+        name = "tilt" if controls.tilt else "swing"
+        found = "intrinsics" if depth_map.metric else "metres"
+        raise ValueError(
+            f"{name}: turning the plane of focus needs depth in metres with intrinsics, and this "
+            f"depth has no {found}. Use 0, or connect a METRIC_DEPTH of a known camera."
+        )
+    return {
+        "intrinsics": depth_map.intrinsics.expand(count, -1, -1),
+        "focus_point": points.float().cpu().expand(count, -1),
+    }

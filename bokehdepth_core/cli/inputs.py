@@ -185,8 +185,12 @@ def need_metres(depth: DepthMap) -> None:
         )
 
 
-def focus_plane(options: argparse.Namespace, depth: DepthMap, seen: Tensor) -> Tensor:
-    """Return the depth of the focus plane [B]: as given in metres, of the subject, or at the point.
+def focus_plane(
+    options: argparse.Namespace, depth: DepthMap, seen: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the depth of the focus plane, [B], and the focus point, [1,2], (x, y) in shares.
+
+    The depth is the distance that was given, that of the subject, or that at the point.
 
     Args:
         options: of `render`.
@@ -196,14 +200,16 @@ def focus_plane(options: argparse.Namespace, depth: DepthMap, seen: Tensor) -> T
     Raises:
         ValueError: a distance for relative depth, or one that is not above zero.
     """
+    point = torch.tensor([options.focus_point or (0.5, 0.5)])
     if options.focus_distance is not None:
         need_metres(depth)
         if options.focus_distance == math.inf:  # a lens can be focused there
-            return torch.tensor([math.inf])
-        return torch.tensor([check_number(options.focus_distance, "focus_distance", above=0)])
+            return torch.tensor([math.inf]), point
+        distance = check_number(options.focus_distance, "focus_distance", above=0)
+        return torch.tensor([distance]), point
     if options.focus_mode == "automatic":
         subject = find_subject(seen, depth.depth)
         x, y = subject.point[0].tolist()
         print(f"focus: on the subject found around {x:.2f},{y:.2f}")
-        return subject.focus_depth
-    return focus_depth_at(depth.depth, *(options.focus_point or (0.5, 0.5)))
+        return subject.focus_depth, subject.point
+    return focus_depth_at(depth.depth, *point[0].tolist()), point

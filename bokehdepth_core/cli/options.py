@@ -224,6 +224,8 @@ def _add_controls(parser: argparse.ArgumentParser) -> None:
     add("--front-strength", type=float, default=1.0, metavar="X", help="times the blur in front")
     add("--back-strength", type=float, default=1.0, metavar="X", help="times the blur behind")
     add("--max-radius", type=float, default=0.0, metavar="PX", help="compress radii; 0: no limit")
+    add("--tilt", type=float, default=0.0, metavar="DEG", help="turn the plane of focus: top away")
+    add("--swing", type=float, default=0.0, metavar="DEG", help="the same: right side away")
     add("--highlight-boost", type=float, default=0.0, help="re-expand clipped highlights")
     add(
         "--highlight-threshold",
@@ -237,7 +239,12 @@ def _add_controls(parser: argparse.ArgumentParser) -> None:
 def controls_of(options: argparse.Namespace) -> FocusControls:
     """Return how blur differs from the lens's."""
     return FocusControls(
-        options.focus_range, options.front_strength, options.back_strength, options.max_radius
+        options.focus_range,
+        options.front_strength,
+        options.back_strength,
+        options.max_radius,
+        options.tilt,
+        options.swing,
     )
 
 

@@ -9,7 +9,13 @@ from ..datatypes import DepthMap
 from ..devices import kth_smallest
 from ..files.exif import read_photo_lens
 from ..files.pictures.images import Photo, check_picture_name, read_image
-from ..optics.focus.controls import STRENGTH_UNITS, controlled_defocus, strength_in_px
+from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
+from ..optics.focus.controls import (
+    STRENGTH_UNITS,
+    FocusControls,
+    controlled_defocus,
+    strength_in_px,
+)
 from ..optics.thin_lens import bokeh_strength_from_lens
 from ..render.renderer import render_bokeh
 from .inputs import depth_of, focus_plane, photo_and_depth
@@ -37,9 +43,11 @@ def run_render(options: argparse.Namespace) -> None:
         photo = Photo(carried[0], None, "sRGB")
     image = photo.image[None]
     known = _background(options, depth, image, photo.color_space)
-    focus_depth = focus_plane(options, depth, convert_color(image, photo.color_space, "sRGB"))
+    seen = convert_color(image, photo.color_space, "sRGB")
+    focus_depth, point = focus_plane(options, depth, seen)
     strength = _strength(options, depth, focus_depth, image)
     controls = controls_of(options)
+    camera = _camera(options, depth, image, controls)
     with progress_bar("render") as on_progress:
         blurred = render_bokeh(
             image.to(options.device),
@@ -58,11 +66,15 @@ def run_render(options: argparse.Namespace) -> None:
             alpha=None if photo.alpha is None else photo.alpha[None].to(options.device),
             premultiplied=photo.premultiplied,
             hold_out=_hold_out(options, image),
+            intrinsics=camera,
+            focus_point=point,
             on_progress=on_progress,
         )
     write_photo(options, photo, blurred[0])
     if options.coc is not None:
-        signed = controlled_defocus(depth.depth, strength, focus_depth, controls)
+        signed = controlled_defocus(
+            depth.depth, strength, focus_depth, controls, intrinsics=camera, focus_point=point
+        )
         write_coc(options.coc, signed[0])
     unit = " m" if depth.metric else " (unit-free)"
     print(f"{options.output}: strength {strength:g}, focus at {float(focus_depth):.3g}{unit}")
@@ -98,6 +110,32 @@ def _background(
             )
         hidden = found.depth.to(options.device)
     return picture, hidden
+
+
+def _camera(
+    options: argparse.Namespace, depth: DepthMap, image: Tensor, controls: FocusControls
+) -> Tensor | None:
+    """Return intrinsics, [1,3,3], px, of the depth, the options or EXIF; None where not needed.
+
+    Raises:
+        ValueError: a turned plane of focus, and depth without metres.
+    """
+    if not (controls.tilt or controls.swing):
+        return None
+    if not depth.metric:
+        name = "tilt" if controls.tilt else "swing"
+        raise ValueError(
+            f"{name}: turning the plane of focus needs metres, and this depth is normalised "
+            "disparity. Leave it out, or give metric depth."
+        )
+    if depth.intrinsics is not None:
+        return depth.intrinsics
+    focal_35 = options.focal_length_35mm or read_photo_lens(options.image).focal_length_35mm
+    if focal_35 is None:
+        raise ValueError("tilt: no camera is known. Give --focal-length-35mm as well.")
+    height, width = image.shape[1:3]
+    focal_px = focal_length_px_from_35mm(focal_35, width, height)
+    return intrinsics_from_focal_length(focal_px, width, height)
 
 
 def _strength(

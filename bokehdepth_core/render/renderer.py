@@ -18,7 +18,13 @@ from ..color import check_color_space
 from ..optics import thin_lens
 from ..optics.aperture import DISC, Aperture
 from ..optics.field import Field
-from ..optics.focus.controls import AS_THE_LENS, FocusControls, controlled_defocus
+from ..optics.focus.controls import (
+    AS_THE_LENS,
+    FocusControls,
+    FocusPoint,
+    as_focus_points,
+    controlled_defocus,
+)
 from ..optics.psf import LensBlur
 from .compositing import (
     SHARP_RADIUS,
@@ -72,6 +78,8 @@ def render_bokeh(
     alpha: Tensor | None = None,
     premultiplied: bool = False,
     hold_out: Tensor | None = None,
+    intrinsics: Tensor | None = None,
+    focus_point: FocusPoint = (0.5, 0.5),
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Tensor:
@@ -89,7 +97,7 @@ def render_bokeh(
             1 + this times as bright. 0 changes nothing.
         highlight_threshold: 0…0.99, linear light of the strongest channel from which on a highlight
             is boosted, white is 1: 0.75 is 225 of 255 in sRGB, 0.95 is 249.
-        controls: a sharp zone, front and back apart, a largest radius.
+        controls: a sharp zone, front and back apart, a largest radius, a turned plane of focus.
         quality: "draft", "default" or "final": how finely defocus is cut. A draft works on a
             quarter of the pixels, but for what is in focus.
         refine_depth: make soft depth edges hard along those of the picture, see `depth_edges.py`.
@@ -103,6 +111,8 @@ def render_bokeh(
         premultiplied: whether the picture's light is multiplied with alpha; the result's then is.
         hold_out: [B,H,W] or [1,H,W], 0…1; 1 is kept as it is, and neither spills over its
             surroundings nor is spilled over.
+        intrinsics: [B,3,3] or [1,3,3], px; needed where `controls` turn the plane of focus.
+        focus_point: (x, y), or [B,2], in shares of the picture: about which it is turned.
         on_progress: called for every slice, in hundredths of a picture.
         check_cancelled: raises to stop; called for every slice and between the steps before.
 
@@ -133,6 +143,8 @@ def render_bokeh(
     check_color_space(color_space)
     alpha, hold_out = check_mask(alpha, image, "alpha"), check_mask(hold_out, image, "hold_out")
     planes = thin_lens.as_focus_depth(focus_depth, size["B"])
+    points = as_focus_points(focus_point, size["B"])
+    cameras = None if intrinsics is None else intrinsics.expand(size["B"], -1, -1)
     meaning = PixelMeaning(color_space, premultiplied and alpha is not None)
     out = image.new_empty(*image.shape[:3], 3 if alpha is None else 4)
     for index in range(size["B"]):
@@ -141,17 +153,18 @@ def render_bokeh(
             check_cancelled()
             on_progress(100 * first + 100 * done // total, 100 * size["B"])
 
+        def defocus_of(one: Tensor, at: slice = slice(index, index + 1)) -> Tensor:
+            camera = None if cameras is None else cameras[at]
+            return _defocus(one, strength, planes[at], controls, camera, points[at])
+
         own, cover = depth[index : index + 1], None if alpha is None else alpha[index]
         if refine_depth and strength > 0:
             guide = meaning.as_seen(image[index], cover)
             own = sharpened_depth(guide[None], own, check_cancelled)
-        first_view = View(
-            image[index], _defocus(own, strength, planes[index], controls), meaning, cover
-        )
+        first_view = View(image[index], defocus_of(own), meaning, cover)
         views = [first_view.cut_out()]
         if known is not None:
-            behind = _defocus(known[1][index : index + 1], strength, planes[index], controls)
-            behind = torch.minimum(behind, views[0].defocus)
+            behind = torch.minimum(defocus_of(known[1][index : index + 1]), views[0].defocus)
             whole = None if cover is None else torch.ones_like(cover)
             views += [View(known[0][index], behind, meaning, whole)]
         held = None if hold_out is None else hold_out[index]
@@ -195,9 +208,19 @@ def _background_like(
     )
 
 
-def _defocus(depth: Tensor, strength: float, plane: Tensor, controls: FocusControls) -> Tensor:
+def _defocus(
+    depth: Tensor,
+    strength: float,
+    plane: Tensor,
+    controls: FocusControls,
+    camera: Tensor | None,
+    point: Tensor,
+) -> Tensor:
     limit = FARTHEST * sum(depth.shape[1:])
-    return controlled_defocus(depth, strength, plane, controls, limit)[0].clamp(-limit, limit)
+    signed = controlled_defocus(
+        depth, strength, plane, controls, limit, intrinsics=camera, focus_point=point
+    )
+    return signed[0].clamp(-limit, limit)
 
 
 @dataclass(frozen=True)

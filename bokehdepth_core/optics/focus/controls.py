@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from ...checks import check_number
-from ..thin_lens import defocus
+from ..thin_lens import as_focus_depth, defocus
+from .tilt import check_tilt, focus_disparity
 
+FocusPoint = tuple[float, float] | Tensor
 STRENGTH_UNITS = ("px·m", "% of width")
 _LONGEST_SHOULDER = 40.0  # times the sharp zone; beyond it what the shoulder adds is below 1e-15
 _KNEE = 0.5  # of the largest radius: what is below stays as it is
@@ -31,9 +33,12 @@ class FocusControls:
         back_strength: factor of the blur behind it.
         max_radius: px that no blur radius exceeds; 0 is no limit. Radii up to half of it stay as
             they are, larger ones are compressed, so that what is farther away is still blurrier.
+        tilt: degrees, turns the plane of focus about the focus point: above 0 its upper part goes
+            away from the camera.
+        swing: degrees, the same with its right part.
 
     Raises:
-        ValueError: a value that is negative or not finite.
+        ValueError: a value outside its range.
 
     Example:
         >>> FocusControls(front_strength=0.5).change(torch.tensor([8.0, -8.0])).tolist()
@@ -44,12 +49,15 @@ class FocusControls:
     front_strength: float = 1.0
     back_strength: float = 1.0
     max_radius: float = 0.0
+    tilt: float = 0.0
+    swing: float = 0.0
 
     def __post_init__(self) -> None:
         check_number(self.focus_range, "focus_range", 0.0, hint="It is a blur radius in px.")
         check_number(self.front_strength, "front_strength", 0.0, hint="1 is as the lens has it.")
         check_number(self.back_strength, "back_strength", 0.0, hint="1 is as the lens has it.")
         check_number(self.max_radius, "max_radius", 0.0, hint="Use 0 for no limit.")
+        check_tilt(self.tilt, self.swing)
 
     def change(self, signed: Tensor) -> Tensor:
         """Return signed blur radii, px, front positive, as the controls have them.
@@ -98,6 +106,9 @@ def controlled_defocus(
     focus_depth: float | Tensor,
     controls: FocusControls = AS_THE_LENS,
     limit: float = math.inf,
+    *,
+    intrinsics: Tensor | None = None,
+    focus_point: FocusPoint = (0.5, 0.5),
 ) -> Tensor:
     """Return the signed blur radius of every pixel, [B,H,W], px, front positive.
 
@@ -107,9 +118,11 @@ def controlled_defocus(
         focus_depth: number or [B], depth of the focus plane, m, > 0; infinity is allowed.
         controls: what is changed of the lens's blur.
         limit: px, beyond which the lens's own radius counts as this.
+        intrinsics: [B,3,3] or [1,3,3], px; needed where the plane of focus is turned.
+        focus_point: (x, y), or [B,2], in shares of the picture: about which it is turned.
 
     Raises:
-        ValueError: unusable depth, strength or focus depth.
+        ValueError: unusable depth, strength or focus depth; a turned plane without intrinsics.
 
     Reference:
         Thin lens, arXiv 2512.12425: K (1/Z − 1/Z_f).
@@ -120,9 +133,51 @@ def controlled_defocus(
         tensor([[[ 10.,   0., -10.]]])
     """
     signed = defocus(depth, strength, focus_depth)
+    if controls.tilt or controls.swing:
+        planes = as_focus_depth(focus_depth, len(depth)).to(depth)
+        turned = _turned_plane(depth, planes, controls, intrinsics, focus_point)
+        signed = strength * (torch.reciprocal(depth) - turned)
     if limit < math.inf:
         signed = signed.clamp(-limit, limit)
     return controls.change(signed)
+
+
+def _turned_plane(
+    depth: Tensor,
+    planes: Tensor,
+    controls: FocusControls,
+    intrinsics: Tensor | None,
+    focus_point: FocusPoint,
+) -> Tensor:
+    """Return the disparity of a turned plane of focus, [B,H,W], 1/m."""
+    if intrinsics is None:
+        name = "tilt" if controls.tilt else "swing"
+        raise ValueError(
+            f"{name}: turning the plane of focus needs depth in metres with intrinsics, and this "
+            "depth has none. Use 0, or metric depth of a known camera."
+        )
+    points = as_focus_points(focus_point, len(depth)).to(depth)
+    size = (depth.shape[1], depth.shape[2])
+    camera = intrinsics.to(depth)
+    return focus_disparity(planes, controls.tilt, controls.swing, camera, points, size)
+
+
+def as_focus_points(focus_point: FocusPoint, batch: int) -> Tensor:
+    """Return focus points as [batch,2] float32, (x, y) in shares, from one point or [B,2].
+
+    Raises:
+        ValueError: another number of points than pictures.
+
+    Example:
+        >>> as_focus_points((0.5, 0.25), batch=2).tolist()
+        [[0.5, 0.25], [0.5, 0.25]]
+    """
+    points = torch.as_tensor(focus_point, dtype=torch.float32).reshape(-1, 2)
+    if len(points) not in (1, batch):
+        raise ValueError(
+            f"focus_point: {len(points)} points for a batch of {batch}. Give one, or one for each."
+        )
+    return points.expand(batch, -1)
 
 
 def strength_in_px(strength: float, unit: str, width: int) -> float:

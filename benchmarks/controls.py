@@ -1,0 +1,68 @@
+"""Picture of what each control of a compositor's lens does, on the bundled scene.
+
+python benchmarks/controls.py docs/controls.jpg
+"""
+
+import argparse
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from bokehdepth_core import FocusControls, find_subject, focus_depth_at, render_bokeh
+from bokehdepth_core.demo.contact_sheet import Panel, contact_sheet
+from bokehdepth_core.demo.run import load_scene
+from bokehdepth_core.files.pictures.images import quantize
+from bokehdepth_core.optics.camera import intrinsics_from_focal_length
+from bokehdepth_core.optics.focus import controlled_defocus
+from bokehdepth_core.render.focus_view import focus_view
+
+STRENGTH, COLUMNS = 60.0, 3
+FOCAL_LENGTH = 614.4  # px, of the scene
+BALL = (0.84, 0.77)  # the stone ball, x and y
+AS_IT_IS = FocusControls()
+SHOTS = {
+    "as the lens has it": (AS_IT_IS, {}),
+    "focus_range 6": (FocusControls(focus_range=6.0), {}),
+    "front_strength 0": (FocusControls(front_strength=0.0), {}),
+    "back_strength 2": (FocusControls(back_strength=2.0), {}),
+    "max_radius 8": (FocusControls(max_radius=8.0), {}),
+    "tilt 75: the plane along the floor": (FocusControls(tilt=75.0), {}),
+    "highlight_boost 4, threshold 0.75": (AS_IT_IS, {"highlight_boost": 4.0}),
+    "highlight_boost 4, threshold 0.95": (
+        AS_IT_IS,
+        {"highlight_boost": 4.0, "highlight_threshold": 0.95},
+    ),
+}
+
+
+def main() -> None:
+    """Write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path, help="picture to write")
+    output, scene = parser.parse_args().output, load_scene()
+    photo, depth = scene.stack.reference[None], scene.depth
+    focus = focus_depth_at(depth, *BALL)
+    camera = intrinsics_from_focal_length(FOCAL_LENGTH, depth.shape[2], depth.shape[1])
+
+    def shot(controls: FocusControls, options: dict[str, float]) -> Tensor:
+        turning = {"intrinsics": camera, "focus_point": BALL}
+        out = render_bokeh(photo, depth, STRENGTH, focus, controls=controls, **turning, **options)
+        return out[0].clamp(0, 1)
+
+    panels = [Panel(shot(*recipe), title) for title, recipe in SHOTS.items()]
+    subject = find_subject(photo, depth)
+    found = controlled_defocus(depth, STRENGTH, subject.focus_depth)
+    x, y = subject.point[0].tolist()
+    note = f"the subject was found around {x:.2f}, {y:.2f}"
+    panels.append(Panel(focus_view(photo, found)[0], "focus_mode automatic: focus_view", note))
+    sheet = contact_sheet(
+        "The controls of a compositor's lens",
+        f"The bundled scene, K = {STRENGTH:g} px·m, focused on the stone ball",
+        [panels[i : i + COLUMNS] for i in range(0, len(panels), COLUMNS)],
+    )
+    Image.fromarray(quantize(sheet, 8)).save(output, quality=85)
+
+
+if __name__ == "__main__":
+    main()

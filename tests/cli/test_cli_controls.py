@@ -1,0 +1,81 @@
+"""The controls of a compositor's lens on the command line."""
+
+import numpy as np
+import pytest
+import torch
+
+from bokehdepth_core import DepthMap, write_depth, write_image
+from bokehdepth_core.cli.program import main
+from bokehdepth_core.files.depth_maps import read_depth
+from bokehdepth_core.optics.camera import intrinsics_from_focal_length
+
+
+@pytest.fixture
+def files(tmp_path):
+    depth = torch.full((1, 24, 32), 4.0)
+    depth[:, 8:24, 10:22] = 1.0
+    torch.manual_seed(0)
+    write_image(tmp_path / "photo.png", torch.rand(24, 32, 3))
+    camera = intrinsics_from_focal_length(30.0, 32, 24)
+    write_depth(tmp_path / "depth.npz", DepthMap(depth, None, camera))
+    write_image(tmp_path / "relative.png", (1 / depth[0])[..., None].expand(-1, -1, 3))
+    return tmp_path
+
+
+def render(files, *more, depth="depth.npz"):
+    out = files / "out.png"
+    code = main(["render", str(files / "photo.png"), str(files / depth), "-o", str(out), *more])
+    return code, out.read_bytes() if out.exists() else b""
+
+
+def test_percent_of_the_width_is_that_many_px(files):
+    plain = render(files, "--strength", "8")
+    share = render(files, "--strength", "25", "--strength-unit", "% of width")
+    assert plain[0] == share[0] == 0
+    assert plain[1] == share[1]
+
+
+def test_automatic_focus_takes_what_stands_before_the_wall(files, capsys):
+    assert render(files, "--strength", "8", "--focus-mode", "automatic")[0] == 0
+    assert "focus at 1 m" in capsys.readouterr().out
+
+
+def test_the_controls_reach_the_signed_radius(files):
+    more = ["--strength", "8", "--focus-distance", "1", "--back-strength", "0.5"]
+    assert render(files, *more, "--coc", str(files / "coc.exr"))[0] == 0
+    import OpenEXR
+
+    found = OpenEXR.File(str(files / "coc.exr")).channels()
+    values = next(iter(found.values())).pixels
+    assert np.allclose(values.min(), 8 * (1 / 4 - 1) / 2, atol=1e-5)
+
+
+def test_tilt_takes_the_camera_of_the_depth_and_needs_metres(files, capsys):
+    assert read_depth(files / "depth.npz").intrinsics is not None
+    assert render(files, "--strength", "8", "--tilt", "20")[0] == 0
+    code, _ = render(files, "--strength", "8", "--tilt", "20", depth="relative.png")
+    assert code == 2
+    assert "tilt: turning the plane of focus needs metres" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--focus-range", "-1"),
+        ("--front-strength", "nan"),
+        ("--back-strength", "-1"),
+        ("--max-radius", "inf"),
+        ("--highlight-threshold", "1"),
+        ("--tilt", "90"),
+        ("--swing", "-99"),
+    ],
+)
+def test_bad_values_are_told_by_name_in_one_line(files, capsys, option, value):
+    assert render(files, "--strength", "8", f"{option}={value}")[0] == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert option.strip("-").replace("-", "_") in error[-1]
+
+
+def test_a_unit_without_a_strength_is_told(files, capsys):
+    assert render(files, "--strength-unit", "% of width")[0] == 2
+    assert "strength_unit: given without a strength" in capsys.readouterr().err
