@@ -206,7 +206,7 @@ class KontextGenerator:
         embeds, pooled = self._encode(prompts)
         check_cancelled()
         reference = self._encode_photo(image)
-        noise = packed_noise(self.pipeline, *image.shape[:2], seed)
+        noise = packed_noise(self.pipeline, image.shape[0], image.shape[1], seed)
         count = len(prompts)
         at_once = min(count, frames_at_once or count)
         at_once = self._frames_that_fit(at_once, 2 * noise.shape[1] + embeds.shape[1])
