@@ -23,6 +23,8 @@ WINDOW_SIGMA = 2.0  # px, of the Gaussian window in which pictures are compared
 COST_CAP = 0.04  # squared difference beyond which a pixel is an outlier, sqrt-encoded light
 GAIN_PRIOR = 2e-3  # contrast (variance) at which a window's gain is believed half; tuned on pub1-4
 GAIN_RANGE = (0.3, 3.0)
+LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709
+COLOR_KEPT = 0.4  # of each channel's difference from luma; tuned on pub2 and pub4
 NOISE_BLOCK = 16  # px, side of the blocks in which noise is measured
 NOISE_SHARE = 0.1  # of the blocks, that show little but noise
 ROUNDING = 1e-5  # variance of three channels, in square-root-encoded light, that is not noise
@@ -139,8 +141,13 @@ def _zero_mean_cost(moments: Tensor, window: Tensor) -> Tensor:
 
 
 def _planes(images: Tensor) -> Tensor:
-    """Return [N,H,W,3] sRGB pictures as [N,3,H,W] linear light, float32, >= 0."""
-    return srgb_to_linear(images.to(torch.float32)).clamp(min=0).permute(0, 3, 1, 2).contiguous()
+    """Return [N,H,W,3] sRGB pictures as [N,3,H,W] linear light, colour fainter, float32, >= 0.
+
+    JPEG keeps colour at half the size and coarsely, and it is noisier: luma tells blur better.
+    """
+    light = srgb_to_linear(images.to(torch.float32)).clamp(min=0).permute(0, 3, 1, 2)
+    luma = (light * light.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+    return torch.lerp(luma, light, COLOR_KEPT).contiguous()
 
 
 def noise_variance(planes: Tensor) -> float:
