@@ -15,7 +15,7 @@ from bokehdepth_core.demo.run import load_scene
 from bokehdepth_core.files.pictures.images import quantize
 from bokehdepth_core.optics.camera import intrinsics_from_focal_length
 from bokehdepth_core.optics.focus import controlled_defocus
-from bokehdepth_core.render.focus_view import focus_view
+from bokehdepth_core.render.finish.focus_view import focus_view
 
 STRENGTH, COLUMNS = 60.0, 3
 FOCAL_LENGTH = 614.4  # px, of the scene
@@ -27,7 +27,7 @@ SHOTS = {
     "front_strength 0": (FocusControls(front_strength=0.0), {}),
     "back_strength 2": (FocusControls(back_strength=2.0), {}),
     "max_radius 8": (FocusControls(max_radius=8.0), {}),
-    "tilt 75: the plane along the floor": (FocusControls(tilt=75.0), {}),
+    "tilt 45: the plane leans back": (FocusControls(tilt=45.0), {}),
     "highlight_boost 4, threshold 0.75": (AS_IT_IS, {"highlight_boost": 4.0}),
     "highlight_boost 4, threshold 0.95": (
         AS_IT_IS,

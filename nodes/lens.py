@@ -9,7 +9,7 @@ from ..bokehdepth_core.checks import check_number
 from ..bokehdepth_core.color import COLOR_SPACES, convert_color
 from ..bokehdepth_core.optics.clip_focus import clip_focus
 from ..bokehdepth_core.optics.focus import controlled_defocus
-from ..bokehdepth_core.render.focus_view import focus_view
+from ..bokehdepth_core.render.finish.focus_view import focus_view
 from ..bokehdepth_core.render.renderer import render_memory
 from . import host, pictures, sockets
 from .render_controls import control_inputs, is_automatic, mask_middles, turning_of
@@ -202,6 +202,7 @@ class RenderBokeh(io.ComfyNode):
         highlight_threshold=0.75,
         tilt=0.0,
         swing=0.0,
+        grain=0.0,
     ):
         image = pictures.as_rgb(image)
         size = tuple(image.shape[1:3])
@@ -244,6 +245,7 @@ class RenderBokeh(io.ComfyNode):
             highlight_boost=highlight_boost,
             highlight_threshold=highlight_threshold,
             controls=controls,
+            grain=grain,
             quality=quality,
             refine_depth=refine_depth,
             color_space=color_space,
@@ -422,6 +424,7 @@ def _render_each(batches: dict[str, Tensor], count: int, **lens) -> Tensor:
         picture = core.render_bokeh(
             **one,
             **lens,
+            grain_seed=index,
             on_progress=host.progress(index, count, bar),
             check_cancelled=host.check_cancelled,
         )

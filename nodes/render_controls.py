@@ -47,6 +47,12 @@ _NUMBERS = (
         "The same to the side: above 0 the right part of the plane goes away from the camera, as "
         "for a wall on the left.",
     ),
+    (
+        "grain",
+        *(0.0, 0.0, 1.0, 0.05),
+        "Gives blurred parts the noise of the photo back, as measured in it: 0 is none, 1 is as "
+        "much as the subject has.",
+    ),
 )
 
 

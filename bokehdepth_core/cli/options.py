@@ -226,6 +226,7 @@ def _add_controls(parser: argparse.ArgumentParser) -> None:
     add("--max-radius", type=float, default=0.0, metavar="PX", help="compress radii; 0: no limit")
     add("--tilt", type=float, default=0.0, metavar="DEG", help="turn the plane of focus: top away")
     add("--swing", type=float, default=0.0, metavar="DEG", help="the same: right side away")
+    add("--grain", type=float, default=0.0, metavar="0…1", help="the photo's noise where blurred")
     add("--highlight-boost", type=float, default=0.0, help="re-expand clipped highlights")
     add(
         "--highlight-threshold",

@@ -58,6 +58,7 @@ def run_render(options: argparse.Namespace) -> None:
             highlight_boost=options.highlight_boost,
             highlight_threshold=options.highlight_threshold,
             controls=controls,
+            grain=options.grain,
             quality=options.quality,
             refine_depth=options.refine,
             background=known[0],

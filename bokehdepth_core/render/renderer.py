@@ -80,6 +80,8 @@ def render_bokeh(
     hold_out: Tensor | None = None,
     intrinsics: Tensor | None = None,
     focus_point: FocusPoint = (0.5, 0.5),
+    grain: float = 0.0,
+    grain_seed: int = 0,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Tensor:
@@ -113,6 +115,8 @@ def render_bokeh(
             surroundings nor is spilled over.
         intrinsics: [B,3,3] or [1,3,3], px; needed where `controls` turn the plane of focus.
         focus_point: (x, y), or [B,2], in shares of the picture: about which it is turned.
+        grain: 0…1, how much of the photo's noise is given back to what is blurred.
+        grain_seed: of the first picture's noise; each one after it takes the next.
         on_progress: called for every slice, in hundredths of a picture.
         check_cancelled: raises to stop; called for every slice and between the steps before.
 
@@ -137,6 +141,7 @@ def render_bokeh(
     size, depth = check_image(image), _depth_like(depth, image, "depth")
     known = _background_like(background, background_depth, image)
     check_number(strength, "strength", 0.0)
+    check_number(grain, "grain", 0.0, 1.0)
     boost = HighlightBoost(highlight_boost, highlight_threshold)
     if quality not in QUALITIES:
         raise ValueError(f"quality: unknown {quality!r}. Use one of {', '.join(QUALITIES)}.")
@@ -172,6 +177,8 @@ def render_bokeh(
             views[0] = views[0].without(held)
         lens = _lens_for(views, aperture, boost, quality)
         rendered = _render_picture(views, lens, before_slice)
+        if grain:
+            rendered = first_view.grained(rendered, grain, grain_seed + index)
         out[index] = first_view.keep(rendered, held)
     on_progress(100 * size["B"], 100 * size["B"])
     return out

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..checks import check_number
 from ..color import convert_color, linear_to_srgb, srgb_to_linear
 from .coverage import extended, solid_pixels
+from .finish.grain import add_grain, measure_grain
 
 # Linear light of the strongest channel from which on a highlight is boosted, by default: below
 # white, so that the soft rim of a lamp is boosted with its middle. Not tuned on a scene; on the
@@ -172,6 +173,16 @@ class View:
             light, seen = (self._covered(one) for one in (own, rendered.to(own.dtype)))
             mixed = self.meaning.with_alpha(torch.lerp(seen, light, held)).to(own.dtype)
         return torch.where(share >= 1, own, torch.where(share <= 0, rendered, mixed))
+
+    def grained(self, rendered: Tensor, amount: float, seed: int) -> Tensor:
+        """Return a rendered picture [H,W,C] with the grain of this one where blur took it."""
+        space, colors = self.meaning.color_space, rendered[..., :3].float()
+        grain = measure_grain(convert_color(self.picture.float(), space, "sRGB"))
+        seen = convert_color(colors, space, "sRGB")
+        found = convert_color(add_grain(seen, self.defocus, grain, amount, seed), "sRGB", space)
+        if self.alpha is not None and self.meaning.premultiplied:
+            found = torch.lerp(colors, found, rendered[..., 3:].float())
+        return torch.cat([found.to(rendered.dtype), rendered[..., 3:]], dim=-1)
 
     def _covered(self, picture: Tensor) -> Tensor:
         """Return light times its coverage, and that, [4,H,W], of [H,W,4]."""

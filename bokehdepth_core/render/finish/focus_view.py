@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..checks import check_image, check_shape
+from ...checks import check_image, check_shape
 
 SHARP = 1.0  # px of blur radius that count as sharp: a disc of two pixels' width
 FRONT_TINT = (1.0, 0.55, 0.1)  # sRGB, orange
