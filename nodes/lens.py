@@ -5,14 +5,12 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from .. import bokehdepth_core as core
-from ..bokehdepth_core.checks import check_number
 from ..bokehdepth_core.color import COLOR_SPACES, convert_color
-from ..bokehdepth_core.optics.clip_focus import clip_focus
 from ..bokehdepth_core.optics.focus import controlled_defocus
 from ..bokehdepth_core.render.finish.focus_view import focus_view
 from ..bokehdepth_core.render.renderer import render_memory
 from . import host, pictures, sockets
-from .render_controls import control_inputs, is_automatic, mask_middles, turning_of
+from .render_controls import control_inputs, focus_depths, is_automatic, turning_of
 
 
 class RenderBokeh(io.ComfyNode):
@@ -219,7 +217,7 @@ class RenderBokeh(io.ComfyNode):
         whole = image.expand(count, -1, -1, -1)
         seen = convert_color(whole, color_space, "sRGB")
         point = (focus_x, focus_y) if not is_automatic(focus_mode) else None
-        planes, points = _focus_depths(depth_map, depths, seen, point, focus_distance, focus_mask)
+        planes, points = focus_depths(depth_map, depths, seen, point, focus_distance, focus_mask)
         strength = core.strength_in_px(strength, strength_unit, size[1])
         controls = core.FocusControls(
             focus_range, front_strength, back_strength, max_radius, tilt, swing
@@ -331,53 +329,6 @@ def _opening_inputs() -> list:
         )
         for name, (lowest, tip) in inputs.items()
     ]
-
-
-def _focus_depths(
-    depth_map, depths: Tensor, seen: Tensor, point, focus_distance, mask
-) -> tuple[Tensor, Tensor]:
-    """Return the depth of the focus plane of each picture, [B], and its point, [B or 1,2].
-
-    Args:
-        depth_map: as it came.
-        depths: its depth, [B,H,W].
-        seen: the pictures, [B,H,W,3], sRGB.
-        point: (x, y) in shares; None to look for the subject.
-        focus_distance: m; 0 for the others.
-        mask: goes before the point; None for none.
-    """
-    distance = check_number(
-        focus_distance, "focus_distance", 0.0, hint="Use 0 to take it at the point."
-    )
-    if mask is not None:
-        points = mask_middles(mask)
-    elif point is not None:
-        points = torch.tensor([point])
-    else:
-        subject = core.find_subject(seen.to(depths.device), depths)
-        points = subject.point
-        if not distance:
-            return subject.focus_depth, points
-    if not distance:
-        if mask is None:
-            return core.focus_depth_at(depths, *point).float(), points
-        return _masked_focus(depths, mask), points
-    if not depth_map.metric:
-        raise ValueError(
-            f"focus_distance: {distance:g} m given, but this depth has no metres. Use 0 and choose "
-            "a focus point or mask, or connect a METRIC_DEPTH."
-        )
-    return depths.new_full((len(depths),), distance), points
-
-
-def _masked_focus(depths: Tensor, mask: Tensor) -> Tensor:
-    planes, lost = clip_focus(depths, mask)
-    if lost:
-        frames = ", ".join(str(index) for index in lost)
-        host.show_text(
-            f"focus_mask: empty in frame {frames} (counted from 0); the frames around decide."
-        )
-    return planes.float()
 
 
 def _known_background(background, depth, image: Tensor, depth_map) -> dict[str, Tensor]:

@@ -4,6 +4,9 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from .. import bokehdepth_core as core
+from ..bokehdepth_core.checks import check_number
+from ..bokehdepth_core.optics.clip_focus import clip_focus
 from ..bokehdepth_core.optics.focus import STRENGTH_UNITS
 from . import host
 
@@ -107,7 +110,54 @@ def is_automatic(focus_mode: str) -> bool:
     return focus_mode == "automatic"
 
 
-def mask_middles(mask: Tensor) -> Tensor:
+def focus_depths(
+    depth_map, depths: Tensor, seen: Tensor, point, focus_distance, mask
+) -> tuple[Tensor, Tensor]:
+    """Return the depth of the focus plane of each picture, [B], and its point, [B or 1,2].
+
+    Args:
+        depth_map: as it came.
+        depths: its depth, [B,H,W].
+        seen: the pictures, [B,H,W,3], sRGB.
+        point: (x, y) in shares; None to look for the subject.
+        focus_distance: m; 0 for the others.
+        mask: goes before the point; None for none.
+    """
+    distance = check_number(
+        focus_distance, "focus_distance", 0.0, hint="Use 0 to take it at the point."
+    )
+    if mask is not None:
+        points = _mask_middles(mask)
+    elif point is not None:
+        points = torch.tensor([point])
+    else:
+        subject = core.find_subject(seen.to(depths.device), depths)
+        points = subject.point
+        if not distance:
+            return subject.focus_depth, points
+    if not distance:
+        if mask is None:
+            return core.focus_depth_at(depths, *point).float(), points
+        return _masked_focus(depths, mask), points
+    if not depth_map.metric:
+        raise ValueError(
+            f"focus_distance: {distance:g} m given, but this depth has no metres. Use 0 and choose "
+            "a focus point or mask, or connect a METRIC_DEPTH."
+        )
+    return depths.new_full((len(depths),), distance), points
+
+
+def _masked_focus(depths: Tensor, mask: Tensor) -> Tensor:
+    planes, lost = clip_focus(depths, mask)
+    if lost:
+        frames = ", ".join(str(index) for index in lost)
+        host.show_text(
+            f"focus_mask: empty in frame {frames} (counted from 0); the frames around decide."
+        )
+    return planes.float()
+
+
+def _mask_middles(mask: Tensor) -> Tensor:
     """Return the middle of masks [B,H,W], [B,2], (x, y) in shares; that of the picture if empty."""
     weights = mask.float().clamp(0, 1)
     total = weights.sum((1, 2))

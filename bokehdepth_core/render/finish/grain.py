@@ -19,7 +19,7 @@ FEWEST = 12  # blocks that a bin needs
 QUIETEST = 0.1  # share of a bin's blocks that are taken for even
 QUIET = 0.3  # share of all blocks in which the size of grain is measured
 CLIPPED = 0.01  # of the range at either end, where a photo holds no noise
-LARGEST_GRAIN = 3.0  # px, standard deviation of the grain's Gaussian
+LARGEST_GRAIN = 2.0  # px, standard deviation of the Gaussian; blocks of 8 px tell no larger one
 SMALLEST_CORRELATION = 0.05  # of neighbours; below it the noise is white
 
 
