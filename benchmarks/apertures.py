@@ -14,7 +14,7 @@ from bokehdepth_core import Aperture, render_bokeh
 from bokehdepth_core.demo.contact_sheet import Panel, contact_sheet
 from bokehdepth_core.files.pictures.images import quantize
 
-SIDE, RADIUS, COLUMNS = 288, 20.0, 4
+SIDE, RADIUS, COLUMNS = 288, 20.0, 3
 LAMPS = (0.14, 0.5, 0.86)  # their places, shares of a side
 OPENINGS = {
     "disc": Aperture(),
@@ -23,6 +23,7 @@ OPENINGS = {
     "anamorphic 0.6": Aperture(anamorphic=0.6),
     "aberration +0.9": Aperture(spherical_aberration=0.9),
     "aberration -0.9": Aperture(spherical_aberration=-0.9),
+    "obstruction 0.5": Aperture(obstruction=0.5),
     "cat eye 0.8": Aperture(cat_eye=0.8),
     "5 blades, cat eye 0.8": Aperture(5, 20.0, curvature=0.3, cat_eye=0.8),
 }
@@ -53,7 +54,7 @@ def main() -> None:
     sheet = contact_sheet(
         "Lamps behind the focus plane",
         f"{SIDE} x {SIDE} px, blur radius {RADIUS:g} px; Aperture(blades, rotation, anamorphic, "
-        "curvature, spherical_aberration, cat_eye)",
+        "curvature, spherical_aberration, cat_eye, obstruction)",
         [panels[i : i + COLUMNS] for i in range(0, len(panels), COLUMNS)],
     )
     Image.fromarray(quantize(sheet, 8)).save(output, quality=85)

@@ -98,6 +98,7 @@ def aperture_of(options: argparse.Namespace) -> Aperture:
         options.blade_curvature,
         options.spherical_aberration,
         options.cat_eye,
+        options.obstruction,
     )
 
 

@@ -28,6 +28,8 @@ class Aperture:
         cat_eye: 0…1, optical vignetting: how much of the aperture the lens's outer rings hide in
             the picture's corners. There a circle of the aperture's size is moved by this many radii
             towards the middle. What light is lost is given back.
+        obstruction: 0…0.9, radius of a round mirror or plate in the aperture's middle, as a share
+            of its own: lamps become rings, as in a mirror lens.
 
     Raises:
         ValueError: a value outside its range.
@@ -45,6 +47,7 @@ class Aperture:
     curvature: float = 0.0
     spherical_aberration: float = 0.0
     cat_eye: float = 0.0
+    obstruction: float = 0.0
 
     def __post_init__(self) -> None:
         if self.blades != 0:
@@ -56,6 +59,7 @@ class Aperture:
         check_number(self.curvature, "curvature", 0.0, 1.0)
         check_number(self.spherical_aberration, "spherical_aberration", -1.0, 1.0)
         check_number(self.cat_eye, "cat_eye", 0.0, 1.0)
+        check_number(self.obstruction, "obstruction", 0.0, 0.9)
 
     @property
     def is_round(self) -> bool:
@@ -66,7 +70,8 @@ class Aperture:
     def has_closed_form(self) -> bool:
         """True where the PSF is a disc or polygon of even brightness, the same everywhere."""
         straight = self.is_round or self.curvature == 0
-        return straight and self.spherical_aberration == 0 and self.cat_eye == 0
+        whole = self.cat_eye == 0 and self.obstruction == 0
+        return straight and self.spherical_aberration == 0 and whole
 
     @property
     def support_radius(self) -> float:

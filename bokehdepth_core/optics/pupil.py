@@ -66,6 +66,8 @@ def aperture_mask(
     if aperture.cat_eye and any(vignetting):
         other = 1 - torch.hypot(y - vignetting[0], x - vignetting[1])
         inside = torch.minimum(inside, other)
+    if aperture.obstruction:
+        inside = torch.minimum(inside, torch.hypot(y, x) - aperture.obstruction)
     light = (inside / pixel + 0.5).clamp(0, 1)
     bubble = -aperture.spherical_aberration if front else aperture.spherical_aberration
     if bubble:
