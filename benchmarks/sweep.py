@@ -7,7 +7,9 @@ SCENES is a folder of scene folders with `scene.json`, pictures and `depth.npz`.
 A pixel is right within max(10 %, 0.02/m). Textured: the standard deviation of the reference's luma
 (sRGB values 0…1) in a 7 px square is above 0.015. Edge: within 12 px of a step of more than 1 px in
 the blur radius of the strongest frame. Times are those of this run, both methods on the same
-stacks; read their ratio.
+stacks; read their ratio. The confidence is measured over all pixels (`reliability.py`): its curve
+is written as mean confidence : share of right pixels (share of all pixels), in tenths.
+`--no-baseline` leaves the baseline and the calibration out. More scenes: `bracket_scenes.py`.
 
 The baseline blurs the sharp picture by a disc for each candidate, takes capped squared differences
 in square-root-encoded light, averages them over a 2 px Gaussian window, weights frames by 1/K, and
@@ -28,6 +30,8 @@ from torch import Tensor
 from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from reliability import reliability
+
 from bokehdepth_core import Aperture, BokehStack, DepthMap, calibrate_stack, disparity_offset
 from bokehdepth_core.color import srgb_to_linear
 
@@ -141,9 +145,13 @@ def near_edge(scene: Scene) -> Tensor:
     return functional.max_pool2d(step, 25, 1, 12)[0, 0] > 0
 
 
-def report(scene: Scene, label: str, offset: Tensor, seconds: float) -> float:
+def right_pixels(scene: Scene, offset: Tensor) -> Tensor:
     truth = scene.offset
-    right = (offset - truth).abs() <= (0.1 * truth).clamp(min=0.02)
+    return (offset - truth).abs() <= (0.1 * truth).clamp(min=0.02)
+
+
+def report(scene: Scene, label: str, offset: Tensor, seconds: float) -> float:
+    right = right_pixels(scene, offset)
     texture, edge = textured(scene.stack.reference), near_edge(scene)
     shares = [
         100 * float(right[chosen].float().mean())
@@ -167,17 +175,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenes", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-baseline", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     for folder in sorted(path.parent for path in arguments.scenes.glob("*/scene.json")):
         scene = load(folder)
+        sweep_scene(scene, not arguments.no_baseline)
+
+
+def sweep_scene(scene: Scene, with_baseline: bool) -> None:
+    """Print what the sweep reaches on a scene, and the baseline and the calibration beside it."""
+    plain = 0.0
+    if with_baseline:
         offset, plain = timed(baseline, scene.stack)
         report(scene, "baseline", offset, plain)
-        (offset, _), ours = timed(disparity_offset, scene.stack)
-        report(scene, "sweep", offset, ours)
-        if scene.aperture != Aperture():
-            (offset, _), known = timed(disparity_offset, scene.stack, aperture=scene.aperture)
-            report(scene, "known aperture", offset, known)
+    (offset, confidence), ours = timed(disparity_offset, scene.stack)
+    report(scene, "sweep", offset, ours)
+    if scene.aperture != Aperture():
+        (offset, confidence), known = timed(disparity_offset, scene.stack, aperture=scene.aperture)
+        report(scene, "known aperture", offset, known)
+    print(reliability(confidence, right_pixels(scene, offset)).summary)
+    if with_baseline:
         print(f"{'':22} time of the baseline x {ours / plain:.2f}")
         found = calibrate_stack(scene.stack, scene.depth, scene.focus_depth)
         print(f"{'':22} {found.summary}")
