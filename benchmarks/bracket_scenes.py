@@ -1,10 +1,11 @@
 """Writes small scenes with true aperture stacks, to measure depth from real blur on.
 
-    python benchmarks/bracket_scenes.py OUT [--side 320] [--samples 400]
+    python benchmarks/bracket_scenes.py OUT [--side 320] [--samples 400] [--fitting]
 
 Four scenes in the format that `sweep.py` reads: branches before smooth sky, a wire fence before a
 page of text and clipped sky (hexagon), a night with lamps above white (pentagon), and twigs behind
-the focus plane. Nothing in `bokehdepth_core` was tuned on them.
+the focus plane. Nothing in `bokehdepth_core` was tuned on them. With `--fitting`, three others that
+`fit_confidence.py` learns from.
 
 Every surface is a plane whose disparity is linear in the picture, with its own texture and alpha.
 A picture is the mean, in linear light, over points s of the lens opening of what a pinhole there
@@ -194,6 +195,36 @@ def scene_twigs(canvas: Canvas) -> tuple[list[Surface], float, dict]:
     return [subject, twigs, ground, far], 1.0, {"shape": "disc"}
 
 
+def fit_wires(canvas: Canvas) -> tuple[list[Surface], float, dict]:
+    whole = torch.ones(canvas.pixels, canvas.pixels)
+    wire = surface(canvas.noise(1.2, 0.03, 0.1), canvas.drawn(fence), (1.0, 0, 0))
+    near = surface(canvas.noise(1.3, 0.2, 0.8), canvas.drawn(person), (0.7, 0, 0))
+    wall = surface(canvas.gradient((0.7, 0.6, 0.5), (0.4, 0.35, 0.3)), whole, (0.3, 0.1, 0))
+    return [wire, near, wall], 1.5, {"shape": "disc"}
+
+
+def fit_leaves(canvas: Canvas) -> tuple[list[Surface], float, dict]:
+    whole = torch.ones(canvas.pixels, canvas.pixels)
+    near = surface(canvas.noise(0.9, 0.05, 0.3, (0.5, 1, 0.4)), canvas.drawn(leaves), (1.2, 0, 0))
+    page = surface(
+        canvas.noise(1.6, 0.5, 0.7) * (1 - 0.8 * canvas.drawn(text)),
+        canvas.drawn(board),
+        (0.5, 0, 0),
+    )
+    ground = surface(canvas.noise(0.8, 0.1, 0.6), canvas.drawn(lower), (0.1, 0, 0.7))
+    sky = surface(canvas.noise(2.5, 0.55, 0.75, (0.8, 0.9, 1)), whole, (0.0, 0, 0))
+    return [near, page, ground, sky], 1.8, {"shape": "disc"}
+
+
+def fit_twigs(canvas: Canvas) -> tuple[list[Surface], float, dict]:
+    whole = torch.ones(canvas.pixels, canvas.pixels)
+    twigs = surface(canvas.noise(1.0, 0.02, 0.1), canvas.drawn(branches), (0.9, 0, 0))
+    subject = surface(canvas.noise(1.1, 0.1, 0.7), canvas.drawn(person), (0.6, 0, 0))
+    wall = surface(canvas.gradient((0.9, 0.85, 0.8), (0.2, 0.25, 0.4)), whole, (0.2, 0, 0.1))
+    return [twigs, subject, wall], 5.0, {"shape": "disc"}
+
+
+FITTING = {"fit1_wires": fit_wires, "fit2_leaves": fit_leaves, "fit3_twigs": fit_twigs}
 SCENES = {
     "held1_branches": scene_branches,
     "held2_fence_hex": scene_fence,
@@ -278,7 +309,7 @@ def save(light: Tensor, path: Path) -> None:
 
 def write(name: str, folder: Path, side: int, samples: int) -> None:
     """Write one scene in the layout of the public ones."""
-    surfaces, focus, lens = SCENES[name](Canvas(side, sum(name.encode())))
+    surfaces, focus, lens = (SCENES | FITTING)[name](Canvas(side, sum(name.encode())))
     folder.mkdir(parents=True, exist_ok=True)
     points = lens_points(lens, samples)
     files = []
@@ -298,8 +329,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--side", type=int, default=320, help="px")
     parser.add_argument("--samples", type=int, default=400, help="points of the lens opening")
+    parser.add_argument("--fitting", action="store_true", help="the scenes of fit_confidence.py")
     arguments = parser.parse_args()
-    for name in SCENES:
+    for name in FITTING if arguments.fitting else SCENES:
         write(name, arguments.out / name, arguments.side, arguments.samples)
 
 
