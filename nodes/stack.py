@@ -10,6 +10,7 @@ from ..bokehdepth_core import BokehStack, DepthMap, align_stack, calibrate_stack
 from ..bokehdepth_core.color import COLOR_SPACES, convert_color
 from ..bokehdepth_core.depth.sweep.calibration import check_calibratable
 from ..bokehdepth_core.depth.sweep.estimator import on_device
+from ..bokehdepth_core.depth.sweep.frame_faults import frame_faults
 from . import host, pictures, sockets
 
 _STRENGTHS_TIP = (
@@ -201,7 +202,8 @@ class BokehStackFromImages(io.ComfyNode):
                 sockets.Stack.Output(display_name="stack", tooltip="For Defocus-Aware Depth."),
                 io.String.Output(
                     display_name="report",
-                    tooltip="What was done to each frame, in px and %; empty without align.",
+                    tooltip="What was done to each frame, in px and %, and which frames cannot be "
+                    "what their strengths say.",
                 ),
             ],
         )
@@ -225,6 +227,8 @@ class BokehStackFromImages(io.ComfyNode):
         report = ""
         if align:
             stacks, report = _aligned(stacks)
+        report = "\n".join(filter(None, [report, *_faults(stacks)]))
+        if report:
             host.show_text(report)
         shown = _preview(stacks, cls).as_dict()
         if report:
@@ -250,6 +254,15 @@ def _aligned(stacks: tuple[BokehStack, ...]) -> tuple[tuple[BokehStack, ...], st
         title = f"picture {index + 1}\n" if len(stacks) > 1 else ""
         reports.append(title + report.summary)
     return tuple(aligned), "\n".join(reports)
+
+
+def _faults(stacks: tuple[BokehStack, ...]) -> list[str]:
+    """Return what is wrong with the frames, a sentence each."""
+    return [
+        f"picture {index + 1}: {said}" if len(stacks) > 1 else said
+        for index, stack in enumerate(stacks)
+        for said in frame_faults(stack, check_cancelled=host.check_cancelled)
+    ]
 
 
 def _one_depth(depth: DepthMap | None, index: int) -> DepthMap | None:

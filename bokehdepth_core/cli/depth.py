@@ -16,6 +16,7 @@ from ..depth.conversion import check_choices
 from ..depth.depth_anything import DepthAnything
 from ..depth.sweep.calibration import calibrate_stack
 from ..depth.sweep.estimator import on_device
+from ..depth.sweep.frame_faults import frame_faults
 from ..files.depth_maps import check_depth_name
 from ..files.pictures.images import read_image
 from ..weights.published import DEPTH, find_weights
@@ -77,6 +78,8 @@ def run_depth(options: argparse.Namespace) -> None:
                 on_progress=on_progress,
             )
         print(report.summary)
+        for said in frame_faults(on_device(stack, options.device)):
+            print(said)
 
 
 def _check_choices(options: argparse.Namespace) -> None:

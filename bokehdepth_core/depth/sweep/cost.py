@@ -79,12 +79,12 @@ class CostVolume:
         self._windows = [half_window(both) for both in torch.cat([self._frames, squares], 1)]
         self._frame_noise = [noise_variance(frame) for frame in self._frames]
         # Fine texture of the sharp reference reads as noise; one camera took them all.
-        self._reference_noise = min(noise_variance(reference.sqrt()), max(self._frame_noise))
+        self.reference_noise = min(noise_variance(reference.sqrt()), max(self._frame_noise))
 
     @property
     def noise(self) -> list[float]:
         """Squared difference that noise alone makes in each frame."""
-        return [noise + self._reference_noise for noise in self._frame_noise]
+        return [noise + self.reference_noise for noise in self._frame_noise]
 
     def slice_at(self, offset: float, check_cancelled: CheckCancelled = never_cancelled) -> Costs:
         """Return the mismatch if |d − d_f| were `offset`, 1/m, at every pixel.
@@ -115,7 +115,7 @@ class CostVolume:
                 torch.stack([*blurred, blurred.square().sum(0), (blurred * frame).sum(0), capped])
             )
             # Noise alone differs by this much; blur averages that of the reference.
-            expected = noise + self._reference_noise / (1 + math.pi * radius**2)
+            expected = noise + self.reference_noise / (1 + math.pi * radius**2)
             yield (
                 (moments[5] - expected).clamp(min=0),
                 (_zero_mean_cost(moments, window) - expected).clamp(min=0),

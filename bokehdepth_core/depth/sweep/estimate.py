@@ -4,22 +4,25 @@ For each pixel the radius per bokeh strength is sought that turns the sharp refe
 frame, frame_k = reference blurred by r = K_k · |d − d_f|. A candidate radius l has at pixel p the
 labelling energy
 
-    E_p(l) = log(C_p(l) + COST_FLOOR) − VOTE_WEIGHT · log((V_p(l) + VOTE_FLOOR) / ΣV_p)
+    E_p(l) = s_p log(C_p(l) + COST_FLOOR) − VOTE_WEIGHT · log((V_p(l) + VOTE_FLOOR) / ΣV_p)
     C_p(l) = ½ Σ_k (K_min / K_k)² (plain_k,p(l) + zero_mean_k,p(l))
 
-with C the cost volume (`cost.py`) and V the cross-bilateral votes of confident neighbours of like
+with C the cost volume (`cost.py`), s the share of it that speaks of the pixel's own surface
+(`ownership.py`), and V the cross-bilateral votes of confident neighbours of like
 colour (`propagation.py`), each shared by half with the candidates beside it; ΣV_p is their sum and
-five floors. The winner takes all (`argmin.py`); the rest is filled along smooth colour.
+five floors. The winner takes all (`labelling.py`); the rest is filled along smooth colour.
+How likely each offset is right, `confidence.py` tells.
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ...callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from ...checks import check_number
+from ...color import srgb_to_linear
 from ...datatypes import BokehStack, DepthMap
 from ...devices import exact_float32
 from ...optics.aperture import DISC, Aperture
@@ -27,38 +30,22 @@ from ..alignment import align_stack
 from ..stacks import check_one_focus
 from .argmin import WinnerTakeAll
 from .candidates import candidate_offsets, candidate_radii
-from .cost import Costs, CostVolume, to_full
+from .confidence import SAME, SAME_RADIUS, confidence_of, every_sign
+from .cost import Costs, CostVolume
 from .focus_stack import candidate_disparities, focus_stack_depth, focus_weights
-from .propagation import cross_bilateral_votes, propagate
+from .labelling import Measurement, label_rows, to_pixels
+from .ownership import own_share
+from .propagation import propagate
+from .resolution import checked_confidence, resolved_disparity
 from .tone import without_tone_curve
 
 FOCUS_SIDES = ("nearest", "farthest")
 COST_FLOOR = 1e-6  # rounding of 8-bit pictures, squared, in square-root-encoded light
 NOISE_LEFT = 0.02  # share of the noise that counts as no difference; tuned on pub2 and pub3
-SAME = 0.1  # relative difference of two estimates that agree …
-SAME_RADIUS = 0.75  # … or px of radius in the strongest frame
-VOTE_WEIGHT = 1.5  # of the neighbours' log-vote against the pixel's own log-cost; tuned on pub1-4
-VOTE_FLOOR = 0.05  # votes that a label has without any neighbour
-ENOUGH_VOTES = 0.2  # confident like neighbours that settle a pixel
 STRIP_VALUES = 2_000_000  # numbers held at once in the second step
 ALIGNMENT_TIME = 0.25  # share of the work, for the progress bar
 PROGRESS_STEPS = 100
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class _Measurement:
-    """Each candidate's log-cost and the best one, on blocks of 2 x 2 pixels.
-
-    Attributes:
-        log_costs: [C,h,w].
-        offset: [h,w], 1/m.
-        confidence: [h,w], 0…1.
-    """
-
-    log_costs: Tensor
-    offset: Tensor
-    confidence: Tensor
 
 
 def sweep_depth(
@@ -89,8 +76,8 @@ def sweep_depth(
         check_cancelled: raises to stop.
 
     Returns:
-        Metric depth from d = d_f ∓ |d − d_f|, infinite where that falls to zero; or normalised
-        disparity where `focus_depth` is None.
+        Metric depth from d = d_f ∓ |d − d_f|, infinite where that surely falls to zero
+        (`resolution.py`); or normalised disparity where `focus_depth` is None.
 
     Raises:
         ValueError: an unknown `focus`, a focus depth that is not positive, or one given for a
@@ -127,9 +114,12 @@ def sweep_depth(
         on_progress=on_progress,
         check_cancelled=check_cancelled,
     )
+    strongest = max(stack.strengths)
+    behind = plane if side < 0 else None
+    confidence = checked_confidence(offset, confidence, strongest, behind)
     if plane is not None:
-        disparity = (plane + side * offset).clamp(min=0)[None]
-        return DepthMap(torch.reciprocal(disparity), confidence[None])
+        disparity, confidence = resolved_disparity(plane + side * offset, confidence, strongest)
+        return DepthMap(torch.reciprocal(disparity)[None], confidence[None])
     share = offset / offset.max().clamp(min=torch.finfo(offset.dtype).tiny)
     normalized = DepthMap.from_normalized_disparity((share if side > 0 else 1 - share)[None])
     return DepthMap(normalized.depth, confidence[None], metric=False)
@@ -192,17 +182,18 @@ def _aligned_offset(
             )
             _LOG.info("stack: %s", report.summary)
         part = _part_of_progress(on_progress, start, 1)
-        return _offset_of(stack, behind, aperture, part, check_cancelled)
+        offset, support, signs = labelled(stack, behind, aperture, part, check_cancelled)
+        return offset, confidence_of(signs, support)
 
 
-def _offset_of(
+def labelled(
     stack: BokehStack,
     behind: bool,
     aperture: Aperture,
     on_progress: OnProgress,
     check_cancelled: CheckCancelled,
-) -> tuple[Tensor, Tensor]:
-    """Return offset and confidence, [H,W] each, of a stack whose frames are in place."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return offset and support, [H,W], and signs, [5,H,W], of a stack with frames in place."""
     guide = stack.reference.to(torch.float32).permute(2, 0, 1)
     stack = without_tone_curve(stack, check_cancelled)[0]
     candidates = candidate_offsets if stack.focus_depths is None else candidate_disparities
@@ -213,15 +204,20 @@ def _offset_of(
     largest = max(stack.strengths) * max(offsets[-1] - min(planes), max(planes) - offsets[0])
     volume = CostVolume(stack, largest, aperture, -1.0 if behind else 1.0)
     measured = _measure(volume, offsets, lambda done, _: on_progress(done, total), check_cancelled)
+    worst = to_pixels(measured.cost_range, *guide.shape[1:])
+    share = own_share(srgb_to_linear(guide).clamp(min=0).sqrt(), volume.reference_noise, worst)
+    strongest = max(stack.strengths)
     found = []
     for index, rows in enumerate(strips):
         check_cancelled()
         on_progress(len(offsets) + index, total)
-        found.append(_decide(measured, offsets, guide, rows))
-    offset, confidence, support = (torch.cat(parts) for parts in zip(*found, strict=True))
+        found.append(label_rows(measured, share, guide, rows, strongest))
+    support = torch.cat([part.support for part in found])
+    offset = torch.cat([part.offset for part in found])
     filled = propagate(offset, support, guide, check_cancelled)
+    signs = torch.cat([part.signs for part in found], 1)
     on_progress(total, total)
-    return filled, confidence
+    return filled, support, every_sign(signs, filled, strongest)
 
 
 def _part_of_progress(on_progress: OnProgress, start: float, end: float) -> OnProgress:
@@ -295,7 +291,7 @@ def _measure(
     offsets: list[float],
     on_progress: OnProgress,
     check_cancelled: CheckCancelled,
-) -> _Measurement:
+) -> Measurement:
     """Return costs and the best candidate, each pixel by itself."""
     # Three views with different weak points: under a blurred foreground, and far from focus.
     plain, zero_mean, weakest, both = (WinnerTakeAll() for _ in range(4))
@@ -323,7 +319,8 @@ def _measure(
     agree = _agree(plain.vertex(), zero_mean.vertex(), tolerance) & _agree(
         plain.vertex(), weakest.vertex(), tolerance
     )
-    return _Measurement(log_costs, best, agree * _distinctness(log_costs, offsets, best, tolerance))
+    trust = agree * _distinctness(log_costs, offsets, best, tolerance)
+    return Measurement(offsets, log_costs, best, trust, floor)
 
 
 def _frame_weights(volume: CostVolume, device: torch.device) -> Tensor:
@@ -355,46 +352,3 @@ def _distinctness(
     for offset, cost in zip(offsets, log_costs, strict=True):
         rival = torch.where((best - offset).abs() > gap, torch.minimum(rival, cost), rival)
     return 1 - torch.exp(log_costs.amin(0) - rival)
-
-
-def _decide(
-    measured: _Measurement, offsets: list[float], guide: Tensor, rows: tuple[int, int]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the offset of least energy, confidence and support, [rows,W] each, of a strip."""
-    height, width = guide.shape[1:]
-    labels = _nearest(_labels(measured.offset, offsets), height, width)
-    sure = _nearest(measured.confidence, height, width)
-    votes = cross_bilateral_votes(labels, sure, guide, len(offsets), rows)
-    support = votes.sum(0)
-    own = to_full(measured.log_costs, width, rows)
-    energy = own - VOTE_WEIGHT * _log_share(votes, support)
-    best = WinnerTakeAll()
-    for candidate, cost in zip(offsets, energy, strict=True):
-        best.update(candidate, cost)
-    offset = best.vertex()
-    chosen = _labels(offset, offsets).round().long()[None]
-    agreement = torch.exp(own.amin(0) - own.gather(0, chosen)[0])
-    confidence = sure[slice(*rows)] * agreement
-    return offset, confidence, torch.maximum((support / ENOUGH_VOTES).clamp(max=1), confidence)
-
-
-def _log_share(votes: Tensor, support: Tensor) -> Tensor:
-    """Return the log-share of the votes that each candidate has, with half of its neighbours'."""
-    shared = votes.clone()
-    shared[1:] += 0.5 * votes[:-1]
-    shared[:-1] += 0.5 * votes[1:]
-    return torch.log((shared + VOTE_FLOOR) / (support + 5 * VOTE_FLOOR))
-
-
-def _labels(offset: Tensor, offsets: list[float]) -> Tensor:
-    """Return offsets as positions among the candidates, 0…C−1, with fractions."""
-    ladder = torch.tensor(offsets, dtype=offset.dtype, device=offset.device)
-    above = torch.bucketize(offset, ladder).clamp(1, len(offsets) - 1)
-    low, high = ladder[above - 1], ladder[above]
-    return above - 1 + ((offset - low) / (high - low)).clamp(0, 1)
-
-
-def _nearest(plane: Tensor, height: int, width: int) -> Tensor:
-    """Return a plane of 2 x 2 blocks, [h,w], repeated to [height,width]; nothing is mixed."""
-    repeated = plane.repeat_interleave(2, 0).repeat_interleave(2, 1)
-    return repeated[:height, :width]

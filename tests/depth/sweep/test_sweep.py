@@ -101,7 +101,9 @@ def test_an_untextured_patch_takes_the_depth_around_it():
     stack = BokehStack(image.permute(1, 2, 0), frames.permute(0, 2, 3, 1), (4.0, 8.0))
     found, confidence = disparity_offset(stack)
     assert (found[30:67, 40:81] - 0.6).abs().max() < 0.06
-    assert confidence[46:51, 58:63].max() < 0.2
+    # Filled from all around: likely enough, but nothing that was measured.
+    assert confidence[46:51, 58:63].max() < 0.5
+    assert confidence[:20].median() > 0.7
 
 
 @pytest.mark.parametrize(("focus", "sign"), [("nearest", -1), ("farthest", 1)])

@@ -1,0 +1,79 @@
+"""Fits the coefficients of a sweep's confidence, and prints them for `depth/sweep/confidence.py`.
+
+    python benchmarks/fit_confidence.py SCENES... [--noise 5]
+
+SCENES are folders of scene folders: the public ones and those of `bracket_scenes.py --fitting`.
+Every stack is taken as it is and with noise. A logistic function of the signs is fitted by
+Newton's method, each scene of equal weight; a wrong pixel counts twice, since being sure and wrong
+is worse than being unsure and right. What comes out is checked on other scenes (`sweep.py`).
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from sweep import Scene, load, right_pixels
+from torch import Tensor
+
+from bokehdepth_core.callbacks import ignore_progress, never_cancelled
+from bokehdepth_core.depth.sweep.estimate import labelled
+
+PIXELS = 8000  # of each stack
+WRONG_COUNTS = 2.0
+RIDGE = 1e-3
+
+
+def with_noise(scene: Scene, sigma: float) -> Scene:
+    """Return a scene whose pictures hold Gaussian noise of `sigma` 8-bit steps."""
+    random = torch.Generator().manual_seed(0)
+
+    def noisy(image: Tensor) -> Tensor:
+        seen = image + sigma / 255 * torch.randn(image.shape, generator=random)
+        return (seen.clamp(0, 1) * 255).round() / 255
+
+    stack = replace(
+        scene.stack, reference=noisy(scene.stack.reference), frames=noisy(scene.stack.frames)
+    )
+    return replace(scene, stack=stack)
+
+
+def samples(scene: Scene) -> tuple[Tensor, Tensor]:
+    """Return signs [P,5] and whether they were right, [P], at pixels chosen at random."""
+    offset, _, signs = labelled(scene.stack, True, scene.aperture, ignore_progress, never_cancelled)
+    right = right_pixels(scene, offset).flatten().double()
+    chosen = torch.randperm(len(right), generator=torch.Generator().manual_seed(0))[:PIXELS]
+    return signs.flatten(1).T[chosen].double(), right[chosen]
+
+
+def fit(signs: Tensor, right: Tensor) -> Tensor:
+    """Return the weights of the signs and the bias, [6], of the best logistic function."""
+    inputs = torch.cat([signs, torch.ones(len(signs), 1).double()], 1)
+    counts = torch.where(right > 0, 1.0, WRONG_COUNTS)
+    weights = inputs.new_zeros(inputs.shape[1])
+    ridge = RIDGE * len(inputs) * torch.eye(len(weights), dtype=inputs.dtype)
+    for _ in range(20):
+        found = torch.sigmoid(inputs @ weights)
+        slope = inputs.T @ (counts * (found - right)) + ridge @ weights
+        curvature = (inputs * (counts * found * (1 - found))[:, None]).T @ inputs + ridge
+        weights = weights - torch.linalg.solve(curvature, slope)
+    return weights
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scenes", type=Path, nargs="+")
+    parser.add_argument("--noise", type=float, default=5.0, help="8-bit steps")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    found = []
+    for folder in sorted(path for top in arguments.scenes for path in top.glob("*/scene.json")):
+        scene = load(folder.parent)
+        found += [samples(scene), samples(with_noise(scene, arguments.noise))]
+    *weights, bias = fit(*(torch.cat(parts) for parts in zip(*found, strict=True))).tolist()
+    print("BIAS =", round(bias, 2))
+    print("WEIGHTS =", tuple(round(weight, 3) for weight in weights))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What a sweep says about its own depth: whose blur a pixel shows, and what nothing tells."""
+
+import logging
+
+import pytest
+import torch
+from test_sweep import blurred, stack_at, texture
+
+from bokehdepth_core import BokehStack, disparity_offset, sweep_depth
+from bokehdepth_core.depth.sweep.frame_faults import faults_of, frame_faults
+from bokehdepth_core.depth.sweep.ownership import own_share
+from bokehdepth_core.depth.sweep.resolution import resolved_disparity
+
+
+def test_a_wire_owns_its_blur_and_smooth_sky_beside_it_does_not():
+    picture = torch.full((3, 41, 41), 0.9)
+    picture[:, :, 19:22] = 0.2
+    share = own_share(picture, 0.0, torch.full((41, 41), 0.1))
+    assert share[:, 19:22].min() == 1
+    # 3 px of 9 are the wire: the sky is the larger part of the windows of its own pixels.
+    assert share[:, :18].max() == share[:, 23:].max() == 0
+
+
+def test_texture_is_a_surface_s_own():
+    light = 0.4 + 0.1 * torch.rand(3, 33, 33, generator=torch.Generator().manual_seed(0))
+    assert own_share(light, 0.0, torch.full((33, 33), 2e-3)).min() > 0.9
+
+
+def test_sky_beside_a_blurred_wire_is_not_sure_of_the_wire_s_depth():
+    sky = torch.full((3, 96, 96), 0.8)
+    wire = torch.zeros(1, 96, 96)
+    wire[:, :, 46:49] = 1
+    picture = sky * (1 - wire) + 0.1 * wire
+    frames = torch.stack([blurred(picture, k * 0.8) for k in (5.0, 10.0)]).permute(0, 2, 3, 1)
+    stack = BokehStack(picture.permute(1, 2, 0), frames, (5.0, 10.0))
+    _, confidence = disparity_offset(stack)
+    assert confidence[:, 47].median() > 0.6
+    assert confidence[:, 54:60].max() < 0.5
+
+
+def test_confidence_tells_texture_from_a_flat_half():
+    image = texture((64, 96))
+    image[:, :, 48:] = 0.5
+    frames = torch.stack([blurred(image, k * 0.6) for k in (4.0, 8.0)]).permute(0, 2, 3, 1)
+    _, confidence = disparity_offset(BokehStack(image.permute(1, 2, 0), frames, (4.0, 8.0)))
+    assert confidence[:, :40].median() > 0.7
+    assert confidence[:, 70:].max() < 0.5
+
+
+def test_a_stack_without_blur_is_no_measurement(caplog):
+    with caplog.at_level(logging.WARNING):
+        depth = sweep_depth(stack_at(0.0), focus_depth=2.0)
+    assert float(depth.confidence.max()) == 0
+    assert "no frame is blurred" in caplog.text
+
+
+def test_blur_beyond_infinity_is_reported(caplog):
+    with caplog.at_level(logging.WARNING):
+        sweep_depth(stack_at(0.9), "nearest", focus_depth=2.5)
+    assert "focus distance and strengths do not fit" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        sweep_depth(stack_at(0.3), "nearest", focus_depth=2.5)
+    assert not caplog.text
+
+
+def test_depth_beyond_what_blur_tells_is_sky_where_sure_and_unknown_elsewhere():
+    disparity = torch.tensor([[0.02, 0.009, 0.009, -0.1, -0.1]])
+    confidence = torch.tensor([[0.1, 0.9, 0.4, 0.9, 0.4]])
+    # 0.3 px at 30 px·m is 0.01/m, 100 m.
+    found, sure = resolved_disparity(disparity, confidence, 30.0)
+    assert found[0].tolist() == pytest.approx([0.02, 0, 0.01, 0, 0.01])
+    assert sure[0].tolist() == pytest.approx([0.1, 0.9, 0, 0.9, 0])
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [
+        ((10, 20, 30), ()),
+        ((9, 24, 26), ("frames 2 and 3 are equally blurred: their strengths look like 24 and 26",)),
+        ((0.2, 21, 29), ("frame 1 is not blurred",)),
+    ],
+)
+def test_faults_are_named(measured, said):
+    assert faults_of((10, 20, 30), measured) == said
+
+
+def test_a_repeated_frame_is_found_by_its_blur():
+    stack = stack_at(0.9, strengths=(4.0, 8.0), size=(96, 128))
+    assert frame_faults(stack) == ()
+    twice = BokehStack(stack.reference, stack.frames[[1, 1]], stack.strengths)
+    (said,) = frame_faults(twice)
+    assert said.startswith("frames 1 and 2 are equally blurred")
+    swapped = BokehStack(stack.reference, stack.frames.flip(0), stack.strengths)
+    (said,) = frame_faults(swapped)
+    assert said.startswith("frames 1 and 2 are out of order")
