@@ -310,4 +310,5 @@ def _add_lens_shape(parser: argparse.ArgumentParser) -> None:
         metavar="0…1",
         help="cut discs towards the corners",
     )
+    add("--obstruction", type=float, default=0.0, metavar="0…0.9", help="a mirror lens: rings")
     add("--device", type=_device, default="cpu", help="cpu, cuda or mps")

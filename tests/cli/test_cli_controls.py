@@ -68,6 +68,8 @@ def test_tilt_takes_the_camera_of_the_depth_and_needs_metres(files, capsys):
         ("--highlight-threshold", "1"),
         ("--tilt", "90"),
         ("--swing", "-99"),
+        ("--grain", "2"),
+        ("--obstruction", "1"),
     ],
 )
 def test_bad_values_are_told_by_name_in_one_line(files, capsys, option, value):

@@ -61,8 +61,7 @@ def focus_disparity(
         linear over the picture, is sharp, and the blur is K |1/Z − 1/Z_f(r)| as without tilt.
 
     Example:
-        >>> from ...devices import exact_dtype
-    from ..camera import intrinsics_from_focal_length
+        >>> from ..camera import intrinsics_from_focal_length
         >>> camera, middle = intrinsics_from_focal_length(1.5, 3, 3), torch.tensor([[0.5, 0.5]])
         >>> plane = focus_disparity(torch.tensor([2.0]), 45.0, 0.0, camera, middle, (3, 3))
         >>> (1 / plane[0, :, 1]).tolist()  # m, from the top down: the upper part is farther
