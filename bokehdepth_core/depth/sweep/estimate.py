@@ -35,6 +35,7 @@ from .cost import Costs, CostVolume
 from .focus_stack import candidate_disparities, focus_stack_depth, focus_weights
 from .labelling import Measurement, label_rows, to_pixels
 from .ownership import own_share
+from .prior import focus_sides
 from .propagation import propagate
 from .resolution import checked_confidence, resolved_disparity
 from .tone import without_tone_curve
@@ -55,6 +56,7 @@ def sweep_depth(
     focus_depth: float | None = None,
     aperture: Aperture = DISC,
     align: bool = True,
+    prior: DepthMap | None = None,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> DepthMap:
@@ -72,6 +74,8 @@ def sweep_depth(
         aperture: shape of the lens opening that made the frames.
         align: bring the frames onto the reference first (`align_stack`); frames in place stay as
             they are.
+        prior: [1,H,W], any depth of the same picture, relative too; tells front from behind in
+            the place of `focus` (`prior.py`). Of no effect for a focus stack.
         on_progress: called as work proceeds.
         check_cancelled: raises to stop.
 
@@ -101,7 +105,7 @@ def sweep_depth(
             )
         found = _aligned_offset(stack, False, aperture, align, on_progress, check_cancelled)
         return focus_stack_depth(*found, metric=stack.metric)
-    if plane == 0 and side < 0:
+    if plane == 0 and side < 0 and prior is None:
         raise ValueError(
             "focus_depth: nothing lies behind infinity. "
             'Use focus="farthest", or give the distance of the nearest plane.'
@@ -115,13 +119,19 @@ def sweep_depth(
         check_cancelled=check_cancelled,
     )
     strongest = max(stack.strengths)
-    behind = plane if side < 0 else None
+    behind = plane if side < 0 and prior is None else None
     confidence = checked_confidence(offset, confidence, strongest, behind)
+    signed = side * offset
+    if prior is not None:
+        signed = offset * focus_sides(prior, offset, confidence)
     if plane is not None:
-        disparity, confidence = resolved_disparity(plane + side * offset, confidence, strongest)
+        disparity, confidence = resolved_disparity(plane + signed, confidence, strongest)
         return DepthMap(torch.reciprocal(disparity)[None], confidence[None])
-    share = offset / offset.max().clamp(min=torch.finfo(offset.dtype).tiny)
-    normalized = DepthMap.from_normalized_disparity((share if side > 0 else 1 - share)[None])
+    lowest, highest = signed.amin().clamp(max=0), signed.amax().clamp(min=0)
+    extent = (highest - lowest).clamp(min=torch.finfo(offset.dtype).tiny)
+    normalized = DepthMap.from_normalized_disparity(
+        (((signed - lowest) / extent).clamp(0, 1))[None]
+    )
     return DepthMap(normalized.depth, confidence[None], metric=False)
 
 
