@@ -199,7 +199,7 @@ def test_a_depth_picture_from_elsewhere_renders_too(scene):
             "--background-depth near.png",
             "near.png: one of the two depths is in metres",
         ),
-        ("render photo.png depth.exr --strength 5 -o o.xyz", "o.xyz: unknown kind of picture"),
+        ("render photo.png depth.exr --strength 5 -o o.xyz", "o.xyz: pictures of this kind"),
         ("render photo.png depth.exr --strength 5 --device nowhere -o o.png", "device: "),
         ("render photo.png depth.exr --f-number 2 -o o.png", "Give --strength, or --focal-length-"),
         ("render photo.png nan.npz --strength 5 -o o.png", "nan.npz: holds no depth: every pixel"),
