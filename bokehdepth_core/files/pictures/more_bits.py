@@ -64,6 +64,7 @@ def _decode_heif(source: Path, bits: int) -> np.ndarray:
     from pillow_heif import open_heif
 
     with source.open("rb") as file:
-        levels = np.asarray(open_heif(file, convert_hdr_to_8bit=False))
+        levels: np.ndarray = np.asarray(open_heif(file, convert_hdr_to_8bit=False))
     white = ((1 << bits) - 1) << (16 - bits)
-    return levels.reshape(*levels.shape[:2], -1).astype(np.float32) / np.float32(white)
+    levels = levels.reshape(*levels.shape[:2], -1)
+    return levels.astype(np.float32) / np.float32(white)
