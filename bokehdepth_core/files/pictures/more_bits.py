@@ -66,5 +66,5 @@ def _decode_heif(source: Path, bits: int) -> np.ndarray:
     with source.open("rb") as file:
         levels: np.ndarray = np.asarray(open_heif(file, convert_hdr_to_8bit=False))
     white = ((1 << bits) - 1) << (16 - bits)
-    levels = levels.reshape(*levels.shape[:2], -1)
-    return levels.astype(np.float32) / np.float32(white)
+    light: np.ndarray = levels.reshape(*levels.shape[:2], -1) / np.float32(white)
+    return light.astype(np.float32)
