@@ -14,9 +14,12 @@ from typing import IO, Any
 
 import numpy as np
 
+from .exr_deep import deep_bytes
+
 MAX_PIXELS = 178_956_970  # as Pillow refuses pictures: twice its MAX_IMAGE_PIXELS
 MAX_BYTES = 4 * 2**30  # of all channels unpacked: 120 half-float channels of 4096 × 4096
 MAX_DEEP_CELLS = 2**24  # pixels × channels: OpenEXR makes an array for each, about 130 bytes
+MAX_DEEP_BYTES = 2**30  # of all deep samples unpacked: 130 million of Z and A
 _CHUNK_BYTES = 16  # the least a chunk takes: 8 in the offset table, 8 of its own head
 _LINES_A_CHUNK = 256  # the most that any compression packs together (DWAB)
 
@@ -79,7 +82,7 @@ def read_exr(path: str | Path) -> tuple[ExrPart, ...]:
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, cut off, or larger than `MAX_PIXELS`, `MAX_BYTES` or, deep,
-            `MAX_DEEP_CELLS` when unpacked.
+            `MAX_DEEP_CELLS` or `MAX_DEEP_BYTES` when unpacked.
 
     Reference:
         OpenEXR File Layout, openexr.com: windows are inclusive corners, y grows downwards.
@@ -101,6 +104,7 @@ def read_exr(path: str | Path) -> tuple[ExrPart, ...]:
             raise ValueError("it is no EXR file")
         headers = [part.header for part in _parts(source, file, header_only=True)]
         _check_sizes(source, headers)
+        _check_samples(source, file, headers)
         parts = tuple(_part(one) for one in _parts(source, file, header_only=False))
     # OpenEXR drops parts and channels that it cannot decode.
     whole = len(headers) == len(parts) and all(
@@ -198,6 +202,18 @@ def _check_sizes(source: Path, headers: Sequence[Mapping[str, Any]]) -> None:
         )
     if chunks * _CHUNK_BYTES > source.stat().st_size:
         raise ValueError("it is shorter than its own table of contents")
+
+
+def _check_samples(source: Path, file: IO[bytes], headers: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse deep samples that would take too much memory, by the counts that chunks declare."""
+    if not any("deep" in str(header.get("type", "")).lower() for header in headers):
+        return
+    size = deep_bytes(file, headers)
+    if size > MAX_DEEP_BYTES:
+        raise ExrTooLargeError(
+            f"{source.name}: its deep samples unpack to {size / 2**30:.1f} GiB, more than "
+            f"{MAX_DEEP_BYTES // 2**30} GiB. Flatten it, or keep only Z and A."
+        )
 
 
 def _window_size(window: Any) -> tuple[int, int]:

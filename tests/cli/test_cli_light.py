@@ -95,6 +95,19 @@ def test_a_cut_out_stays_a_cut_out(scene, name, bits):
     assert (color * 255 - torch.tensor([40.0, 60.0, 160.0])).abs().max() < 1
 
 
+def test_a_glow_that_covers_nothing_keeps_its_light(scene):
+    light, alpha = torch.zeros(HEIGHT, WIDTH, 3), torch.zeros(HEIGHT, WIDTH)
+    light[8:16, 4:12], alpha[8:16, 4:12] = 0.5, 1.0
+    light[8:16, 20:28] = 3.0  # light beside alpha 0, as renderers write flames
+    space = {"color_space": "linear Rec.709", "premultiplied": True}
+    write_image("photo.exr", light, alpha=alpha, **space)
+    assert render("--focus-distance", "1", "-o", "o.exr") == 0
+    photo = read_photo("o.exr")
+    assert float(photo.alpha[12, 24]) == 0
+    # 64 px of 3: blur by 3 px, 4 px from the edge, moves light and loses none.
+    assert float(photo.image[:, 16:, 0].sum()) == pytest.approx(192, rel=1e-3)
+
+
 def test_a_cut_out_into_a_kind_without_transparency_is_told(scene, capsys):
     Image.new("RGBA", (WIDTH, HEIGHT), (0, 0, 0, 0)).save("cut.png")
     command = ["render", "cut.png", "depth.npz", "--strength", "4", "-o", "o.jpg"]

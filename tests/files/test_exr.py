@@ -107,6 +107,40 @@ def test_a_deep_file_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
         read_exr(tmp_path / "a.exr")
 
 
+@pytest.mark.parametrize("kind", ["deepscanline", "deeptile"])
+@pytest.mark.parametrize("several", [False, True])
+def test_deep_samples_are_counted_before_they_are_unpacked(tmp_path, monkeypatch, kind, several):
+    samples = np.empty((3, 2), object)
+    samples[0, 1], samples[2, 0] = np.ones(1000, np.float32), np.ones(50, np.float32)
+    head = {"type": getattr(OpenEXR, kind), "compression": OpenEXR.ZIPS_COMPRESSION}
+    if kind == "deeptile":
+        head["tiles"] = OpenEXR.TileDescription()
+    parts = [OpenEXR.Part(dict(head), {"Z": samples, "A": samples}, "deep")]
+    if several:
+        flat = {"Y": np.zeros((3, 2), np.float32)}
+        parts.insert(0, OpenEXR.Part(dict(SCANLINES), flat, "flat"))
+    OpenEXR.File(parts).write(str(tmp_path / "a.exr"))
+    size = 2 * 1050 * 4
+    monkeypatch.setattr(exr, "MAX_DEEP_BYTES", size)
+    assert len(read_exr(tmp_path / "a.exr")[-1].samples("Z")[0, 1]) == 1000
+    monkeypatch.setattr(exr, "MAX_DEEP_BYTES", size - 1)
+    with pytest.raises(ValueError, match=r"a\.exr: its deep samples unpack to 0\.0 GiB"):
+        read_exr(tmp_path / "a.exr")
+
+
+def test_a_deep_file_that_lies_about_its_samples_is_refused(tmp_path):
+    samples = np.empty((1, 1), object)
+    samples[0, 0] = np.ones(1000, np.float32)
+    head = {"type": OpenEXR.deepscanline, "compression": OpenEXR.ZIPS_COMPRESSION}
+    OpenEXR.File(head, {"Z": samples}).write(str(tmp_path / "a.exr"))
+    content = (tmp_path / "a.exr").read_bytes()
+    size = struct.pack("<Q", 4000)
+    assert content.count(size) == 1
+    (tmp_path / "a.exr").write_bytes(content.replace(size, struct.pack("<Q", 4)))
+    with pytest.raises(ValueError, match=r"a\.exr: damaged EXR file"):
+        read_exr(tmp_path / "a.exr")
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
 def test_a_cut_off_file_is_refused(tmp_path, share):
     noise = np.random.default_rng(0).random((60, 70)).astype(np.float32)
