@@ -4,6 +4,7 @@ from .checks import parse_strengths
 from .datatypes import BokehStack, DepthMap
 from .depth import load_depth_estimator
 from .depth.alignment import AlignmentReport, align_stack
+from .depth.focus_stacks import FocusStackReport, focus_stack_from_frames
 from .depth.from_mask import MaskDepth, depth_from_mask
 from .depth.sweep.calibration import StackCalibration, calibrate_stack
 from .depth.sweep.estimate import disparity_offset, sweep_depth
@@ -31,6 +32,7 @@ __all__ = [
     "DepthFile",
     "DepthMap",
     "FocusControls",
+    "FocusStackReport",
     "MaskDepth",
     "StackCalibration",
     "Subject",
@@ -44,6 +46,7 @@ __all__ = [
     "f_number_from_bokeh_strength",
     "find_subject",
     "focus_depth_at",
+    "focus_stack_from_frames",
     "load_bokeh_generator",
     "load_depth_estimator",
     "parse_strengths",
