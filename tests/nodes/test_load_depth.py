@@ -4,12 +4,15 @@ import importlib
 
 import comfyui_pack as pack
 import numpy as np
+import OpenEXR
 import pytest
 import torch
-from depth_files import METRES, SHARE, gdepth_xmp, photo, write_exr
+from depth_files import HEAD, METRES, RGB, SHARE, gdepth_xmp, photo, write_exr
+from PIL import Image
 
 load_depth = importlib.import_module(f"{pack.NAME}.nodes.load_depth")
 geometry = importlib.import_module(f"{pack.NAME}.nodes.geometry")
+controls = importlib.import_module(f"{pack.NAME}.nodes.render_controls")
 
 
 @pytest.fixture
@@ -53,6 +56,50 @@ def test_holes_are_filled_or_far(folder):
     assert (filled.confidence[0, 3:6, 3:6] == 0).all()
     assert "holes: 9 of 864 pixels not measured" in report
     assert int(torch.isinf(load(file="a.npy", holes="far")[0].depth).sum()) == 9
+
+
+MILLIMETRES = (METRES * 1000).round().astype(np.uint16)
+
+
+def _half_exr(folder):
+    write_exr(folder / "half.exr", {"Z": METRES.astype(np.float16)})
+
+
+def _two_parts(folder):
+    parts = [OpenEXR.Part(dict(HEAD), dict(RGB), "beauty"),
+             OpenEXR.Part(dict(HEAD), {"V": METRES}, "ViewLayer.Depth")]  # fmt: skip
+    OpenEXR.File(parts).write(str(folder / "parts.exr"))
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("half.exr", _half_exr),
+        ("parts.exr", _two_parts),
+        ("whole.npy", lambda folder: np.save(folder / "whole.npy", MILLIMETRES.astype(np.int32))),
+        ("mm.png", lambda folder: Image.fromarray(MILLIMETRES).save(folder / "mm.png")),
+        ("50%d:x.npy", lambda folder: np.save(folder / "50%d:x.npy", METRES)),
+        ("n" * 251 + ".npy", lambda folder: np.save(folder / ("n" * 251 + ".npy"), METRES)),
+    ],
+)
+def test_every_kind_is_metres_in_the_node(folder, name, write):
+    write(folder)
+    depth, _, report = load(file=name)
+    assert depth.metric
+    np.testing.assert_allclose(depth.depth[0].numpy(), METRES, rtol=2**-11, atol=0.0005)
+    assert "read as m" in report  # metres or millimetres
+
+
+def test_an_empty_mask_frame_of_a_clip_is_named_and_its_neighbours_decide(monkeypatch):
+    said = []
+    monkeypatch.setattr(controls.host, "show_text", said.append)
+    depth = torch.tensor([2.0, 9.0, 4.0])[:, None, None].expand(3, 4, 4)
+    mask = torch.ones(3, 4, 4)
+    mask[1] = 0
+    found = controls._masked_focus(depth, mask)
+    # Halfway in disparity: (1/2 + 1/4) / 2 = 3/8.
+    assert found.tolist() == pytest.approx([2.0, 8 / 3, 4.0])
+    assert said == ["focus_mask: empty in frame 1 (counted from 0); the frames around decide."]
 
 
 def test_metres_in_an_image_stay_metres_and_overshoot_stays_disparity():
