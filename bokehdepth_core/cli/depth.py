@@ -17,8 +17,10 @@ from ..depth.depth_anything import DepthAnything
 from ..depth.sweep.calibration import calibrate_stack
 from ..depth.sweep.estimator import on_device
 from ..depth.sweep.frame_faults import frame_faults
+from ..depth.sweep.shape import found_aperture
 from ..files.depth_maps import check_depth_name
 from ..files.pictures.images import read_image
+from ..optics.aperture import DISC, Aperture
 from ..weights.published import DEPTH, find_weights
 from .from_mask import run_from_mask
 from .inputs import carried_depth, save_depth
@@ -57,6 +59,7 @@ def run_depth(options: argparse.Namespace) -> None:
     if stack is not None and options.align:
         stack, aligned = align_stack(stack, strict=False)
         print(aligned.summary)
+    aperture = _given_aperture(options)
     with progress_bar("depth") as on_progress:
         depth = estimator.estimate(
             image[None],
@@ -65,7 +68,7 @@ def run_depth(options: argparse.Namespace) -> None:
             options.resolution,
             focus=options.focus,
             focus_depth=options.focus_distance,
-            aperture=aperture_of(options),
+            aperture=aperture,
             on_progress=on_progress,
         )
     save_depth(options, depth, image)
@@ -74,12 +77,18 @@ def run_depth(options: argparse.Namespace) -> None:
         with progress_bar("calibration") as on_progress:
             report = calibrate_stack(
                 on_device(stack, options.device),
-                aperture=aperture_of(options),
+                aperture=aperture or found_aperture(stack),
                 on_progress=on_progress,
             )
         print(report.summary)
         for said in frame_faults(on_device(stack, options.device)):
             print(said)
+
+
+def _given_aperture(options: argparse.Namespace) -> Aperture | None:
+    """Return the shape that the options tell; None where they tell none."""
+    told = aperture_of(options)
+    return None if options.blades is None and told == DISC else told
 
 
 def _check_choices(options: argparse.Namespace) -> None:

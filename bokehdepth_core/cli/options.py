@@ -92,7 +92,7 @@ def camera_of(options: argparse.Namespace, image: Tensor) -> Tensor | None:
 def aperture_of(options: argparse.Namespace) -> Aperture:
     """Return the shape of the lens opening."""
     return Aperture(
-        options.blades,
+        options.blades or 0,
         options.rotation,
         options.anamorphic,
         options.blade_curvature,
@@ -292,7 +292,12 @@ def _add_focus(parser: argparse.ArgumentParser) -> None:
 
 def _add_lens_shape(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--blades", type=int, default=0, help="corners of the opening, 3…11; 0 is a disc")
+    add(
+        "--blades",
+        type=int,
+        help="corners of the opening, 3…11; 0 is a disc. Left out: a disc, or for `depth` what the "
+        "stack itself clearly shows",
+    )
     add("--rotation", type=float, default=0.0, metavar="DEG", help="of the opening, degrees")
     add("--anamorphic", type=float, default=1.0, help="blur disc: width over height, 0.25…4")
     add("--blade-curvature", type=float, default=0.0, metavar="0…1", help="1 is round")

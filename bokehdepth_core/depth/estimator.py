@@ -9,7 +9,7 @@ from torch import Tensor
 from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from ..checks import check_image, check_shape
 from ..datatypes import BokehStack, DepthMap
-from ..optics.aperture import DISC, Aperture
+from ..optics.aperture import Aperture
 from .depth_anything import DepthAnything
 from .preprocess import (
     PATCH,
@@ -131,7 +131,7 @@ class NetworkEstimator:
         *,
         focus: str = "nearest",
         focus_depth: float | None = None,
-        aperture: Aperture = DISC,
+        aperture: Aperture | None = None,
         chunk: int | None = None,
         on_progress: OnProgress = ignore_progress,
         check_cancelled: CheckCancelled = never_cancelled,

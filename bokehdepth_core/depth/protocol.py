@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from ..datatypes import BokehStack, DepthMap
-from ..optics.aperture import DISC, Aperture
+from ..optics.aperture import Aperture
 
 
 class DepthEstimator(Protocol):
@@ -25,7 +25,7 @@ class DepthEstimator(Protocol):
         *,
         focus: str = "nearest",
         focus_depth: float | None = None,
-        aperture: Aperture = DISC,
+        aperture: Aperture | None = None,
         chunk: int | None = None,
         on_progress: OnProgress = ignore_progress,
         check_cancelled: CheckCancelled = never_cancelled,

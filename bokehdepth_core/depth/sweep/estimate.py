@@ -38,6 +38,7 @@ from .ownership import own_share
 from .prior import focus_sides
 from .propagation import propagate
 from .resolution import checked_confidence, resolved_disparity
+from .shape import found_aperture
 from .tone import without_tone_curve
 
 FOCUS_SIDES = ("nearest", "farthest")
@@ -54,7 +55,7 @@ def sweep_depth(
     focus: str = "nearest",
     *,
     focus_depth: float | None = None,
-    aperture: Aperture = DISC,
+    aperture: Aperture | None = None,
     align: bool = True,
     prior: DepthMap | None = None,
     on_progress: OnProgress = ignore_progress,
@@ -71,7 +72,8 @@ def sweep_depth(
             for a focus stack.
         focus_depth: depth of that plane, m; infinity is allowed. None where unknown: the result is
             then normalised disparity, not metres. None for a focus stack, which has its own.
-        aperture: shape of the lens opening that made the frames.
+        aperture: shape of the lens opening that made the frames; None takes the polygon that the
+            stack itself clearly shows, else a disc (`shape.py`).
         align: bring the frames onto the reference first (`align_stack`); frames in place stay as
             they are.
         prior: [1,H,W], any depth of the same picture, relative too; tells front from behind in
@@ -139,7 +141,7 @@ def disparity_offset(
     stack: BokehStack,
     *,
     behind: bool = True,
-    aperture: Aperture = DISC,
+    aperture: Aperture | None = None,
     align: bool = True,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
@@ -152,7 +154,8 @@ def disparity_offset(
         stack: sharp reference and its frames.
         behind: the scene lies behind the focus plane; matters only where the PSF of `aperture`
             differs from itself turned by 180°.
-        aperture: shape of the lens opening that made the frames.
+        aperture: shape of the lens opening that made the frames; None takes the polygon that the
+            stack itself clearly shows, else a disc (`shape.py`).
         align: bring the frames onto the reference first (`align_stack`).
         on_progress: called as work proceeds.
         check_cancelled: raises to stop.
@@ -173,7 +176,7 @@ def disparity_offset(
 def _aligned_offset(
     stack: BokehStack,
     behind: bool,
-    aperture: Aperture,
+    aperture: Aperture | None,
     align: bool,
     on_progress: OnProgress,
     check_cancelled: CheckCancelled,
@@ -199,13 +202,15 @@ def _aligned_offset(
 def labelled(
     stack: BokehStack,
     behind: bool,
-    aperture: Aperture,
+    aperture: Aperture | None,
     on_progress: OnProgress,
     check_cancelled: CheckCancelled,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return offset and support, [H,W], and signs, [5,H,W], of a stack with frames in place."""
     guide = stack.reference.to(torch.float32).permute(2, 0, 1)
     stack = without_tone_curve(stack, check_cancelled)[0]
+    if aperture is None:
+        aperture = found_aperture(stack, behind=behind, check_cancelled=check_cancelled)
     candidates = candidate_offsets if stack.focus_depths is None else candidate_disparities
     offsets = candidates(stack, check_cancelled)
     strips = _strips(stack, len(offsets))

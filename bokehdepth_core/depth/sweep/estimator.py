@@ -9,7 +9,7 @@ from torch import Tensor
 from ...callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from ...checks import check_image, check_shape
 from ...datatypes import BokehStack, DepthMap
-from ...optics.aperture import DISC, Aperture
+from ...optics.aperture import Aperture
 from ..stacks import on_device, stacks_for
 from .estimate import sweep_depth
 
@@ -35,7 +35,7 @@ class SweepEstimator:
         *,
         focus: str = "nearest",
         focus_depth: float | None = None,
-        aperture: Aperture = DISC,
+        aperture: Aperture | None = None,
         chunk: int | None = None,
         on_progress: OnProgress = ignore_progress,
         check_cancelled: CheckCancelled = never_cancelled,
@@ -49,7 +49,7 @@ class SweepEstimator:
             resolution: no effect, the sweep works on every pixel; networks use it.
             focus: which end of the scene is sharp in the frames, "nearest" or "farthest".
             focus_depth: depth of the focus plane, m; None where unknown, then no metres result.
-            aperture: shape of the lens opening that made the frames.
+            aperture: shape of the lens opening that made the frames; None finds it.
             chunk: no effect; networks use it.
             on_progress: called as work proceeds.
             check_cancelled: raises to stop.
