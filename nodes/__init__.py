@@ -6,6 +6,7 @@ from . import host
 from .adapter import ApplyBokehDepthAdapter
 from .depth import DefocusAwareDepth, SaveMetricDepth
 from .example import BokehDepthExample
+from .focus_stack import FocusStackFromImages
 from .lens import RenderBokeh
 from .load_depth import LoadMetricDepth
 from .loader import LoadBokehDepth
@@ -24,6 +25,7 @@ NODES = [
     SaveMetricDepth,
     DepthFromMask,
     LoadMetricDepth,
+    FocusStackFromImages,
     BokehDepthExample,
 ]
 

@@ -28,6 +28,7 @@ NODES = [
     "RenderBokeh",
     "LensBokehStrength",
     "SaveMetricDepth",
+    "FocusStackFromImages",
     "BokehDepthExample",
 ]
 HEIGHT, WIDTH = 333, 517
@@ -200,6 +201,35 @@ def test_a_bracket_of_photos_becomes_depth(server):
     assert result.error == ""
     (report,) = result.outputs["stack"]["text"]
     assert [line[:8] for line in report.splitlines()] == ["frame 1:", "frame 2:", "frame 3:"]
+
+
+def test_photos_of_several_focus_distances_become_depth(server):
+    graph = bracket() | {
+        "stack": node(
+            "FocusStackFromImages",
+            frames=["frames", 0],
+            focus_distances="1, 2, inf",
+            strength=10.0,
+            align=False,
+        ),
+        "estimate": node(
+            "DefocusAwareDepth", image=["stack", 1], depth_model=["load", 1], stack=["stack", 0]
+        ),
+        "render": node(
+            "RenderBokeh",
+            image=["stack", 1],
+            depth=["estimate", 0],
+            strength=10.0,
+            focus_x=0.5,
+            focus_y=0.5,
+            focus_distance=0.0,
+        ),
+        "rendered": shown("render", 0),
+    }
+    del graph["photo"]
+    result = server.run(graph)
+    assert result.error == ""
+    assert len(result.outputs["stack"]["images"]) == 4  # all in focus, and three frames
 
 
 def test_a_stack_reports_how_well_it_obeys_its_strengths(server):
