@@ -8,6 +8,7 @@ from comfy_api.latest import io, ui
 
 from ..bokehdepth_core import DepthMap
 from ..bokehdepth_core.checks import check_number
+from ..bokehdepth_core.depth.sweep.messages import collected
 from ..bokehdepth_core.files.depth_maps import write_depth
 from ..bokehdepth_core.optics.camera import intrinsics_from_focal_length
 from . import host, pictures, sockets
@@ -103,6 +104,13 @@ class DefocusAwareDepth(io.ComfyNode):
                     )
                     for name, tip in _PICTURE_RANGE.items()
                 ),
+                sockets.depth_input(
+                    "prior",
+                    optional=True,
+                    tooltip="Any depth of the photo, relative too, from another node: tells the "
+                    "built-in estimator front from behind in the place of focus_plane. Not for "
+                    "depth networks.",
+                ),
             ],
             outputs=[
                 sockets.MetricDepth.Output(
@@ -130,6 +138,7 @@ class DefocusAwareDepth(io.ComfyNode):
         focus_distance=0.0,
         picture_near=0.0,
         picture_far=0.0,
+        prior=None,
     ):
         sockets.check_kind(depth_model, sockets.DepthEstimator, "depth_model")
         image = pictures.as_rgb(image)
@@ -139,16 +148,20 @@ class DefocusAwareDepth(io.ComfyNode):
             image = image.expand(count, -1, -1, -1)
         focus_m = check_number(focus_distance, "focus_distance", 0.0)
         level = int(check_number(resolution, "resolution", -1, 9))
-        found = depth_model.estimate(
-            image,
-            stacks,
-            _intrinsics(focal_length_px, image),
-            None if level < 0 else level,
-            focus=focus_plane,
-            focus_depth=focus_m or None,
-            on_progress=host.progress(),
-            check_cancelled=host.check_cancelled,
-        )
+        if prior is not None:
+            prior = sockets.as_depth(prior, tuple(image.shape[1:3]))
+        with collected() as said:
+            found = depth_model.estimate(
+                image,
+                stacks,
+                _intrinsics(focal_length_px, image),
+                None if level < 0 else level,
+                focus=focus_plane,
+                focus_depth=focus_m or None,
+                prior=prior,
+                on_progress=host.progress(),
+                check_cancelled=host.check_cancelled,
+            )
         depth = _as_result(found)
         near = check_number(picture_near, "picture_near", 0.0)
         far = check_number(picture_far, "picture_far", 0.0)
@@ -156,7 +169,12 @@ class DefocusAwareDepth(io.ComfyNode):
         confidence = depth.confidence
         if confidence is None:
             confidence = depth.depth.new_ones(depth.depth.shape)
-        return io.NodeOutput(depth, shown, confidence, ui=ui.PreviewImage(shown, cls=cls))
+        preview = ui.PreviewImage(shown, cls=cls).as_dict()
+        report = "\n".join(record.getMessage() for record in said)
+        if report:
+            host.show_text(report)
+            preview |= ui.PreviewText(report).as_dict()
+        return io.NodeOutput(depth, shown, confidence, ui=preview)
 
 
 def _intrinsics(focal_length_px: float, image):

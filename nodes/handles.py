@@ -158,6 +158,7 @@ class DepthEstimator:
         *,
         focus: str,
         focus_depth: float | None,
+        prior: DepthMap | None = None,
         on_progress,
         check_cancelled,
     ) -> DepthMap:
@@ -170,6 +171,7 @@ class DepthEstimator:
             resolution: 0…9, or None for the network's own choice; the sweep takes none.
             focus: end of the scene that is sharp in the frames; the sweep needs it.
             focus_depth: depth of that end, m, or None where unknown; the sweep takes it.
+            prior: tells the sweep front from behind; a network takes none.
             on_progress: called as work proceeds.
             check_cancelled: raises to stop.
         """
@@ -182,7 +184,13 @@ class DepthEstimator:
         if self.is_built_in:
             host.make_room(BUILT_IN_BYTES_PER_PIXEL * image.shape[1] * image.shape[2])
             estimator = load_depth_estimator(self.checkpoint, device=host.device())
+            options["prior"] = prior
             return estimator.estimate(image, stack, intrinsics, resolution, **options)
+        if prior is not None:
+            raise ValueError(
+                f"prior: {self.checkpoint} tells front from behind by itself and takes no prior. "
+                "Disconnect it, or choose the built-in depth_checkpoint in Load BokehDepth."
+            )
         estimator, patcher = self._network()
         height, width = image.shape[1:3]
         frames = 1 + max((len(one.frames) for one in stack or ()), default=0)

@@ -1,6 +1,8 @@
 """The command `depth`: from a photo, and its stack where there is one, to a depth file."""
 
 import argparse
+import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,6 +19,7 @@ from ..depth.depth_anything import DepthAnything
 from ..depth.sweep.calibration import calibrate_stack
 from ..depth.sweep.estimator import on_device
 from ..depth.sweep.frame_faults import frame_faults
+from ..depth.sweep.messages import collected
 from ..depth.sweep.shape import found_aperture
 from ..files.depth_maps import check_depth_name
 from ..files.pictures.images import read_image
@@ -60,7 +63,7 @@ def run_depth(options: argparse.Namespace) -> None:
         stack, aligned = align_stack(stack, strict=False)
         print(aligned.summary)
     aperture = _given_aperture(options)
-    with progress_bar("depth") as on_progress:
+    with collected() as said, progress_bar("depth") as on_progress:
         depth = estimator.estimate(
             image[None],
             stack,
@@ -71,6 +74,9 @@ def run_depth(options: argparse.Namespace) -> None:
             aperture=aperture,
             on_progress=on_progress,
         )
+    for record in said:
+        if record.levelno < logging.WARNING:  # warnings come by themselves
+            print(record.getMessage(), file=sys.stderr)
     save_depth(options, depth, image)
     print(f"{options.output}: {_summary(depth, options.model)}")
     if options.calibration and stack is not None:
@@ -81,8 +87,8 @@ def run_depth(options: argparse.Namespace) -> None:
                 on_progress=on_progress,
             )
         print(report.summary)
-        for said in frame_faults(on_device(stack, options.device)):
-            print(said)
+        for fault in frame_faults(on_device(stack, options.device)):
+            print(fault)
 
 
 def _given_aperture(options: argparse.Namespace) -> Aperture | None:

@@ -132,6 +132,7 @@ class NetworkEstimator:
         focus: str = "nearest",
         focus_depth: float | None = None,
         aperture: Aperture | None = None,
+        prior: DepthMap | None = None,
         chunk: int | None = None,
         on_progress: OnProgress = ignore_progress,
         check_cancelled: CheckCancelled = never_cancelled,
@@ -150,6 +151,7 @@ class NetworkEstimator:
             focus: no effect, networks were trained with the subject sharp; the sweep uses it.
             focus_depth: no effect; the sweep uses it.
             aperture: no effect; the sweep uses it.
+            prior: depth that tells the sweep front from behind; networks refuse it.
             chunk: frames encoded at once; None for all of a picture.
             on_progress: called after each picture.
             check_cancelled: raises to stop.
@@ -157,6 +159,11 @@ class NetworkEstimator:
         Raises:
             ValueError: another number of stacks than pictures, or mismatched sizes.
         """
+        if prior is not None:
+            raise ValueError(
+                "prior: a depth network tells front from behind by itself and takes none. Leave it "
+                "out, or use the built-in estimator."
+            )
         size = check_image(image)
         count = size["B"]
         stacks = [None] if stack is None else list(stacks_for(stack, size))

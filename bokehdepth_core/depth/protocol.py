@@ -26,6 +26,7 @@ class DepthEstimator(Protocol):
         focus: str = "nearest",
         focus_depth: float | None = None,
         aperture: Aperture | None = None,
+        prior: DepthMap | None = None,
         chunk: int | None = None,
         on_progress: OnProgress = ignore_progress,
         check_cancelled: CheckCancelled = never_cancelled,
@@ -40,6 +41,7 @@ class DepthEstimator(Protocol):
             focus: which end of the scene is sharp in the frames; no effect on networks.
             focus_depth: depth of the focus plane, m; no effect on networks.
             aperture: shape of the lens opening; no effect on networks.
+            prior: depth that tells the sweep front from behind; networks refuse it.
             chunk: frames that a network encodes at once; no effect on the sweep.
             on_progress: called as work proceeds.
             check_cancelled: raises to stop.

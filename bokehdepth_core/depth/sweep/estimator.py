@@ -36,6 +36,7 @@ class SweepEstimator:
         focus: str = "nearest",
         focus_depth: float | None = None,
         aperture: Aperture | None = None,
+        prior: DepthMap | None = None,
         chunk: int | None = None,
         on_progress: OnProgress = ignore_progress,
         check_cancelled: CheckCancelled = never_cancelled,
@@ -50,6 +51,8 @@ class SweepEstimator:
             focus: which end of the scene is sharp in the frames, "nearest" or "farthest".
             focus_depth: depth of the focus plane, m; None where unknown, then no metres result.
             aperture: shape of the lens opening that made the frames; None finds it.
+            prior: one map for each picture, or one for all, of the stacks' size, relative too;
+                tells front from behind in the place of `focus`.
             chunk: no effect; networks use it.
             on_progress: called as work proceeds.
             check_cancelled: raises to stop.
@@ -70,6 +73,7 @@ class SweepEstimator:
                 focus,
                 focus_depth=focus_depth,
                 aperture=aperture,
+                prior=_prior_of(prior, index, len(stacks)),
                 on_progress=_part_of(on_progress, index, len(stacks)),
                 check_cancelled=check_cancelled,
             )
@@ -91,6 +95,19 @@ class SweepEstimator:
 def _part_of(on_progress: OnProgress, index: int, count: int) -> OnProgress:
     """Return progress of one of `count` equal pieces of work as progress of all."""
     return lambda done, total: on_progress(index * total + done, total * count)
+
+
+def _prior_of(prior: DepthMap | None, index: int, count: int) -> DepthMap | None:
+    """Return the map of one stack."""
+    if prior is None:
+        return None
+    maps = len(prior.depth)
+    if maps not in (1, count):
+        raise ValueError(
+            f"prior: {maps} depth maps for {count} stacks. Give one for each stack, or one for all."
+        )
+    place = index if maps > 1 else 0
+    return DepthMap(prior.depth[place : place + 1], metric=prior.metric)
 
 
 def _confidence(depth: DepthMap) -> Tensor:
