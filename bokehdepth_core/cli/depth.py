@@ -25,6 +25,7 @@ from ..files.depth_maps import check_depth_name
 from ..files.pictures.images import read_image
 from ..optics.aperture import DISC, Aperture
 from ..weights.published import DEPTH, find_weights
+from .focus_stack import run_focus_stack
 from .from_mask import run_from_mask
 from .inputs import carried_depth, save_depth
 from .options import aperture_of, camera_of, check_folder, network_dtype
@@ -41,8 +42,7 @@ def run_depth(options: argparse.Namespace) -> None:
     """Run `depth`."""
     check_folder(options.output)
     check_depth_name(options.output)
-    if options.subject is not None:
-        run_from_mask(options)
+    if _from_other_kinds(options):
         return
     _check_choices(options)
     if options.photo is not None and (options.stack or options.model != BUILT_IN):
@@ -95,6 +95,30 @@ def _given_aperture(options: argparse.Namespace) -> Aperture | None:
     """Return the shape that the options tell; None where they tell none."""
     told = aperture_of(options)
     return None if options.blades is None and told == DISC else told
+
+
+def _from_other_kinds(options: argparse.Namespace) -> bool:
+    """Run a focus stack or a mask of the subject where one is given, and return whether one was."""
+    if options.focus_stack:
+        run_focus_stack(options)
+        return True
+    _check_image(options)
+    if options.subject is not None:
+        run_from_mask(options)
+        return True
+    return False
+
+
+def _check_image(options: argparse.Namespace) -> None:
+    """Refuse a call without a picture, and what goes with a focus stack only."""
+    if options.image is None:
+        raise ValueError("image: not given. Give the sharp photo, or --focus-stack and its frames.")
+    for name in ("focus_distances", "all_in_focus"):
+        if getattr(options, name) is not None:
+            raise ValueError(
+                f"{name}: goes with a focus stack. Give its frames with --focus-stack, or leave "
+                f"--{name.replace('_', '-')} out."
+            )
 
 
 def _check_choices(options: argparse.Namespace) -> None:

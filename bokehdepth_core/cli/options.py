@@ -105,7 +105,8 @@ def aperture_of(options: argparse.Namespace) -> Aperture:
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
     """Add what `depth` takes."""
     add = parser.add_argument
-    add("image", type=Path, help="the sharp photo; or a depth file, or a photo that carries depth")
+    what = "the sharp photo; or a depth file, or a photo that carries depth"
+    add("image", type=Path, nargs="?", help=f"{what}; left out with --focus-stack")
     add("--photo", type=Path, metavar="PHOTO", help="of a depth file: holes follow its colours")
     add("--stack", type=Path, nargs="+", default=(), metavar="FRAME", help="blurred frames")
     add("--no-align", dest="align", action="store_false", help="take the frames as they are")
@@ -121,12 +122,21 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="depth checkpoint: a path or a name of `weights list` (built-in: the sweep)",
     )
+    _add_focus_stack(parser)
     _add_network(parser)
     _add_mask(parser)
     add_depth_reading_options(parser)
     kinds = ".exr, .png (16 bit), .npz, .ply; or .jpg: a copy of the photo with depth in it"
     add("-o", "--output", type=Path, required=True, help=kinds)
     _add_lens_shape(parser)
+
+
+def _add_focus_stack(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("with photos of one aperture at several focus distances")
+    add = group.add_argument
+    add("--focus-stack", type=Path, nargs="+", default=(), metavar="FRAME", help="near to far")
+    add("--focus-distances", help='what is sharp in each, m, as "0.5, 1, inf"; else measured')
+    add("--all-in-focus", type=Path, metavar="FILE", help="also write the picture sharp everywhere")
 
 
 def _add_mask(parser: argparse.ArgumentParser) -> None:
