@@ -157,7 +157,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path):
     [
         ("a.jpg", 16, "bits: expected 8, or 16 with .png, found 16 with '.jpg'"),
         ("a.png", 12, "bits: expected 8, or 16 with .png, found 12"),
-        ("a.xyz", 8, "a.xyz: unknown kind of picture"),
+        ("a.xyz", 8, "a.xyz: pictures of this kind are not written"),
     ],
 )
 def test_pictures_that_cannot_be_written_are_refused(tmp_path, name, bits, message):
@@ -353,6 +353,6 @@ def test_a_pickle_in_a_numpy_file_is_not_run(tmp_path):
 
 def test_an_unknown_depth_suffix_is_refused(tmp_path):
     with pytest.raises(
-        ValueError, match=r"a\.tif: unknown kind of depth file\. Use \.exr, \.png, \.npz, \.ply\."
+        ValueError, match=r"a\.tif: unknown kind of depth file\. Use \.exr, \.png, \.npz, \.ply, \.jpg"
     ):
         write_depth(tmp_path / "a.tif", sky_depth())
