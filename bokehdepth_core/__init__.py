@@ -8,6 +8,7 @@ from .depth.focus_stacks import FocusStackReport, focus_stack_from_frames
 from .depth.from_mask import MaskDepth, depth_from_mask
 from .depth.sweep.calibration import StackCalibration, calibrate_stack
 from .depth.sweep.estimate import disparity_offset, sweep_depth
+from .evaluation import DepthMetrics, evaluate_depth
 from .files.depth_maps import DepthFile, read_depth, read_depth_file, write_depth
 from .files.pictures.images import read_image, write_image
 from .generator import load_bokeh_generator
@@ -31,6 +32,7 @@ __all__ = [
     "BokehStack",
     "DepthFile",
     "DepthMap",
+    "DepthMetrics",
     "FocusControls",
     "FocusStackReport",
     "MaskDepth",
@@ -43,6 +45,7 @@ __all__ = [
     "defocus",
     "depth_from_mask",
     "disparity_offset",
+    "evaluate_depth",
     "f_number_from_bokeh_strength",
     "find_subject",
     "focus_depth_at",

@@ -326,4 +326,9 @@ def _add_lens_shape(parser: argparse.ArgumentParser) -> None:
         help="cut discs towards the corners",
     )
     add("--obstruction", type=float, default=0.0, metavar="0…0.9", help="a mirror lens: rings")
-    add("--device", type=_device, default="cpu", help="cpu, cuda or mps")
+    device_option(parser)
+
+
+def device_option(parser: argparse.ArgumentParser) -> None:
+    """Add where the work is done."""
+    parser.add_argument("--device", type=_device, default="cpu", help="cpu, cuda or mps")

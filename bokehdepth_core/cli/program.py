@@ -9,6 +9,7 @@ from pathlib import Path
 from ..demo.run import run_demo
 from ..devices import is_out_of_memory
 from .depth import run_depth
+from .evaluate import add_evaluate_commands
 from .options import OneLineParser, add_depth_options, add_render_options, add_stack_options
 from .progress import progress_bar
 from .render import run_render
@@ -87,4 +88,5 @@ def _parser() -> argparse.ArgumentParser:
     add_stack_options(stack)
     stack.set_defaults(run=run_stack)
     add_weights_commands(commands)
+    add_evaluate_commands(commands)
     return parser
