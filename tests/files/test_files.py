@@ -353,6 +353,7 @@ def test_a_pickle_in_a_numpy_file_is_not_run(tmp_path):
 
 def test_an_unknown_depth_suffix_is_refused(tmp_path):
     with pytest.raises(
-        ValueError, match=r"a\.tif: unknown kind of depth file\. Use \.exr, \.png, \.npz, \.ply, \.jpg"
+        ValueError,
+        match=r"a\.tif: unknown kind of depth file\. Use \.exr, \.png, \.npz, \.ply, \.jpg",
     ):
         write_depth(tmp_path / "a.tif", sky_depth())
