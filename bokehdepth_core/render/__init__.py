@@ -1,10 +1,10 @@
 """From a photo and its depth to the photo through a lens.
 
-`renderer.py` is the way in. Soft depth edges are made hard (`depth_edges.py`). The scene becomes
-layers (`layers.py`): at depth edges (`discontinuities.py`) mixed pixels are parted by alpha matting
-(`matting.py`), and the occluded background is inpainted (`inpaint.py`). Slices of equal defocus are
-blurred and composited front to back (`compositing.py`), at half size for drafts (`draft.py`) and
-tile by tile in large pictures (`tiles.py`).
+`renderer.py` is the way in. The scene becomes layers, its edges matted and its occluded background
+inpainted (`scene/`). Slices of equal defocus are blurred and composited front to back
+(`compositing.py`), cut-outs with their coverage (`coverage.py`), at half size for drafts
+(`draft.py`) and tile by tile in large pictures (`tiles.py`). `views.py` turns pictures into light
+with its highlights and back; grain and the view of the focus come last (`finish/`).
 """
 
 from .renderer import QUALITIES, render_bokeh, render_memory

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .layers import Layers
-from .matting import WHITE
+from .scene.layers import Layers
+from .scene.matting import WHITE
 
 CUT_OUT = 4  # channels of light with its own coverage, which is the last
 SHARP_RADIUS = 0.25  # px; a PSF this small lies within one pixel

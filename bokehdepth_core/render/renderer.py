@@ -37,11 +37,11 @@ from .compositing import (
     without_ringing,
 )
 from .coverage import check_mask
-from .depth_edges import refine_depth as sharpened_depth
 from .draft import halved, render_at_half_size
-from .inpaint import inpainting_support_radius
-from .layers import Layers, separate_layers
-from .matting import WHITE
+from .scene.depth_edges import refine_depth as sharpened_depth
+from .scene.inpaint import inpainting_support_radius
+from .scene.layers import Layers, separate_layers
+from .scene.matting import WHITE
 from .tiles import cut_tiles
 from .views import BOOST_FROM, HighlightBoost, PixelMeaning, View
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from bokehdepth_core import render_bokeh
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
 from bokehdepth_core.demo.run import load_scene, psnr
-from bokehdepth_core.render.depth_edges import refine_depth
+from bokehdepth_core.render.scene.depth_edges import refine_depth
 
 
 @pytest.fixture(scope="module")

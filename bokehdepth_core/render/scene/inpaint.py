@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..callbacks import CheckCancelled, never_cancelled
+from ...callbacks import CheckCancelled, never_cancelled
 from .discontinuities import (
     EDGE_STEP,
     EDGE_WIDTH,

@@ -9,8 +9,8 @@ from bokehdepth_core import Aperture, render_bokeh
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
 from bokehdepth_core.optics import thin_lens
 from bokehdepth_core.optics.psf import LensBlur
-from bokehdepth_core.render.layers import separate_layers
 from bokehdepth_core.render.renderer import QUALITIES
+from bokehdepth_core.render.scene.layers import separate_layers
 
 SIDE, RADIUS = 96, 22.0  # px, of the picture and of the ball in it
 FRONT, WALL = torch.tensor([0.1, 0.25, 0.2]), torch.tensor([0.7, 0.7, 0.7])

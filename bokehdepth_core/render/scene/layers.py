@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..callbacks import CheckCancelled, never_cancelled
+from ...callbacks import CheckCancelled, never_cancelled
 from .discontinuities import EDGE_STEP, find_depth_edges
 from .inpaint import (
     BackgroundSample,

@@ -8,8 +8,8 @@ from bokehdepth_core.render.compositing import (
     composite_front_to_back,
     slice_levels,
 )
-from bokehdepth_core.render.layers import Layer, Layers, separate_layers
-from bokehdepth_core.render.matting import estimate_alpha, matte
+from bokehdepth_core.render.scene.layers import Layer, Layers, separate_layers
+from bokehdepth_core.render.scene.matting import estimate_alpha, matte
 
 FRONT, WALL = torch.tensor([0.1, 0.5, 0.2]), torch.tensor([0.7, 0.2, 0.4])
 EDGE = 12  # column of the first pixel that is not all front

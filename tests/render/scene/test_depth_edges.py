@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bokehdepth_core import render_bokeh
-from bokehdepth_core.render.depth_edges import refine_depth
+from bokehdepth_core.render.scene.depth_edges import refine_depth
 
 EDGE = 30  # column
 

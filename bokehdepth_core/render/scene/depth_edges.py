@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..callbacks import CheckCancelled, never_cancelled
-from ..checks import check_depth, check_image
+from ...callbacks import CheckCancelled, never_cancelled
+from ...checks import check_depth, check_image
 
 RAMP_RADIUS = 16  # px to either side within which a ramp must end
 LEVEL_OFF = 0.2  # times its steepest step; a ramp has ended where it rises by less
