@@ -21,10 +21,14 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Let one worker run all that needs a ComfyUI, so that one server at a time is up."""
+    """Start with what takes minutes, and let one worker run all that needs a ComfyUI.
+
+    So no worker ends long after the others, and one server at a time is up.
+    """
     for item in items:
         if item.get_closest_marker("comfyui"):
             item.add_marker(pytest.mark.xdist_group("comfyui"))
+    items.sort(key=lambda item: item.get_closest_marker("minutes") is None)
 
 
 @pytest.fixture

@@ -62,6 +62,8 @@ def run_zedd(options: argparse.Namespace) -> None:
     if options.csv is not None:
         _write_csv(options.csv, results)
     print("\n".join(_table(results)))
+    notes = [f"{one.scene}, {one.kind}: {one.note}" for one in results if one.note]
+    print("\n".join(dict.fromkeys(notes)), end="\n" if notes else "")
     count = f"{len(scenes)} scene{'s' * (len(scenes) != 1)}"
     print(f"\n{count}. Both kinds of stack see f/16 as their sharp picture; FOSSA does not.")
 
@@ -117,10 +119,13 @@ def _values(result: ZeddResult) -> list[float | None]:
 def _write_csv(path: Path, results: Sequence[ZeddResult]) -> None:
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("scene", "kind", "f_number", "focus_m", *_NAMES, "pixels"))
+        writer.writerow(("scene", "kind", "f_number", "focus_m", *_NAMES, "pixels", "note"))
         for one in results:
             pixels = "" if one.depth is None else one.depth.pixels
             cells = ("" if value is None else f"{value:.6g}" for value in _values(one))
             writer.writerow(
-                (one.scene, one.kind, one.f_number or "", one.focus_m or "", *cells, pixels)
+                (
+                    *(one.scene, one.kind, one.f_number or "", one.focus_m or ""),
+                    *(*cells, pixels, one.note),
+                )
             )

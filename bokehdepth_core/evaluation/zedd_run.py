@@ -62,6 +62,7 @@ class ZeddResult:
         psnr: dB.
         ssim: at most 1.
         radius_ratio: measured blur radius over that of the formula.
+        note: what was wrong with the frames, or "".
     """
 
     scene: str
@@ -72,6 +73,7 @@ class ZeddResult:
     psnr: float | None = None
     ssim: float | None = None
     radius_ratio: float | None = None
+    note: str = ""
 
 
 Task = Callable[[ZeddScene, ZeddOptions, CheckCancelled], list[ZeddResult]]
@@ -85,10 +87,11 @@ def aperture_bracket(
     What lies in front of that plane comes out behind it: blur does not tell the side.
     """
     run = scene.runs[0]
-    stack = _bracket(scene, run, options)
+    stack, note = _in_place(_bracket(scene, run, options), check_cancelled)
     focus = scene.distances[run]
     found = sweep_depth(stack, "nearest", focus_depth=focus, check_cancelled=check_cancelled)
-    return [ZeddResult(scene.name, "aperture bracket", None, focus, _scored(found, scene))]
+    scored = _scored(found, scene)
+    return [ZeddResult(scene.name, "aperture bracket", None, focus, scored, note=note)]
 
 
 def focus_stack(
@@ -111,8 +114,9 @@ def focus_stack(
         (strength,) * len(chosen),
         focus_depths=tuple(scene.distances[run] for run in chosen),
     )
-    found = sweep_depth(stack, check_cancelled=check_cancelled)
-    return [ZeddResult(scene.name, "focus stack", options.f_number, None, _scored(found, scene))]
+    stack, note = _in_place(stack, check_cancelled)
+    scored = _scored(sweep_depth(stack, check_cancelled=check_cancelled), scene)
+    return [ZeddResult(scene.name, "focus stack", options.f_number, None, scored, note=note)]
 
 
 def renderer(
@@ -123,7 +127,7 @@ def renderer(
     for run in (scene.runs[0], scene.runs[len(scene.runs) // 2], scene.runs[-1]):
         check_cancelled()
         stack = _bracket(scene, run, options, (options.f_number,))
-        stack, _ = align_stack(stack, strict=False, check_cancelled=check_cancelled)
+        stack, note = _in_place(stack, check_cancelled)
         size = (stack.reference.shape[0], stack.reference.shape[1])
         truth = scene.truth(size)
         known = torch.isfinite(truth)
@@ -144,6 +148,7 @@ def renderer(
                 scene.distances[run],
                 psnr=psnr(made, stack.frames[0], valid),
                 ssim=ssim(made, stack.frames[0], valid),
+                note=note,
             )
         )
     return results
@@ -155,9 +160,7 @@ def lens_formula(
     """Return the measured blur radius over K·|d − d_focus|, by aperture, at the middle focus."""
     run = scene.runs[len(scene.runs) // 2]
     focus = scene.distances[run]
-    stack, _ = align_stack(
-        _bracket(scene, run, options), strict=False, check_cancelled=check_cancelled
-    )
+    stack, note = _in_place(_bracket(scene, run, options), check_cancelled)
     radii, confidence = frame_radii(stack, check_cancelled=check_cancelled)
     size = (stack.reference.shape[0], stack.reference.shape[1])
     offset = (1 / scene.truth(size) - 1 / focus).abs()[0, ::2, ::2].to(radii.device)
@@ -170,7 +173,9 @@ def lens_formula(
         if int(clear.sum()) >= ENOUGH_BLOCKS:
             ratio = float((radii[index][clear] / expected[clear]).median())
         number = APERTURES[index]
-        results.append(ZeddResult(scene.name, "lens formula", number, focus, radius_ratio=ratio))
+        results.append(
+            ZeddResult(scene.name, "lens formula", number, focus, radius_ratio=ratio, note=note)
+        )
     return results
 
 
@@ -193,6 +198,12 @@ def _bracket(
         math.sqrt(_strength(scene, run, one, options, sharp) ** 2 - least**2) for one in apertures
     )
     return BokehStack(sharp.to(options.device), frames.to(options.device), strengths)
+
+
+def _in_place(stack: BokehStack, check_cancelled: CheckCancelled) -> tuple[BokehStack, str]:
+    """Return the stack with its frames in place, and which of them could not be brought there."""
+    stack, report = align_stack(stack, strict=False, check_cancelled=check_cancelled)
+    return stack, " ".join(report.problems)
 
 
 def _strength(

@@ -1,11 +1,13 @@
 """The evaluation on ZEDD, on a tiny data set of the same layout."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
 import torch
 import zedd_data
+from PIL import Image
 
 from bokehdepth_core.cli.program import main
 from bokehdepth_core.evaluation.zedd import find_scenes
@@ -94,6 +96,23 @@ def test_the_table_holds_the_means_and_the_published_row(run):
     ]
     assert any(line.startswith("focus stack") for line in lines)
     assert any("FOSSA" in line and "0.096" in line for line in lines)
+
+
+def test_a_frame_of_another_view_is_said(folder, tmp_path, capsys):
+    copy = tmp_path / "ZEDD"
+    shutil.copytree(folder, copy)
+    (photo,) = copy.rglob("img_run_2_*_F2.8.jpg")
+    noise = np.random.default_rng(1).integers(0, 255, (zedd_data.SIZE, zedd_data.SIZE, 3))
+    Image.fromarray(noise.astype(np.uint8)).save(photo)
+    table = tmp_path / "zedd.csv"
+    arguments = ["evaluate", "zedd", str(copy), "--height", "96", "--what", "render", "formula"]
+    assert main([*arguments, "--csv", str(table)]) == 0
+    printed = capsys.readouterr().out
+    assert "val_0001, renderer: frame 1: not aligned: " in printed
+    assert "val_0001, lens formula: frame 3: not aligned: " in printed
+    with table.open(encoding="utf-8", newline="") as file:
+        noted = [one["focus_m"] for one in csv.DictReader(file) if one["note"]]
+    assert set(noted) == {"1.3"}
 
 
 def test_a_lacking_picture_is_named(folder):

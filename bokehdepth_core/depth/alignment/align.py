@@ -88,6 +88,13 @@ class AlignmentReport:
         """One line for each frame."""
         return "\n".join(f"frame {i}: {one.summary}." for i, one in enumerate(self.frames, 1))
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A sentence for each frame that could not be aligned and was left as it is."""
+        return tuple(
+            f"frame {i}: {one.summary}." for i, one in enumerate(self.frames, 1) if one.problem
+        )
+
 
 def align_stack(
     stack: BokehStack,

@@ -165,6 +165,11 @@ def _aligned(frames: Tensor, check_cancelled: CheckCancelled) -> tuple[Tensor, l
         else:
             result.append(found.light.apply(moved(frames[number], place)).to(frames.dtype))
         lines.append(f"frame {number + 1}: {_said(place, size)}")
+        if found.problem:
+            lines.append(
+                f"frame {number + 1}: only roughly in place, against its neighbour; against the "
+                f"all-in-focus picture {found.summary}."
+            )
     return torch.stack(result), lines
 
 

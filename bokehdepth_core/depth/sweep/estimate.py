@@ -193,7 +193,8 @@ def _aligned_offset(
                 on_progress=_part_of_progress(on_progress, 0, start),
                 check_cancelled=check_cancelled,
             )
-            _LOG.info("stack: %s", report.summary)
+            level = logging.WARNING if report.problems else logging.INFO
+            _LOG.log(level, "stack: %s", report.summary)
         part = _part_of_progress(on_progress, start, 1)
         offset, support, signs = labelled(stack, behind, aperture, part, check_cancelled)
         return offset, confidence_of(signs, support)

@@ -142,6 +142,16 @@ def test_another_picture_is_refused_by_the_name_of_its_frame():
     assert report.summary.endswith(
         "frame 2: not aligned: too little of it looks like the blurred reference."
     )
+    assert report.problems == (report.summary.splitlines()[1],)
+
+
+def test_the_sweep_warns_of_a_frame_that_it_cannot_align(caplog):
+    stack = scene()
+    frames = stack.frames.clone()
+    frames[1] = torch.rand(frames[1].shape, generator=torch.Generator().manual_seed(2))
+    disparity_offset(BokehStack(stack.reference, frames, stack.strengths))
+    warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert any("frame 2: not aligned" in one for one in warned)
 
 
 def test_a_tiny_picture_tells_too_little():

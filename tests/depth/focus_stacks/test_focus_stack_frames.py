@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bokehdepth_core import focus_stack_from_frames, sweep_depth
+from bokehdepth_core.depth.alignment import AlignmentReport, FrameAlignment
 
 PLANES = (1.1, 0.85, 0.6, 0.4)
 STRENGTH = 16.0
@@ -59,6 +60,18 @@ def test_breathing_is_taken_out():
     # The last frame is magnified most, so that all others have what it shows.
     assert "frame 4: moved by up to 0.00 px" in report.summary
     assert _gain(frames, stack.reference, zoom=1.03) > 3
+
+
+def test_a_frame_that_stays_in_its_rough_place_is_said(monkeypatch):
+    def refuse_the_second(stack, **_):
+        found = [FrameAlignment(), FrameAlignment(problem="another view"), *[FrameAlignment()] * 2]
+        return stack, AlignmentReport(tuple(found))
+
+    monkeypatch.setattr("bokehdepth_core.depth.focus_stacks.frames.align_stack", refuse_the_second)
+    stack, report = focus_stack_from_frames(_frames(), DEPTHS, STRENGTH)
+    said = [line for line in report.lines if "not aligned: another view" in line]
+    assert [line[:8] for line in said] == ["frame 2:"]
+    assert said[0] in stack.settings["alignment"]
 
 
 def test_the_strength_is_measured_where_it_is_not_given():
