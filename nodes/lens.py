@@ -10,7 +10,14 @@ from ..bokehdepth_core.optics.focus import controlled_defocus
 from ..bokehdepth_core.render.finish.focus_view import focus_view
 from ..bokehdepth_core.render.renderer import render_memory
 from . import host, pictures, sockets
-from .render_controls import control_inputs, focus_depths, is_automatic, turning_of
+from .focus_preview import focus_ui
+from .render_controls import (
+    control_inputs,
+    decided_by,
+    focus_depths,
+    is_automatic,
+    turning_of,
+)
 
 
 class RenderBokeh(io.ComfyNode):
@@ -251,12 +258,15 @@ class RenderBokeh(io.ComfyNode):
         )
         view = focus_view(seen, signed.to(seen.device))
         covered = rendered[..., 3] if alpha is not None else torch.ones_like(rendered[..., 0])
+        by = decided_by(focus_mode, focus_distance, focus_mask)
+        shown = focus_ui(seen, depth_map, rendered[..., :3], color_space, planes, points, by)
         return io.NodeOutput(
             rendered[..., :3].contiguous(),
             host.result(_as_share(radius)),
             host.result(signed),
             host.result(view),
             covered.contiguous(),
+            ui=shown or None,
         )
 
 

@@ -110,6 +110,15 @@ def is_automatic(focus_mode: str) -> bool:
     return focus_mode == "automatic"
 
 
+def decided_by(focus_mode: str, focus_distance: float, mask) -> str:
+    """Return what decides the focus: "distance", "mask", "automatic" or "point"."""
+    if focus_distance:
+        return "distance"
+    if mask is not None:
+        return "mask"
+    return "automatic" if is_automatic(focus_mode) else "point"
+
+
 def focus_depths(
     depth_map, depths: Tensor, seen: Tensor, point, focus_distance, mask
 ) -> tuple[Tensor, Tensor]:
