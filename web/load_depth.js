@@ -4,6 +4,11 @@ import { app } from "../../scripts/app.js";
 
 const KINDS = ".exr,.png,.tif,.tiff,.pfm,.npy,.npz,.heic,.heif,.avif,.jpg,.jpeg,.webp";
 
+/**
+ * Upload a file to ComfyUI's input folder; return its name there.
+ * @param {File} file
+ * @returns {Promise<string>}
+ */
 async function upload(file) {
   const body = new FormData();
   body.append("image", file);
@@ -36,7 +41,7 @@ app.registerExtension({
           app.extensionManager?.toast?.add?.({
             severity: "error",
             summary: "Load Metric Depth",
-            detail: `${input.files[0].name}: not uploaded (${error.message}). Try again.`,
+            detail: `${input.files[0].name}: not uploaded (${error instanceof Error ? error.message : error}). Try again.`,
           });
         }
       };

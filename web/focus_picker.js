@@ -1,0 +1,69 @@
+// Focus by clicking, on Render Bokeh: a picture in the node that writes its ordinary widgets.
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+import { FocusPicker } from "./lib/focus_picker.js";
+import { fitStrengthRange, giveStartValues, OPEN } from "./lib/start_values.js";
+
+const START_WIDTH = 340; // px of a new node, so that the picture is not tiny
+let loading = 0; // how many API files are being read: their nodes bring their values later
+
+/** Count the reading of API files, which makes nodes as a person does. */
+function watchApiFiles() {
+  const load = app.loadApiJson;
+  if (!load) return;
+  app.loadApiJson = async function (...args) {
+    loading += 1;
+    try {
+      return await load.apply(this, args);
+    } finally {
+      loading -= 1;
+    }
+  };
+}
+
+/** @param {import("../tests/web/comfyui").ComfyNode} node */
+function addPicker(node) {
+  giveStartValues(node, () => loading > 0);
+  const fitRange = fitStrengthRange(node);
+  fitRange();
+  const picker = new FocusPicker(app, api, node);
+  const widget = node.addDOMWidget("focus picker", "bokeh_focus", picker.panel.root, {
+    serialize: false, // not in the prompt
+    hideOnZoom: false,
+    getMinHeight: () => picker.leastHeight(),
+    getValue: () => "",
+    setValue: () => {},
+  });
+  widget.serialize = false; // not in the file
+  if (picker.isOpen) node.setSize([Math.max(node.size[0], START_WIDTH), node.size[1]]);
+  const { onExecuted, onRemoved, onConfigure } = node;
+  node.onExecuted = function (output) {
+    onExecuted?.call(this, output);
+    picker.executed(output);
+  };
+  node.onConfigure = function (saved) {
+    onConfigure?.call(this, saved);
+    picker.fold(node.properties[OPEN] === "open");
+    fitRange();
+  };
+  node.onRemoved = function () {
+    onRemoved?.call(this);
+    picker.end();
+  };
+  const unit = node.widgets?.find((one) => one.name === "strength_unit");
+  const callback = unit?.callback;
+  if (unit) {
+    unit.callback = function (value) {
+      callback?.call(this, value);
+      fitRange();
+    };
+  }
+}
+
+app.registerExtension({
+  name: "BokehDepth.FocusPicker",
+  setup: watchApiFiles,
+  nodeCreated(node) {
+    if (node.comfyClass === "RenderBokeh") addPicker(node);
+  },
+});

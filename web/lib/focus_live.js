@@ -1,0 +1,71 @@
+// Live drafts: queue this node's branch alone, as a draft, up to a preview behind it.
+
+/** @typedef {import("../../tests/web/comfyui").ComfyApp} ComfyApp */
+/** @typedef {import("../../tests/web/comfyui").ComfyApi} ComfyApi */
+/** @typedef {import("../../tests/web/comfyui").ComfyNode} ComfyNode */
+/** @typedef {import("../../tests/web/comfyui").ApiPrompt} ApiPrompt */
+
+const PREVIEW = "PreviewImage"; // what saves nothing that stays
+
+/**
+ * Return whether this front end can queue a branch alone (from 1.24 on).
+ * @param {ComfyApi} api
+ */
+export function canQueueBranch(api) {
+  return Function.prototype.toString.call(api.queuePrompt).includes("partialExecutionTargets");
+}
+
+/**
+ * Return the Preview Image nodes of a prompt that need nothing but what this node gives last:
+ * the first one behind it; null without one.
+ * @param {ApiPrompt["output"]} output
+ * @param {string} from id
+ */
+export function previewBehind(output, from) {
+  const seen = new Set([from]);
+  const waiting = [from];
+  for (let id = waiting.shift(); id !== undefined; id = waiting.shift()) {
+    for (const [next, { class_type, inputs }] of Object.entries(output)) {
+      const uses = Object.values(inputs).some((one) => Array.isArray(one) && `${one[0]}` === id);
+      if (!uses || seen.has(next)) continue;
+      if (class_type === PREVIEW) return next;
+      seen.add(next);
+      waiting.push(next);
+    }
+  }
+  return null;
+}
+
+/**
+ * Return the id that a node has in the prompt; inside a subgraph it follows that of the subgraph.
+ * @param {ApiPrompt["output"]} output
+ * @param {ComfyNode} node
+ */
+function promptId(output, node) {
+  const ids = Object.keys(output).filter(
+    (id) => id.split(":").at(-1) === `${node.id}` && output[id].class_type === node.comfyClass,
+  );
+  return ids.length === 1 ? ids[0] : null;
+}
+
+/**
+ * Queue a draft; return null, or why it could not be.
+ * @param {ComfyApp} app
+ * @param {ComfyApi} api
+ * @param {ComfyNode} node
+ * @returns {Promise<string | null>}
+ */
+export async function queueDraft(app, api, node) {
+  const prompt = await app.graphToPrompt();
+  const id = promptId(prompt.output, node);
+  const target = id === null ? null : previewBehind(prompt.output, id);
+  if (id === null || target === null) return "Live needs a Preview Image behind this node.";
+  const ours = prompt.output[id];
+  ours.inputs = { ...ours.inputs, quality: "draft" };
+  try {
+    await api.queuePrompt(0, prompt, { partialExecutionTargets: [target] });
+  } catch (error) {
+    return `The draft was not queued: ${error instanceof Error ? error.message : error}`;
+  }
+  return null;
+}
