@@ -6,6 +6,8 @@ from .depth import load_depth_estimator
 from .depth.alignment import AlignmentReport, align_stack
 from .depth.focus_stacks import FocusStackReport, focus_stack_from_frames
 from .depth.from_mask import MaskDepth, depth_from_mask
+from .depth.person.find import find_people
+from .depth.person.guess import guess_portrait_depth
 from .depth.sweep.calibration import StackCalibration, calibrate_stack
 from .depth.sweep.estimate import disparity_offset, sweep_depth
 from .evaluation import DepthMetrics, evaluate_depth
@@ -47,9 +49,11 @@ __all__ = [
     "disparity_offset",
     "evaluate_depth",
     "f_number_from_bokeh_strength",
+    "find_people",
     "find_subject",
     "focus_depth_at",
     "focus_stack_from_frames",
+    "guess_portrait_depth",
     "load_bokeh_generator",
     "load_depth_estimator",
     "parse_strengths",

@@ -22,7 +22,10 @@ ARCHIVE = {
     *("__init__.py", "bokehdepth_core", "nodes", "locales", "web", "workflows"),
     *("pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md", "LICENSE"),
 }
-KINDS = {".py", ".typed", ".md", ".json", ".js", ".jpg", ".png", ".npz", ".toml", ".txt", ""}
+KINDS = {
+    *(".py", ".typed", ".md", ".json", ".js", ".jpg", ".png", ".npz", ".toml", ".txt", ""),
+    ".safetensors",  # of the network that finds people
+}
 
 
 def git_files(*arguments):
@@ -103,6 +106,7 @@ def test_the_archive_holds_the_pack_and_nothing_else(archive):
     assert {PurePosixPath(name).suffix for name in archive} <= KINDS
     assert {
         *("bokehdepth_core/py.typed", "bokehdepth_core/demo/assets/photo.png"),
+        "bokehdepth_core/depth/person/assets/LICENSE",
         *("locales/zh/nodeDefs.json", "web/docs/RenderBokeh/en.md"),
         "workflows/Depth map to lens bokeh.json",
     } <= archive

@@ -4,7 +4,7 @@ import argparse
 import math
 import re
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..checks import check_number
 from ..datatypes import DepthMap
+from ..depth.person.guess import guess_portrait_depth
 from ..files.depth.portrait_writing import JPEG_SUFFIXES, is_jpeg
 from ..files.depth.raw import VALUES
 from ..files.depth.reading import HOLES, DepthFile, read_depth_file
@@ -43,10 +44,23 @@ def add_depth_reading_options(parser: argparse.ArgumentParser) -> None:
     add("--depth-invert", action="store_true", help="swap near and far")
 
 
-def photo_and_depth(
-    options: argparse.Namespace, image: Tensor, refined: bool = True
-) -> tuple[Tensor, DepthMap]:
-    """Return the photo [1,H,W,3] and its depth, from the depth file or from the photo itself.
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A photo with its depth, as a command takes them.
+
+    Attributes:
+        photo: [1,H,W,3], sRGB.
+        depth: of the same size.
+        subject: [1,H,W], 0…1, the people that depth was guessed from; None where it was not.
+    """
+
+    photo: Tensor
+    depth: DepthMap
+    subject: Tensor | None = None
+
+
+def photo_and_depth(options: argparse.Namespace, image: Tensor, refined: bool = True) -> Given:
+    """Return the photo and its depth: from the depth file, else from the photo, else guessed.
 
     Args:
         options: of a command with a depth file and `add_depth_reading_options`.
@@ -54,18 +68,44 @@ def photo_and_depth(
         refined: as `fitted` takes it.
 
     Raises:
-        ValueError: an unusable depth file, or none and a photo that carries no depth.
+        ValueError: an unusable depth file; or none, and nobody in the photo to guess depth from.
     """
     if options.depth is not None:
-        return image, depth_of(options, options.depth, image, refined)
+        return Given(image, depth_of(options, options.depth, image, refined))
+    missing = _lacks_depth(options)
+    if missing:
+        return _guessed(options, image, missing)
     found = said_depth(options, options.image, _camera_in_shares(options, image))
-    if found.photo is None:
-        raise ValueError(
-            f"depth: not given, and {options.image.name} carries none. Give a depth file: "
-            ".exr, .npz, or a picture: near is white."
-        )
-    photo = found.photo[None]
-    return photo, fitted(options.image, found.depth, photo, refined)
+    photo = image if found.photo is None else found.photo[None]
+    return Given(photo, fitted(options.image, found.depth, photo, refined))
+
+
+def _lacks_depth(options: argparse.Namespace) -> str:
+    """Return why a photo carries no depth, empty where it does.
+
+    Raises:
+        ValueError: it carries none, though options say how its depth is to be read.
+    """
+    try:
+        found = read_depth_file(options.image)
+    except ValueError as error:
+        reason = re.split(r"\. |, and ", str(error))[0]
+    else:
+        reason = f"{options.image.name}: no depth inside" if found.photo is None else ""
+    reading = next((flag for name, flag in _FLAGS.items() if _is_set(options, name)), None)
+    if reason and reading:
+        raise ValueError(f"{reading}: there is no depth to read. Give a depth file. {reason}.")
+    return reason
+
+
+def _is_set(options: argparse.Namespace, name: str) -> bool:
+    return getattr(options, f"depth_{name}") not in (None, "", "automatic", "fill", False)
+
+
+def _guessed(options: argparse.Namespace, image: Tensor, reason: str) -> Given:
+    found = guess_portrait_depth(image)
+    print(f"{reason}. {found.report}")
+    return Given(image, found.depth, found.alpha)
 
 
 def depth_of(
@@ -186,16 +226,18 @@ def need_metres(depth: DepthMap) -> None:
 
 
 def focus_plane(
-    options: argparse.Namespace, depth: DepthMap, seen: Tensor
+    options: argparse.Namespace, depth: DepthMap, seen: Tensor, subject: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return the depth of the focus plane, [B], and the focus point, [1,2], (x, y) in shares.
 
-    The depth is the distance that was given, that of the subject, or that at the point.
+    The depth is the distance that was given, that of the subject, or that at the point. Where
+    depth was guessed from people they are in focus, unless something else is asked for.
 
     Args:
         options: of `render`.
         depth: of the photo.
         seen: the photo, [1,H,W,3], sRGB.
+        subject: [1,H,W], 0…1, people that depth was guessed from; None for none.
 
     Raises:
         ValueError: a distance for relative depth, or one that is not above zero.
@@ -207,9 +249,12 @@ def focus_plane(
             return torch.tensor([math.inf]), point
         distance = check_number(options.focus_distance, "focus_distance", above=0)
         return torch.tensor([distance]), point
+    if subject is not None and options.focus_point is None:
+        print("focus: on the people found in the photo; --focus-point changes that")
+        return focus_depth_at(depth.depth, 0.5, 0.5, subject), point
     if options.focus_mode == "automatic":
-        subject = find_subject(seen, depth.depth)
-        x, y = subject.point[0].tolist()
+        found = find_subject(seen, depth.depth)
+        x, y = found.point[0].tolist()
         print(f"focus: on the subject found around {x:.2f},{y:.2f}")
-        return subject.focus_depth, subject.point
+        return found.focus_depth, found.point
     return focus_depth_at(depth.depth, *point[0].tolist()), point

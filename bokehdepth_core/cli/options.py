@@ -197,7 +197,8 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     """Add what `render` takes."""
     add = parser.add_argument
     add("image", type=Path, help="the photo")
-    add("depth", type=Path, nargs="?", help="any depth file; left out, what the photo carries")
+    what = "any depth file; left out, what the photo carries, or a rough guess from people in it"
+    add("depth", type=Path, nargs="?", help=what)
     strength = parser.add_mutually_exclusive_group()
     strength.add_argument("--strength", type=float, metavar="K", help="bokeh strength, px·m")
     strength.add_argument("--f-number", type=float, metavar="N", help="of a lens; else from EXIF")

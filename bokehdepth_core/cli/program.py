@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..demo.photo import run_photo_demo
 from ..demo.run import run_demo
 from ..devices import is_out_of_memory
 from .depth import run_depth
@@ -61,7 +62,10 @@ def _bear_any_console() -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     with progress_bar("demo") as on_progress:
-        lines = run_demo(options.output, on_progress=on_progress)
+        if options.photo is None:
+            lines = run_demo(options.output, on_progress=on_progress)
+        else:
+            lines = run_photo_demo(options.photo, options.output, on_progress=on_progress)
     print("\n".join(lines))
 
 
@@ -72,8 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     demo = commands.add_parser(
-        "demo", help="whole pipeline on a bundled scene; nothing to download"
+        "demo", help="whole pipeline on a bundled scene, or a photo; nothing to download"
     )
+    what = "of people, or with depth in it; left out, a bundled scene with its aperture stack"
+    demo.add_argument("photo", type=Path, nargs="?", help=what)
     demo.add_argument("--output", type=Path, default=Path("bokehdepth_demo"), metavar="DIR")
     demo.set_defaults(run=_demo)
     depth = commands.add_parser("depth", help="depth from a photo and its aperture stack")

@@ -1,4 +1,4 @@
-"""`bokehdepth render`: a photo and its depth in, the photo through a lens out."""
+"""`bokehdepth render`: a photo in, with its depth or a person in it; through a lens out."""
 
 import argparse
 
@@ -38,13 +38,14 @@ def run_render(options: argparse.Namespace) -> None:
     check_coc_name(options.coc)
     photo = read_photo_for(options)
     seen = convert_color(photo.image, photo.color_space, "sRGB")[None]
-    carried, depth = photo_and_depth(options, seen, options.refine)
-    if carried.shape != seen.shape:  # the photo beside its depth may be stored in another size
-        photo = Photo(carried[0], None, "sRGB")
+    given = photo_and_depth(options, seen, options.refine)
+    depth = given.depth
+    if given.photo.shape != seen.shape:  # the photo beside its depth may be of another size
+        photo = Photo(given.photo[0], None, "sRGB")
     image = photo.image[None]
     known = _background(options, depth, image, photo.color_space)
     seen = convert_color(image, photo.color_space, "sRGB")
-    focus_depth, point = focus_plane(options, depth, seen)
+    focus_depth, point = focus_plane(options, depth, seen, given.subject)
     strength = _strength(options, depth, focus_depth, image)
     controls = controls_of(options)
     camera = _camera(options, depth, image, controls)

@@ -51,10 +51,12 @@ def test_a_portrait_needs_neither_depth_nor_options(scene, capsys):
     torch.testing.assert_close(read_depth("taken.exr").depth, read_depth("portrait.jpg").depth)
 
 
-def test_a_photo_without_depth_is_refused_where_depth_is_left_out(scene, capsys):
+def test_a_photo_without_depth_or_people_is_refused_where_depth_is_left_out(scene, capsys):
     Image.fromarray((SHARE * 255).astype(np.uint8)).save("grey.png")
     assert run("render grey.png -o out.png") == 2
-    assert "depth: not given, and grey.png carries none." in capsys.readouterr().err
+    assert "depth: none given, and no person found to guess it." in capsys.readouterr().err
+    assert run("render grey.png --depth-invert -o out.png") == 2
+    assert "--depth-invert: there is no depth to read." in capsys.readouterr().err
 
 
 def test_depth_goes_into_a_copy_of_a_photo(scene, capsys):

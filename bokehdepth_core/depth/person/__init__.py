@@ -1,0 +1,1 @@
+"""Depth of portraits that carry none: people found by a network that ships with the package."""
