@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from golden import fixture
+from golden import fixture, recipe_state
 from kontext_parts import load_recipe_adapter, load_transformer
 from needs_flux import skip_without_flux
 
-from bokehdepth_core.generator.adapter import fold, folded
+from bokehdepth_core.generator.adapter import adapter_from_state_dict, fold, folded
 from bokehdepth_core.generator.flux.layers import attention_layers, strengths_added
 
 skip_without_flux()
@@ -79,6 +79,44 @@ def test_a_subset_of_the_layers_equals_the_published_one(transformer):
         result = predict(transformer)
     atol = ADAPTER["tolerance"]["folded_max_abs"]
     torch.testing.assert_close(result, TENSORS["out.subset"], rtol=0, atol=atol)
+
+
+def predict_literally(transformer, state, branches):
+    """Return the prediction with q + B(A q), written as hooks with the file's own matrices."""
+    layers = attention_layers(transformer)
+    vectors = load_recipe_adapter(ADAPTER).strength_vectors(ADAPTER["config"]["k"])
+
+    def update(index, branch):
+        down, up = (
+            state[f"adapter_modules.{index}.{branch}_adp.{part}.weight"] for part in ("down", "up")
+        )
+        return lambda module, inputs, output: output + output @ down.T @ up.T
+
+    hooks = [
+        getattr(layer, branch).register_forward_hook(update(index, branch))
+        for index, layer in enumerate(layers.attention)
+        for branch in branches
+    ]
+    try:
+        with strengths_added(layers, vectors):
+            return predict(transformer)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def test_an_adapter_of_queries_alone_equals_its_formula(transformer):
+    # Stored is the prediction with both branches; it says that the literal form is the published.
+    state = recipe_state(ADAPTER["parameters"]["adapter"], ADAPTER["seed"])
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
+    both = predict_literally(transformer, state, ("to_q", "to_k"))
+    torch.testing.assert_close(both, TENSORS["out.adapter"], rtol=0, atol=atol)
+
+    queries = {key: value for key, value in state.items() if "to_k_adp" not in key}
+    alone = predict_with(transformer, adapter_from_state_dict(queries))
+    wanted = predict_literally(transformer, state, ("to_q",))
+    torch.testing.assert_close(alone, wanted, rtol=0, atol=atol)
+    assert float((alone - both).abs().max()) > 100 * atol
 
 
 def test_vectors_equal_a_shift_of_the_output_biases(transformer):
