@@ -9,6 +9,7 @@ import comfyui_pack  # first: it sets ComfyUI up
 import flux_files
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import comfy.model_management as mm  # isort: skip
 import folder_paths  # isort: skip
@@ -127,6 +128,20 @@ def test_frames_and_weights_stay_the_same_after_comfyui_unloaded_the_parts(netwo
     loaded = handle._loaded.pipeline.transformer.state_dict()
     wanted = networks["transformer"].state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in wanted.items())
+
+
+@pytest.mark.usefixtures("model_folders")
+def test_the_adapter_works_as_its_file_says(models):
+    plain = load_file(models / "bokehdepth" / "bokeh_lora.safetensors")
+    rank = plain["adapter_modules.0.to_q_adp.down.weight"].shape[0]
+    trained = {"alpha": str(2 * rank), "lora_scale": "0.5", "query_only": "true"}
+    save_file(plain, models / "bokehdepth" / "trained.safetensors", metadata=trained)
+    adapter = handles.BokehGenerator("trained.safetensors", BASE, "fp32")._generator().adapter
+    assert (adapter.scale, adapter.lora_scale, adapter.query_only) == (2.0, 0.5, True)
+    same = generate(handles.BokehGenerator("bokeh_lora.safetensors", BASE, "fp32"))
+    assert not torch.equal(
+        generate(handles.BokehGenerator("trained.safetensors", BASE, "fp32")), same
+    )
 
 
 @pytest.mark.usefixtures("model_folders")
