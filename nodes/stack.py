@@ -11,6 +11,7 @@ from ..bokehdepth_core.color import COLOR_SPACES, convert_color
 from ..bokehdepth_core.depth.sweep.calibration import check_calibratable
 from ..bokehdepth_core.depth.sweep.estimator import on_device
 from ..bokehdepth_core.depth.sweep.frame_faults import frame_faults
+from ..bokehdepth_core.depth.sweep.shape import found_aperture
 from . import host, pictures, sockets
 
 _STRENGTHS_TIP = (
@@ -273,10 +274,12 @@ def _one_depth(depth: DepthMap | None, index: int) -> DepthMap | None:
 
 def _calibrated(stack: BokehStack, depth: DepthMap | None) -> BokehStack:
     """Return the stack with a line in its settings on how well its blur obeys its strengths."""
+    stack_there = on_device(stack, host.device())
     report = calibrate_stack(
-        on_device(stack, host.device()),
+        stack_there,
         depth if depth is not None and depth.metric else None,
         stack.settings.get("focus_depth"),
+        aperture=found_aperture(stack_there, check_cancelled=host.check_cancelled),
         on_progress=host.progress(),
         check_cancelled=host.check_cancelled,
     )

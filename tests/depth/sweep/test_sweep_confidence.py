@@ -85,6 +85,23 @@ def test_faults_are_named(measured, said):
     assert faults_of((10, 20, 30), measured) == said
 
 
+@pytest.mark.parametrize("noise", [0.0, 10 / 255])
+def test_copies_of_the_reference_are_said_to_be_unblurred(noise):
+    stack = stack_at(0.9, strengths=(4.0, 8.0), size=(96, 128))
+    generator = torch.Generator().manual_seed(0)
+
+    def taken(picture):
+        return (picture + noise * torch.randn(picture.shape, generator=generator)).clamp(0, 1)
+
+    sharp = stack.reference
+    for count in (1, 2):
+        copies = torch.stack([taken(sharp) for _ in range(count)])
+        (said,) = frame_faults(BokehStack(taken(sharp), copies, stack.strengths[:count]))
+        assert said.startswith("no frame is blurred")
+        frames = torch.stack([taken(one) for one in stack.frames[:count]])
+        assert frame_faults(BokehStack(taken(sharp), frames, stack.strengths[:count])) == ()
+
+
 def test_a_repeated_frame_is_found_by_its_blur():
     stack = stack_at(0.9, strengths=(4.0, 8.0), size=(96, 128))
     assert frame_faults(stack) == ()
