@@ -1,16 +1,18 @@
 """The lens: blur a photo by its depth."""
 
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 from torch import Tensor
 
 from .. import bokehdepth_core as core
-from ..bokehdepth_core.color import COLOR_SPACES, convert_color
+from ..bokehdepth_core.color import convert_color
 from ..bokehdepth_core.optics.focus import controlled_defocus
 from ..bokehdepth_core.render.finish.focus_view import focus_view
 from ..bokehdepth_core.render.renderer import render_memory
 from . import host, pictures, sockets
 from .focus_preview import focus_ui
+from .lens_inputs import compositing_inputs, opening_inputs
+from .portrait import depth_or_guess, focus_on_people
 from .render_controls import (
     control_inputs,
     decided_by,
@@ -36,8 +38,10 @@ class RenderBokeh(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="The sharp photo, or a batch of them."),
                 sockets.depth_input(
+                    optional=True,
                     tooltip="Metric depth, a depth picture (near is white) or a geometry. Another "
-                    "size is resampled."
+                    "size is resampled. Unconnected: a rough guess from people found in the "
+                    "photo.",
                 ),
                 io.Float.Input(
                     "strength",
@@ -136,7 +140,7 @@ class RenderBokeh(io.ComfyNode):
                     optional=True,
                     tooltip="Makes soft or coarse depth edges sharp along those of the photo.",
                 ),
-                *_opening_inputs(),
+                *opening_inputs(),
                 io.Image.Input(
                     "background",
                     optional=True,
@@ -148,7 +152,7 @@ class RenderBokeh(io.ComfyNode):
                     optional=True,
                     tooltip="Depth of the background, of the same kind as depth; needed with it.",
                 ),
-                *_compositing_inputs(),
+                *compositing_inputs(),
                 *control_inputs(),
             ],
             outputs=[
@@ -178,11 +182,11 @@ class RenderBokeh(io.ComfyNode):
     def execute(
         cls,
         image,
-        depth,
         strength,
         focus_x,
         focus_y,
         focus_distance,
+        depth=None,
         focus_mask=None,
         aperture_blades=0,
         aperture_rotation=0.0,
@@ -211,7 +215,8 @@ class RenderBokeh(io.ComfyNode):
     ):
         image = pictures.as_rgb(image)
         size = tuple(image.shape[1:3])
-        depth_map = sockets.as_depth(depth, size, soft_edges=refine_depth)
+        scene = depth_or_guess(depth, image, color_space, refine_depth)
+        depth_map = scene.depth
         sizes = {"image": len(image), "depth": len(depth_map.depth)}
         if focus_mask is not None:
             focus_mask = pictures.fit_mask(focus_mask, size, "focus_mask")
@@ -224,7 +229,13 @@ class RenderBokeh(io.ComfyNode):
         whole = image.expand(count, -1, -1, -1)
         seen = convert_color(whole, color_space, "sRGB")
         point = (focus_x, focus_y) if not is_automatic(focus_mode) else None
-        planes, points = focus_depths(depth_map, depths, seen, point, focus_distance, focus_mask)
+        by = decided_by(focus_mode, focus_distance, focus_mask)
+        if scene.people is not None and by == "automatic":
+            planes, points = focus_on_people(scene.people, depths)
+        else:
+            planes, points = focus_depths(
+                depth_map, depths, seen, point, focus_distance, focus_mask
+            )
         strength = core.strength_in_px(strength, strength_unit, size[1])
         controls = core.FocusControls(
             focus_range, front_strength, back_strength, max_radius, tilt, swing
@@ -258,7 +269,6 @@ class RenderBokeh(io.ComfyNode):
         )
         view = focus_view(seen, signed.to(seen.device))
         covered = rendered[..., 3] if alpha is not None else torch.ones_like(rendered[..., 0])
-        by = decided_by(focus_mode, focus_distance, focus_mask)
         shown = focus_ui(seen, depth_map, rendered[..., :3], color_space, planes, points, by)
         return io.NodeOutput(
             rendered[..., :3].contiguous(),
@@ -266,34 +276,8 @@ class RenderBokeh(io.ComfyNode):
             host.result(signed),
             host.result(view),
             covered.contiguous(),
-            ui=shown or None,
+            ui=(shown | _text(scene.report)) or None,
         )
-
-
-def _compositing_inputs() -> list:
-    """Return the inputs for scene-linear light, cut-outs and hold-outs."""
-    return [
-        io.Combo.Input(
-            "color_space",
-            options=list(COLOR_SPACES),
-            default="sRGB",
-            optional=True,
-            tooltip="What the image holds, and what comes out: sRGB as usual, or linear light as "
-            "an EXR gives it. Nothing is clipped.",
-        ),
-        io.Mask.Input(
-            "alpha",
-            optional=True,
-            tooltip="Coverage of a cut-out, 1 is opaque (Load Image's mask inverted). It is "
-            "blurred with the image. In linear light the image counts as multiplied with it, as "
-            "in EXR.",
-        ),
-        io.Mask.Input(
-            "hold_out",
-            optional=True,
-            tooltip="What stays as it is, and spills over nothing around it.",
-        ),
-    ]
 
 
 def _fitted_masks(size: tuple[int, int], **masks) -> dict[str, Tensor]:
@@ -303,42 +287,6 @@ def _fitted_masks(size: tuple[int, int], **masks) -> dict[str, Tensor]:
         for name, mask in masks.items()
         if mask is not None
     }
-
-
-def _opening_inputs() -> list:
-    """Return the inputs for what real lens openings do; each leaves the picture as it is at 0."""
-    inputs = {
-        "blade_curvature": (
-            0.0,
-            "Bends the blades outwards: 0 is a straight-sided polygon, 1 a circle. No effect with "
-            "0 blades.",
-        ),
-        "spherical_aberration": (
-            -1.0,
-            "Above 0 lamps in the background become bubbles with a bright rim, below 0 soft discs; "
-            "in front of the focus the other way round. 0 is even.",
-        ),
-        "cat_eye": (
-            0.0,
-            "How much the lens barrel cuts the blur discs towards the corners of the picture, 0 to "
-            "1.",
-        ),
-    }
-    return [
-        host.fit(
-            io.Float.Input,
-            name,
-            default=0.0,
-            min=lowest,
-            max=1.0,
-            step=0.05,
-            round=False,
-            optional=True,
-            advanced=True,
-            tooltip=tip,
-        )
-        for name, (lowest, tip) in inputs.items()
-    ]
 
 
 def _known_background(background, depth, image: Tensor, depth_map) -> dict[str, Tensor]:
@@ -391,6 +339,10 @@ def _render_each(batches: dict[str, Tensor], count: int, **lens) -> Tensor:
         )
         done.append(host.result(picture))
     return torch.cat(done)
+
+
+def _text(report: str) -> dict:
+    return ui.PreviewText(report).as_dict() if report else {}
 
 
 def _as_share(radius: Tensor) -> Tensor:

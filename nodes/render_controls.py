@@ -136,7 +136,7 @@ def focus_depths(
         focus_distance, "focus_distance", 0.0, hint="Use 0 to take it at the point."
     )
     if mask is not None:
-        points = _mask_middles(mask)
+        points = mask_middles(mask)
     elif point is not None:
         points = torch.tensor([point])
     else:
@@ -166,7 +166,7 @@ def _masked_focus(depths: Tensor, mask: Tensor) -> Tensor:
     return planes.float()
 
 
-def _mask_middles(mask: Tensor) -> Tensor:
+def mask_middles(mask: Tensor) -> Tensor:
     """Return the middle of masks [B,H,W], [B,2], (x, y) in shares; that of the picture if empty."""
     weights = mask.float().clamp(0, 1)
     total = weights.sum((1, 2))

@@ -1,0 +1,55 @@
+"""What Render Bokeh does where no depth is connected: people are found, and depth is guessed."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .. import bokehdepth_core as core
+from ..bokehdepth_core.color import convert_color
+from ..bokehdepth_core.depth.from_mask import SUBJECT_DISPARITY
+from . import host, sockets
+from .render_controls import mask_middles
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Depth of the pictures, and where it comes from.
+
+    Attributes:
+        depth: at their size.
+        people: [B,H,W], 0…1, that it was guessed from; None where depth was given.
+        report: for the user; empty where depth was given.
+    """
+
+    depth: core.DepthMap
+    people: Tensor | None = None
+    report: str = ""
+
+
+def depth_or_guess(depth, image: Tensor, color_space: str, soft_edges: bool) -> Scene:
+    """Return the depth that is connected, or a guess from the people in the pictures.
+
+    Args:
+        depth: whatever the socket received; None for nothing.
+        image: [B,H,W,3].
+        color_space: of the image.
+        soft_edges: as in `fit_depth`.
+
+    Raises:
+        ValueError: unusable depth; or none, and nobody in the pictures.
+    """
+    if depth is not None:
+        return Scene(sockets.as_depth(depth, tuple(image.shape[1:3]), soft_edges=soft_edges))
+    seen = convert_color(image, color_space, "sRGB").clamp(0, 1)
+    found = core.guess_portrait_depth(seen.to(host.device()), check_cancelled=host.check_cancelled)
+    guessed = core.DepthMap(host.result(found.depth.depth), metric=False)
+    host.show_text(found.report)
+    return Scene(guessed, host.result(found.alpha), found.report)
+
+
+def focus_on_people(people: Tensor, depths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the depth where people stand in guessed depth, [B], and their middles, [B,2]."""
+    count = len(depths)
+    planes = torch.full((count,), 1 / SUBJECT_DISPARITY, device=depths.device)
+    return planes, mask_middles(people).expand(count, -1)
