@@ -17,6 +17,7 @@ from .generator import load_bokeh_generator
 from .optics.aperture import Aperture
 from .optics.focus.controls import FocusControls, strength_in_px
 from .optics.focus.subject import Subject, find_subject
+from .optics.focus.track import FocusTrack, focus_track
 from .optics.thin_lens import (
     bokeh_strength_from_lens,
     coc_radius,
@@ -24,6 +25,7 @@ from .optics.thin_lens import (
     f_number_from_bokeh_strength,
     focus_depth_at,
 )
+from .render.focus_pull import render_focus_pull
 from .render.renderer import render_bokeh
 from .weights.published import BUILT_IN
 
@@ -37,6 +39,7 @@ __all__ = [
     "DepthMetrics",
     "FocusControls",
     "FocusStackReport",
+    "FocusTrack",
     "MaskDepth",
     "StackCalibration",
     "Subject",
@@ -53,6 +56,7 @@ __all__ = [
     "find_subject",
     "focus_depth_at",
     "focus_stack_from_frames",
+    "focus_track",
     "guess_portrait_depth",
     "load_bokeh_generator",
     "load_depth_estimator",
@@ -61,6 +65,7 @@ __all__ = [
     "read_depth_file",
     "read_image",
     "render_bokeh",
+    "render_focus_pull",
     "strength_in_px",
     "sweep_depth",
     "write_depth",

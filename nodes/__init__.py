@@ -6,6 +6,7 @@ from . import host
 from .adapter import ApplyBokehDepthAdapter
 from .depth import DefocusAwareDepth, SaveMetricDepth
 from .example import BokehDepthExample
+from .focus_pull import FocusPull
 from .focus_stack import FocusStackFromImages
 from .lens import RenderBokeh
 from .load_depth import LoadMetricDepth
@@ -26,6 +27,7 @@ NODES = [
     DepthFromMask,
     LoadMetricDepth,
     FocusStackFromImages,
+    FocusPull,
     BokehDepthExample,
 ]
 

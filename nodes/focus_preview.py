@@ -90,7 +90,7 @@ def focus_ui(
         color_space: of the result.
         plane: [B], depth of the focus plane.
         point: [B,2] or [1,2], the focus point, (x, y) in shares.
-        by: what decided the focus: "point", "automatic", "mask" or "distance".
+        by: what decided the focus: "point", "automatic", "mask", "distance" or "track".
     """
     depth = smaller_depth(depth_map.depth[:1].float())
     picture = smaller_picture(seen[:1])

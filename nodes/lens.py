@@ -6,11 +6,12 @@ from torch import Tensor
 
 from .. import bokehdepth_core as core
 from ..bokehdepth_core.color import convert_color
-from ..bokehdepth_core.optics.focus import controlled_defocus
 from ..bokehdepth_core.render.finish.focus_view import focus_view
 from ..bokehdepth_core.render.renderer import render_memory
 from . import host, pictures, sockets
+from .compositing import fitted_masks, known_background
 from .focus_preview import focus_ui
+from .focus_pull import checked_track, focus_input, keyed_focus, keyed_strengths, signed_radii
 from .lens_inputs import compositing_inputs, opening_inputs
 from .portrait import depth_or_guess, focus_on_people
 from .render_controls import (
@@ -154,6 +155,7 @@ class RenderBokeh(io.ComfyNode):
                 ),
                 *compositing_inputs(),
                 *control_inputs(),
+                focus_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The photo through the lens."),
@@ -212,6 +214,7 @@ class RenderBokeh(io.ComfyNode):
         tilt=0.0,
         swing=0.0,
         grain=0.0,
+        focus=None,
     ):
         image = pictures.as_rgb(image)
         size = tuple(image.shape[1:3])
@@ -221,27 +224,33 @@ class RenderBokeh(io.ComfyNode):
         if focus_mask is not None:
             focus_mask = pictures.fit_mask(focus_mask, size, "focus_mask")
             sizes["focus_mask"] = len(focus_mask)
-        known = _known_background(background, background_depth, image, depth_map)
-        masks = _fitted_masks(size, alpha=alpha, hold_out=hold_out)
+        known = known_background(background, background_depth, image, depth_map)
+        masks = fitted_masks(size, alpha=alpha, hold_out=hold_out)
         sizes |= {name: len(value) for name, value in (known | masks).items()}
+        track = checked_track(focus, depth_map)
+        if track is not None:
+            sizes["focus"] = len(track)
         count = pictures.common_batch(**sizes)
         depths = depth_map.depth.expand(count, -1, -1)
         whole = image.expand(count, -1, -1, -1)
         seen = convert_color(whole, color_space, "sRGB")
         point = (focus_x, focus_y) if not is_automatic(focus_mode) else None
         by = decided_by(focus_mode, focus_distance, focus_mask)
-        if scene.people is not None and by == "automatic":
+        if track is not None and track.focus_depth is not None:
+            by = "track"
+            planes, points = keyed_focus(track, depths.device, (focus_x, focus_y))
+        elif scene.people is not None and by == "automatic":
             planes, points = focus_on_people(scene.people, depths)
         else:
             planes, points = focus_depths(
                 depth_map, depths, seen, point, focus_distance, focus_mask
             )
-        strength = core.strength_in_px(strength, strength_unit, size[1])
+        strengths = keyed_strengths(track, strength, strength_unit, size[1], count)
         controls = core.FocusControls(
             focus_range, front_strength, back_strength, max_radius, tilt, swing
         )
         turning = turning_of(controls, depth_map, points, count)
-        signed = controlled_defocus(depths.float(), strength, planes, controls, **turning)
+        signed = signed_radii(depths, strengths, planes, controls, turning)
         radius = signed.abs()
         aperture = core.Aperture(
             aperture_blades,
@@ -255,8 +264,7 @@ class RenderBokeh(io.ComfyNode):
         host.make_room(render_memory(*size, reach, bool(known)))
         rendered = _render_each(
             {"image": image, "depth": depths, "focus_depth": planes, **known, **masks, **turning},
-            count,
-            strength=strength,
+            strengths,
             aperture=aperture,
             highlight_boost=highlight_boost,
             highlight_threshold=highlight_threshold,
@@ -280,51 +288,15 @@ class RenderBokeh(io.ComfyNode):
         )
 
 
-def _fitted_masks(size: tuple[int, int], **masks) -> dict[str, Tensor]:
-    """Return the masks that are connected, at the size of the picture, 0…1."""
-    return {
-        name: pictures.fit_mask(mask, size, name).clamp(0, 1)
-        for name, mask in masks.items()
-        if mask is not None
-    }
-
-
-def _known_background(background, depth, image: Tensor, depth_map) -> dict[str, Tensor]:
-    """Return the background's picture and depth as `render_bokeh` takes them; {} without one.
-
-    Raises:
-        ValueError: one without the other, or depth of another kind than the photo's.
-    """
-    if background is None and depth is None:
-        return {}
-    if background is None or depth is None:
-        missing = "background" if background is None else "background_depth"
-        raise ValueError(f"{missing}: nothing is connected. Connect both, or neither.")
-    size = tuple(image.shape[1:3])
-    hidden = sockets.as_depth(depth, size)
-    if hidden.metric != depth_map.metric:
-        kinds = ["metres" if one.metric else "no metres" for one in (depth_map, hidden)]
-        raise ValueError(
-            f"background_depth: has {kinds[1]}, and depth has {kinds[0]}. Connect two of a kind."
-        )
-    picture = pictures.as_rgb(background, "background")
-    if tuple(picture.shape[1:3]) != size:
-        raise ValueError(
-            f"background: expected {size[0]}x{size[1]} px like the image, found "
-            f"{picture.shape[1]}x{picture.shape[2]}. Scale it to the image first."
-        )
-    return {"background": picture, "background_depth": hidden.depth}
-
-
-def _render_each(batches: dict[str, Tensor], count: int, **lens) -> Tensor:
+def _render_each(batches: dict[str, Tensor], strengths: list[float], **lens) -> Tensor:
     """Return the rendered pictures; one at a time on the device, so memory does not grow.
 
     Args:
         batches: arguments of `render_bokeh` with one entry for each picture, or one for all.
-        count: of pictures.
+        strengths: of each picture, px·m.
         lens: its other arguments.
     """
-    bar, done = host.start_bar(), []
+    bar, count, done = host.start_bar(), len(strengths), None
     batches = {name: batch.expand(count, *batch.shape[1:]) for name, batch in batches.items()}
     for index in range(count):
         host.check_cancelled()
@@ -333,12 +305,15 @@ def _render_each(batches: dict[str, Tensor], count: int, **lens) -> Tensor:
         picture = core.render_bokeh(
             **one,
             **lens,
+            strength=strengths[index],
             grain_seed=index,
             on_progress=host.progress(index, count, bar),
             check_cancelled=host.check_cancelled,
         )
-        done.append(host.result(picture))
-    return torch.cat(done)
+        picture = host.result(picture)
+        done = picture.new_empty(count, *picture.shape[1:]) if done is None else done
+        done[index] = picture[0]
+    return done
 
 
 def _text(report: str) -> dict:

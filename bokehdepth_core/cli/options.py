@@ -18,6 +18,7 @@ from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_len
 from ..optics.focus.controls import STRENGTH_UNITS, FocusControls
 from ..render.renderer import QUALITIES
 from ..render.views import BOOST_FROM
+from .focus_pull import add_focus_pull_options
 from .inputs import add_depth_reading_options
 
 _BAD_INPUT = 2
@@ -213,6 +214,7 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", type=Path, required=True, help="picture to write; .exr keeps all light")
     _add_focus(parser)
     add_depth_reading_options(parser)
+    add_focus_pull_options(parser)
     _add_controls(parser)
     _add_lens_shape(parser)
 

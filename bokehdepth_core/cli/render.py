@@ -1,6 +1,7 @@
 """`bokehdepth render`: a photo in, with its depth or a person in it; through a lens out."""
 
 import argparse
+from typing import Any
 
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from ..optics.focus.controls import (
 )
 from ..optics.thin_lens import bokeh_strength_from_lens
 from ..render.renderer import render_bokeh
+from .focus_pull import options_of_frames, track_of, write_focus_pull
 from .inputs import depth_of, focus_plane, photo_and_depth
 from .options import aperture_of, check_folder, controls_of
 from .photos import check_coc_name, read_photo_for, write_coc, write_photo
@@ -34,52 +36,63 @@ def run_render(options: argparse.Namespace) -> None:
         FileNotFoundError: no such file.
     """
     check_folder(options.output)
-    check_picture_name(options.output, options.bits)
+    shown = options_of_frames(options)
+    check_picture_name(shown.output, shown.bits)
     check_coc_name(options.coc)
-    photo = read_photo_for(options)
+    photo = read_photo_for(shown)
     seen = convert_color(photo.image, photo.color_space, "sRGB")[None]
     given = photo_and_depth(options, seen, options.refine)
     depth = given.depth
     if given.photo.shape != seen.shape:  # the photo beside its depth may be of another size
         photo = Photo(given.photo[0], None, "sRGB")
     image = photo.image[None]
-    known = _background(options, depth, image, photo.color_space)
+    track = track_of(options, depth)
     seen = convert_color(image, photo.color_space, "sRGB")
     focus_depth, point = focus_plane(options, depth, seen, given.subject)
+    lens = _lens_of(options, photo, depth, focus_depth, point)
+    if track is not None:
+        first = focus_depth if track.focus_depth is None else track.focus_depth[:1]
+        keyed = track.strengths is not None
+        strength = 0.0 if keyed else _strength(options, depth, first, image)
+        write_focus_pull(options, photo, strength, track, lens)
+        return
     strength = _strength(options, depth, focus_depth, image)
-    controls = controls_of(options)
-    camera = _camera(options, depth, image, controls)
     with progress_bar("render") as on_progress:
-        blurred = render_bokeh(
-            image.to(options.device),
-            depth.depth.to(options.device),
-            strength,
-            focus_depth,
-            aperture=aperture_of(options),
-            highlight_boost=options.highlight_boost,
-            highlight_threshold=options.highlight_threshold,
-            controls=controls,
-            grain=options.grain,
-            quality=options.quality,
-            refine_depth=options.refine,
-            background=known[0],
-            background_depth=known[1],
-            color_space=photo.color_space,
-            alpha=None if photo.alpha is None else photo.alpha[None].to(options.device),
-            premultiplied=photo.premultiplied,
-            hold_out=_hold_out(options, image),
-            intrinsics=camera,
-            focus_point=point,
-            on_progress=on_progress,
-        )
+        blurred = render_bokeh(strength=strength, on_progress=on_progress, **lens)
     write_photo(options, photo, blurred[0])
     if options.coc is not None:
-        signed = controlled_defocus(
-            depth.depth, strength, focus_depth, controls, intrinsics=camera, focus_point=point
-        )
-        write_coc(options.coc, signed[0])
+        turning = {name: lens[name] for name in ("intrinsics", "focus_point", "controls")}
+        write_coc(options.coc, controlled_defocus(depth.depth, strength, focus_depth, **turning)[0])
     unit = " m" if depth.metric else " (unit-free)"
     print(f"{options.output}: strength {strength:g}, focus at {float(focus_depth):.3g}{unit}")
+
+
+def _lens_of(
+    options: argparse.Namespace, photo: Photo, depth: DepthMap, focus_depth: Tensor, point: Tensor
+) -> dict[str, Any]:
+    """Return the arguments of `render_bokeh` but for the strength."""
+    image, controls = photo.image[None], controls_of(options)
+    background, behind = _background(options, depth, image, photo.color_space)
+    return {
+        "image": image.to(options.device),
+        "depth": depth.depth.to(options.device),
+        "focus_depth": focus_depth,
+        "aperture": aperture_of(options),
+        "highlight_boost": options.highlight_boost,
+        "highlight_threshold": options.highlight_threshold,
+        "controls": controls,
+        "grain": options.grain,
+        "quality": options.quality,
+        "refine_depth": options.refine,
+        "background": background,
+        "background_depth": behind,
+        "color_space": photo.color_space,
+        "alpha": None if photo.alpha is None else photo.alpha[None].to(options.device),
+        "premultiplied": photo.premultiplied,
+        "hold_out": _hold_out(options, image),
+        "intrinsics": _camera(options, depth, image, controls),
+        "focus_point": point,
+    }
 
 
 def _hold_out(options: argparse.Namespace, image: Tensor) -> Tensor | None:

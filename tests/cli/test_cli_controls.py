@@ -81,3 +81,40 @@ def test_bad_values_are_told_by_name_in_one_line(files, capsys, option, value):
 def test_a_unit_without_a_strength_is_told(files, capsys):
     assert render(files, "--strength-unit", "% of width")[0] == 2
     assert "strength_unit: given without a strength" in capsys.readouterr().err
+
+
+def pull(files, out, *more, depth="depth.npz"):
+    photo = [str(files / "photo.png"), str(files / depth)]
+    return main(["render", *photo, "-o", str(files / out), "--strength", "8", *more])
+
+
+def test_a_focus_pull_is_a_folder_of_pictures_or_a_clip(files, capsys):
+    keys = ("--focus-pull", "0: 1 m; 2: 4 m ease")
+    assert pull(files, "clip", *keys) == 0
+    names = sorted(file.name for file in (files / "clip").iterdir())
+    assert names == ["frame_00000.png", "frame_00001.png", "frame_00002.png"]
+    assert render(files, "--strength", "8", "--focus-distance", "1")[0] == 0
+    assert (files / "clip" / names[0]).read_bytes() == (files / "out.png").read_bytes()
+    assert pull(files, "clip.gif", *keys, "--frames", "5") == 0
+    assert "clip.gif: 5 frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--focus-pull", "0: near"), 'keyframes: cannot read "near"'),
+        (("--frames", "4"), "frames: given without keyframes"),
+        (("--focus-pull", "0: 1 m", "--coc", "a.exr"), "coc: is written for one picture"),
+    ],
+)
+def test_unusable_focus_pulls_give_one_line(files, capsys, more, message):
+    assert pull(files, "clip", *more) == 2
+    assert message in capsys.readouterr().err
+    assert not (files / "clip").exists()
+
+
+def test_a_clip_of_another_kind_and_distances_without_metres_are_refused(files, capsys):
+    assert pull(files, "clip.avi", "--focus-pull", "0: 1 m") == 2
+    assert "clip.avi: clips of this kind are not written" in capsys.readouterr().err
+    assert pull(files, "clip", "--focus-pull", "0: 1 m", depth="relative.png") == 2
+    assert "this depth has no metres" in capsys.readouterr().err

@@ -240,7 +240,9 @@ export class FocusPicker {
     const distance = numberOf(this.node, "focus_distance", 0);
     const point = { x: numberOf(this.node, "focus_x", 0.5), y: numberOf(this.node, "focus_y", 0.5) };
     const linked = ["focus_x", "focus_y"].some((name) => isLinked(this.node, name));
-    if (isLinked(this.node, "focus_distance")) return { by: "linked", point: null, disparity: null };
+    if (["focus", "focus_distance"].some((name) => isLinked(this.node, name))) {
+      return { by: "linked", point: null, disparity: null };
+    }
     if (distance > 0) return { by: "distance", point, disparity: 1 / distance };
     if (isLinked(this.node, "focus_mask")) {
       const found = run?.focus.by === "mask" ? run.focus : null;

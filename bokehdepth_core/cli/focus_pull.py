@@ -1,0 +1,97 @@
+"""`bokehdepth render --focus-pull`: one photo in, a clip out whose focus moves."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..color import convert_color
+from ..datatypes import DepthMap
+from ..files.clips import CLIP_SUFFIXES, check_clip_name, write_clip
+from ..files.pictures.images import Photo
+from ..optics.focus.controls import strength_in_px
+from ..optics.focus.track import FocusTrack, focus_track
+from ..render.focus_pull import render_focus_pull
+from .photos import write_photo
+from .progress import progress_bar
+
+
+def add_focus_pull_options(parser: argparse.ArgumentParser) -> None:
+    """Add what makes a clip of a photo."""
+    group = parser.add_argument_group("a clip whose focus moves; -o is then a folder, .mp4 or .gif")
+    add = group.add_argument
+    add("--focus-pull", metavar="KEYS", help='"0: 1.2 m; 48: 4 m ease", or points: "0: 0.3,0.5"')
+    add("--frames", type=int, default=0, metavar="N", help="of the clip; else up to the last key")
+    add("--fps", type=float, default=24.0, help="frames a second of .mp4 and .gif")
+
+
+def options_of_frames(options: argparse.Namespace) -> argparse.Namespace:
+    """Return the options of `render` with an output that names a picture: for a clip, of a frame.
+
+    Raises:
+        ValueError: a clip that cannot be written, `--coc` with a clip, or `--frames` without one.
+    """
+    if options.focus_pull is None:
+        if options.frames:
+            raise ValueError("frames: given without keyframes. Give --focus-pull as well.")
+        return options
+    if options.coc is not None:
+        raise ValueError("coc: is written for one picture, not for a clip. Leave --coc out.")
+    output: Path = options.output
+    if output.suffix and not output.is_dir():
+        check_clip_name(output)
+        frame = output.with_name("frame.jpg")  # as this, a clip keeps no transparency
+    else:
+        frame = output / "frame.png"
+    return argparse.Namespace(**{**vars(options), "output": frame})
+
+
+def track_of(options: argparse.Namespace, depth: DepthMap) -> FocusTrack | None:
+    """Return the focus of the clip; None where a picture is wanted."""
+    if options.focus_pull is None:
+        return None
+    track = focus_track(depth.depth, options.focus_pull, options.frames, metric=depth.metric)
+    if track.strengths is None:
+        return track
+    width = depth.depth.shape[2]
+    keyed = (strength_in_px(one, options.strength_unit, width) for one in track.strengths)
+    return replace(track, strengths=tuple(keyed))
+
+
+def write_focus_pull(
+    options: argparse.Namespace,
+    photo: Photo,
+    strength: float,
+    track: FocusTrack,
+    lens: dict[str, Any],
+) -> None:
+    """Render a clip frame by frame, and write each as it comes.
+
+    Args:
+        options: of `render`.
+        photo: that the clip is made of.
+        strength: px·m, where the track keys none.
+        track: of the focus.
+        lens: the other arguments of `render_focus_pull`, picture and depth among them.
+    """
+    with progress_bar("render") as on_progress:
+        frames = render_focus_pull(strength=strength, track=track, on_progress=on_progress, **lens)
+        if options.output.suffix.lower() in CLIP_SUFFIXES and not options.output.is_dir():
+            seen = (convert_color(one[..., :3], photo.color_space, "sRGB") for one in frames)
+            write_clip(options.output, seen, options.fps)
+        else:
+            _write_pictures(options, photo, frames)
+    print(f"{options.output}: {len(track)} frames")
+
+
+def _write_pictures(options: argparse.Namespace, photo: Photo, frames: Iterator[Tensor]) -> None:
+    """Write frames as numbered pictures into a folder: PNG, or EXR of linear light."""
+    options.output.mkdir(exist_ok=True)
+    suffix = ".png" if photo.color_space == "sRGB" else ".exr"
+    for index, frame in enumerate(frames):
+        named = options.output / f"frame_{index:05d}{suffix}"
+        own = argparse.Namespace(**{**vars(options), "output": named})
+        write_photo(own, photo, frame[0])
