@@ -31,7 +31,12 @@ PART_FOLDERS = ("text_encoders", "vae")
 WEIGHT_SUFFIXES = {".safetensors", ".bin", ".pth"}
 CATEGORY = "BokehDepth"
 _FETCHED: dict[str, tuple] = {}  # state of files when they had just been downloaded
-_NEWER_OPTIONS = {"advanced", "search_aliases", "essentials_category"}
+_NEWER_OPTIONS = {
+    "advanced",
+    "search_aliases",
+    "essentials_category",
+    "has_intermediate_output",
+}
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 PRECISIONS = ["auto", *_DTYPES]
 

@@ -33,6 +33,7 @@ class RenderBokeh(io.ComfyNode):
             node_id="RenderBokeh",
             display_name="Render Bokeh",
             category=host.CATEGORY,
+            has_intermediate_output=True,  # ui, also when cached
             description="Blur a photo by its depth as a real lens does, focused at a point, a "
             "mask or a distance.",
             search_aliases=["depth of field", "lens blur", "bokeh", "refocus", "defocus"],

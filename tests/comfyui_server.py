@@ -24,6 +24,12 @@ RUN_SECONDS = 3600
 STOP_SECONDS = 120
 
 
+def _front_end() -> list[str]:
+    """Return the arguments for the front end in COMFYUI_FRONT_END; none for ComfyUI's own."""
+    folder = os.environ.get("COMFYUI_FRONT_END")
+    return ["--front-end-root", folder] if folder else []
+
+
 class ComfyServer:
     """ComfyUI at COMFYUI_PATH, run by COMFYUI_PYTHON (or this Python), with this pack alone."""
 
@@ -43,6 +49,7 @@ class ComfyServer:
             *("--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK),
             *(file.name for file in more_nodes),
             *("--database-url", f"sqlite:///{folder / 'test.db'}"),
+            *_front_end(),
         ]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(

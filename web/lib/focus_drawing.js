@@ -19,7 +19,7 @@
  */
 
 const ACCENT = "#ffd60a";
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
+const FONT = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 const DARK = "rgba(12, 13, 16, 0.82)";
 const FRONT = [255, 140, 26]; // the colours of the node's focus_view
 const BACK = [38, 115, 255];
@@ -62,7 +62,7 @@ export function zonePixels(radii, width, height, limit) {
           (row >= line && !sharp(i - line * width)) ||
           (row < height - line && !sharp(i + line * width));
         [red, green, blue] = SHARP;
-        alpha = border ? 255 : 28;
+        alpha = border ? 255 : 0;
       }
       pixels[4 * i] = red;
       pixels[4 * i + 1] = green;

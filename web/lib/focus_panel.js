@@ -3,11 +3,11 @@
 const STYLE = `
 .bokeh-focus { display: flex; flex-direction: column; gap: 5px; width: 100%; height: 100%;
   min-height: 24px; box-sizing: border-box; padding: 2px 0; color: var(--input-text, #ddd);
-  font: 12px/1.35 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; overflow: hidden; }
+  font: 12px/1.35 Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; overflow: hidden; }
 .bokeh-focus.open { min-height: 300px; }
 .bokeh-focus canvas { flex: 1 1 0; min-height: 0; width: 100%; display: block; border-radius: 6px;
   background: #0d0e11; cursor: crosshair; touch-action: none; outline: none; }
-.bokeh-focus canvas:focus-visible { box-shadow: 0 0 0 2px #ffd60a; }
+.bokeh-focus canvas.keys:focus { box-shadow: 0 0 0 2px #ffd60a; }
 .bokeh-focus:not(.open) canvas, .bokeh-focus:not(.open) .bokeh-focus-text,
 .bokeh-focus:not(.open) .bokeh-focus-tool, .bokeh-focus [hidden] { display: none; }
 .bokeh-focus-row { display: flex; gap: 4px; flex: 0 0 auto; }

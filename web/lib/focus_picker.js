@@ -300,6 +300,7 @@ export class FocusPicker {
     if (event.button !== 0 || !this.source) return;
     event.stopPropagation();
     event.preventDefault();
+    this.panel.canvas.classList.remove("keys");
     this.panel.canvas.focus({ preventScroll: true });
     this.panel.canvas.setPointerCapture?.(event.pointerId);
     this.app.canvas?.emitBeforeChange?.();
@@ -410,6 +411,7 @@ export class FocusPicker {
       arrowup: () => this.nudge(0, -step), arrowdown: () => this.nudge(0, step),
       "+": () => this.stronger(1), "-": () => this.stronger(-1), s: () => this.toggleSubject(),
     };
+    this.panel.canvas.classList.add("keys"); // shows where the keys go
     if (key !== "b" && !acts[key]) return;
     event.stopPropagation();
     event.preventDefault();
@@ -589,7 +591,7 @@ export class FocusPicker {
  */
 function drawNothing(context, width, height, wanted) {
   context.clearRect(0, 0, width, height);
-  context.font = "500 12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
+  context.font = "500 12px Inter, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.fillStyle = "#c8cad0";

@@ -1,0 +1,124 @@
+"""ComfyUI's page in a headless Chromium, driven as a person does; skips where one of them lacks.
+
+COMFYUI_PATH names a ComfyUI checkout, COMFYUI_FRONT_END (if set) a folder with another front end.
+Chromium is the system's, or the one of `python -m playwright install chromium`.
+"""
+
+import os
+import shutil
+
+import pytest
+
+if not os.environ.get("COMFYUI_PATH"):
+    pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
+api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Workflow.Persist": False,
+    "Comfy.VueNodes.AutoScaleLayout": False,
+    "LiteGraph.Canvas.LowQualityRenderingZoomThreshold": 0.1,
+    "LiteGraph.Canvas.MinFontSizeForLOD": 0,
+}
+READY = """() => {
+  const app = window.app ?? window.comfyAPI?.app?.app;
+  const kinds = Object.keys(window.LiteGraph?.registered_node_types ?? {}).length;
+  return Boolean(app?.graph && app?.canvas && kinds > 100);
+}"""
+HELPERS = """() => {
+  window.app ??= window.comfyAPI.app.app;
+  const api = window.app.api ?? window.comfyAPI.api.api;
+  window.nodesOf = (graph) => graph.nodes ?? graph._nodes;
+  window.lens = (graph = app.graph) => nodesOf(graph).find((n) => n.comfyClass === 'RenderBokeh');
+  window.valuesOf = (node) => Object.fromEntries(node.widgets.map((w) => [w.name, w.value]));
+  window.put = (type, x, y) => {
+    const node = LiteGraph.createNode(type);
+    node.pos = [x, y];
+    app.graph.add(node);
+    return node;
+  };
+  window.empty = () => app.loadGraphData({ id: crypto.randomUUID(), revision: 0, last_node_id: 0,
+    last_link_id: 0, nodes: [], links: [], groups: [], config: {}, extra: {}, version: 0.4 });
+  window.ended = () => new Promise((done) => {
+    for (const name of ['execution_success', 'execution_error', 'execution_interrupted']) {
+      api.addEventListener(name, (event) => done([name, event.detail]), { once: true });
+    }
+  });
+  window.lookAt = (node, scale = 1) => {
+    app.canvas.ds.scale = scale;
+    app.canvas.ds.offset = [80 / scale - node.pos[0], 60 / scale - node.pos[1]];
+    app.canvas.setDirty(true, true);
+  };
+}"""
+
+
+def launch(playwright):
+    """Return a Chromium; skip where there is none."""
+    options = {"executable_path": CHROMIUM} if CHROMIUM else {}
+    try:
+        return playwright.chromium.launch(args=["--no-sandbox", "--disable-gpu"], **options)
+    except api.Error as error:
+        pytest.skip(f"Chromium does not start: {str(error).splitlines()[0]}")
+
+
+def open_page(browser, port: int, vue: bool):
+    """Return ComfyUI's page with nothing in it, in Nodes 2.0 or the classic canvas."""
+    host = f"http://127.0.0.1:{port}"
+    page = browser.new_page(viewport={"width": 1500, "height": 1250})
+    page.route(lambda url: not url.startswith((host, "blob:", "data:")), lambda one: one.abort())
+    page.ours = []  # errors that name the pack
+    page.on("pageerror", lambda error: page.ours.append(f"{error}\n{error.stack}"))
+    page.request.post(f"{host}/api/settings", data=SETTINGS | {"Comfy.VueNodes.Enabled": vue})
+    page.goto(host, wait_until="domcontentloaded", timeout=120000)
+    page.wait_for_function(READY, timeout=180000)
+    page.wait_for_timeout(2000)
+    page.evaluate(HELPERS)
+    return page
+
+
+def run(page) -> None:
+    """Queue the graph and wait for its end, which must be a success."""
+    name, detail = page.evaluate(
+        "async () => { const end = ended(); await app.queuePrompt(0, 1); return await end; }"
+    )
+    assert name == "execution_success", detail
+    page.wait_for_timeout(900)  # the pictures are fetched
+
+
+def picker(page):
+    """Return the picker's canvas in the page, and its box, CSS px."""
+    canvas = page.locator(".bokeh-focus.open canvas").first
+    canvas.wait_for(state="visible")
+    return canvas, canvas.bounding_box()
+
+
+def picture_box(page) -> tuple[float, float, float]:
+    """Return left, top and side of the bundled square photo in the picker, px of the page."""
+    _, box = picker(page)
+    side = min(box["width"], box["height"])
+    left = box["x"] + (box["width"] - side) / 2
+    return left, box["y"] + (box["height"] - side) / 2, side
+
+
+def drag(page, begin: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag with the mouse between two places of the photo, shares of its side."""
+    left, top, side = picture_box(page)
+    page.mouse.move(left + begin[0] * side, top + begin[1] * side)
+    page.mouse.down()
+    page.mouse.move(left + end[0] * side, top + end[1] * side, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(150)
+
+
+def values(page) -> dict:
+    """Return the values in the lens's widgets."""
+    return page.evaluate("() => valuesOf(lens())")
+
+
+def prompt_inputs(page) -> dict:
+    """Return what the lens's inputs are in the prompt that would be queued."""
+    return page.evaluate(
+        "async () => Object.values((await app.graphToPrompt()).output)"
+        ".find((one) => one.class_type === 'RenderBokeh').inputs"
+    )
