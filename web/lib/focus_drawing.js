@@ -94,7 +94,10 @@ export function drawView(context, width, height, view) {
     context.drawImage(view.zone, box.left, box.top, box.width, box.height);
     context.globalAlpha = 1;
   }
-  if (view.marker && view.ring !== null) drawRing(context, view.marker, view.ring, view.ringHot);
+  if (view.marker && view.ring !== null) {
+    const fits = view.marker.x + view.ring + 6 < box.left + box.width;
+    drawRing(context, view.marker, view.ring, view.ringHot, fits ? 1 : -1);
+  }
   if (view.marker) drawMarker(context, view.marker, view.automatic);
   context.restore();
   if (view.marker && view.ring !== null && view.ringHot) {
@@ -128,13 +131,14 @@ function strokeTwice(context, width, colour) {
  * @param {Point} at
  * @param {number} radius
  * @param {boolean} hot
+ * @param {number} side 1 for a knob at the right, -1 at the left
  */
-function drawRing(context, at, radius, hot) {
+function drawRing(context, at, radius, hot, side) {
   context.beginPath();
   context.arc(at.x, at.y, radius, 0, 2 * Math.PI);
   strokeTwice(context, hot ? 2.5 : 1.5, hot ? ACCENT : "#fff");
   context.beginPath();
-  context.arc(at.x + radius, at.y, hot ? 5 : 4, 0, 2 * Math.PI);
+  context.arc(at.x + side * radius, at.y, hot ? 5 : 4, 0, 2 * Math.PI);
   strokeTwice(context, 1, "rgba(0, 0, 0, 0.65)");
   context.fillStyle = hot ? ACCENT : "#fff";
   context.fill();
