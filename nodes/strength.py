@@ -1,8 +1,10 @@
 """The bokeh strength of a real lens and aperture."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from .. import bokehdepth_core as core
+from ..bokehdepth_core.checks import check_number
+from ..bokehdepth_core.optics.camera import focal_length_px_from_35mm
 from . import host, pictures
 
 
@@ -57,6 +59,18 @@ class LensBokehStrength(io.ComfyNode):
                     round=False,
                     tooltip="Distance of the focus plane, m; beyond the focal length.",
                 ),
+                io.Float.Input(
+                    "focal_length_px",
+                    default=0.0,
+                    min=0.0,
+                    max=1e6,
+                    step=1.0,
+                    round=False,
+                    optional=True,
+                    tooltip="Focal length of the photo in px, as MoGe Geometry to FOV gives it: "
+                    "takes the place of both others, as a full-frame lens of this view. 0 is "
+                    "unused.",
+                ),
             ],
             outputs=[
                 io.Float.Output(
@@ -66,10 +80,37 @@ class LensBokehStrength(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, focal_length_mm, focal_length_35mm, f_number, focus_distance):
+    def execute(
+        cls,
+        image,
+        focal_length_mm,
+        focal_length_35mm,
+        f_number,
+        focus_distance,
+        focal_length_px=0.0,
+    ):
         height, width = pictures.as_rgb(image).shape[1:3]
-        return io.NodeOutput(
-            core.bokeh_strength_from_lens(
-                f_number, focal_length_mm, focal_length_35mm, focus_distance, width, height
-            )
+        focal_px = check_number(focal_length_px, "focal_length_px", 0.0, hint="Use 0 for unused.")
+        if focal_px:
+            focal_length_35mm = focal_px / focal_length_px_from_35mm(1.0, width, height)
+            focal_length_mm = focal_length_35mm
+        strength = core.bokeh_strength_from_lens(
+            f_number, focal_length_mm, focal_length_35mm, focus_distance, width, height
         )
+        report = meaning(strength, focus_distance, width)
+        if focal_px:
+            report += f" The view is that of {focal_length_35mm:.0f} mm on full frame."
+        host.show_text(report)
+        return io.NodeOutput(strength, ui=ui.PreviewText(report).as_dict())
+
+
+def meaning(strength: float, focus_distance: float, width: int) -> str:
+    """Return what a strength K, px·m, does to a picture of a width in px focused at a distance, m.
+
+    At infinity |1/Z - 1/s| is 1/s; at twice the distance it is half of that.
+    """
+    radius = strength / focus_distance
+    return (
+        f"K = {strength:.3g} px·m: blur of {radius:.3g} px at infinity, about "
+        f"{100 * radius / width:.2g} % of the width; half of it at {2 * focus_distance:.3g} m."
+    )

@@ -108,7 +108,7 @@ def test_the_archive_holds_the_pack_and_nothing_else(archive):
         *("bokehdepth_core/py.typed", "bokehdepth_core/demo/assets/photo.png"),
         "bokehdepth_core/depth/person/assets/LICENSE",
         *("locales/zh/nodeDefs.json", "web/docs/RenderBokeh/en.md"),
-        "workflows/Depth map to lens bokeh.json",
+        "workflows/01 Portrait bokeh from one photo.json",
     } <= archive
     assert sum((ROOT / name).stat().st_size for name in archive) < 10_000_000
 

@@ -272,9 +272,7 @@ def as_prompt(workflow):
     return prompt
 
 
-@pytest.mark.parametrize(
-    "name", ["Kontext edit with bokeh control", "Photo to FLUX stack, depth and refocus"]
-)
+@pytest.mark.parametrize("name", ["08 Kontext edit with bokeh", "07 FLUX stack, depth, refocus"])
 def test_the_example_graph_runs(server, name):
     path = ROOT / "workflows" / f"{name}.json"
     run = server.run(as_prompt(json.loads(path.read_text(encoding="utf-8"))))

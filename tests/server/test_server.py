@@ -119,8 +119,9 @@ def test_every_node_has_a_help_page(server):
 def test_templates_and_languages_are_served(server):
     templates = server.get("/api/workflow_templates")[PACK]
     assert set(templates) >= {
-        "Aperture bracket to depth and refocus",
-        "Depth map to lens bokeh",
+        "01 Portrait bokeh from one photo",
+        "04 Aperture bracket to depth",
+        "11 Any depth map to lens bokeh",
     }
     languages = server.get("/i18n")
     assert "RenderBokeh" in languages["zh"]["nodeDefs"]

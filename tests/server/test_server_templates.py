@@ -1,0 +1,93 @@
+"""Every example graph in a real ComfyUI: no node is unknown, and what needs no download runs.
+
+COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it. ComfyUI 0.3.64 knows
+neither Depth Anything 3 nor MoGe, so their graphs open only in later ones.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+if not os.environ.get("COMFYUI_PATH"):
+    pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import numpy as np
+import OpenEXR
+from comfyui_server import PACK, ROOT, ComfyServer
+from graph_files import NAMES, NEW_CORE, as_prompt, load, needs_models
+
+pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
+SMALL = {"quality": "draft"}  # the lens of every graph, for time
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = ComfyServer(tmp_path_factory.mktemp("comfyui"))
+    inputs = server.folder / "input"
+    shutil.copy(ROOT / "bokehdepth_core/demo/assets/photo.png", inputs / "example.png")
+    ramp = np.linspace(1, 5, 64, dtype=np.float32)[None].repeat(48, 0)
+    channels = dict.fromkeys("RGB", ramp / 2) | {"Z": ramp}
+    header = {"type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, channels).write(str(inputs / "render.exr"))
+    yield server
+    server.stop()
+
+
+def test_every_template_is_served_with_its_card(server):
+    assert set(server.get("/api/workflow_templates")[PACK]) == set(NAMES)
+    for name in NAMES:
+        path = f"/api/workflow_templates/{PACK}/{name}.jpg".replace(" ", "%20")
+        assert server.get_bytes(path)[:2] == b"\xff\xd8", name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_node_of_a_template_is_unknown(server, name):
+    known = set(server.get("/object_info"))
+    missing = {node["type"] for node in load(name)["nodes"]} - known - {"MarkdownNote"}
+    assert missing <= NEW_CORE
+    if missing and "LoadMoGeModel" not in known:
+        pytest.skip(f"this ComfyUI is older than {', '.join(sorted(missing))}")
+    assert missing == set()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not needs_models(load(name))])
+def test_a_template_without_models_runs(server, name):
+    prompt = as_prompt(load(name))
+    for node in prompt.values():
+        if node["class_type"] == "RenderBokeh":
+            node["inputs"] |= SMALL
+        if node["inputs"].get("image") == "render.exr" and not _loads_exr(server):
+            pytest.skip("this ComfyUI's Load Image reads no EXR")
+    run = server.run(prompt)
+    assert run.error == ""
+    assert sum(len(output.get("images", [])) for output in run.outputs.values()) >= 1
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if needs_models(load(name))])
+def test_a_template_with_models_lacks_nothing_but_their_files(server, name):
+    known = set(server.get("/object_info"))
+    prompt = as_prompt(load(name))
+    if {node["class_type"] for node in prompt.values()} - known:
+        pytest.skip("this ComfyUI is older than some of its nodes")
+    status, answer = server.post("/prompt", {"prompt": prompt})
+    assert status == 400
+    for key, found in answer["node_errors"].items():
+        files = {
+            one["name"]
+            for node in load(name)["nodes"]
+            if str(node["id"]) == key
+            for one in node["properties"].get("models", [])
+        }
+        for error in found["errors"]:
+            assert error["type"] == "value_not_in_list", error
+            told = error["extra_info"]["received_value"]
+            assert told in files | {"your_lora.safetensors"}
+
+
+def _loads_exr(server):
+    version = server.get("/system_stats")["system"]["comfyui_version"]
+    return tuple(int(one) for one in version.split(".")[:2]) >= (0, 33)
