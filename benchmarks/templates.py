@@ -116,7 +116,7 @@ class Graph:
         self.nodes, self.links, self.groups = [], [], []
         self.left = 0
         rows = sum(1 + len(line) // 46 for line in note.splitlines())
-        self._add("MarkdownNote", [note], name, 400, 60 + 24 * rows, 0, 0, [], [])
+        self._add("MarkdownNote", [note], name, 400, 60 + 19 * rows, 0, 0, [], [])
         self.left = 480
 
     def column(self, title: str, *nodes):
