@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TESTS = ("-m", "comfyui", "tests/server", "tests/nodes")
+TESTS = ("-m", "comfyui", "tests/server", "tests/nodes", "tests/browser")
 
 
 def hosts(listed: str) -> list[tuple[Path, str]]:

@@ -277,7 +277,8 @@ def test_live_renders_a_draft_of_this_branch_alone(page, server):
     live.click()
     before |= {new_run(page, server, before)}
     drag(page, (0.9, 0.1), (0.2, 0.35))
-    done = server.get("/history")[new_run(page, server, before)]
+    draft = new_run(page, server, before)
+    done = server.get("/history")[draft]
     inputs = next(
         one["inputs"] for one in done["prompt"][2].values() if one["class_type"] == "RenderBokeh"
     )

@@ -10,7 +10,7 @@
  * @property {CanvasImageSource | null} zone the tints of `zonePicture`
  * @property {number} zoneAlpha
  * @property {Point | null} marker in CSS px
- * @property {number | null} ring its radius, CSS px
+ * @property {number} ring its radius, CSS px
  * @property {boolean} automatic
  * @property {boolean} ringHot the pointer is at the ring
  * @property {string} ringText
@@ -94,13 +94,13 @@ export function drawView(context, width, height, view) {
     context.drawImage(view.zone, box.left, box.top, box.width, box.height);
     context.globalAlpha = 1;
   }
-  if (view.marker && view.ring !== null) {
+  if (view.marker) {
     const fits = view.marker.x + view.ring + 6 < box.left + box.width;
     drawRing(context, view.marker, view.ring, view.ringHot, fits ? 1 : -1);
   }
   if (view.marker) drawMarker(context, view.marker, view.automatic);
   context.restore();
-  if (view.marker && view.ring !== null && view.ringHot) {
+  if (view.marker && view.ringHot) {
     const below = { x: view.marker.x, y: view.marker.y + view.ring + 4 };
     drawLabel(context, below, view.ringText, box, 0);
   } else if (view.label) {
@@ -197,4 +197,22 @@ function drawLabel(context, at, text, box, gap) {
   context.fillStyle = "#fff";
   context.textBaseline = "middle";
   context.fillText(text, left + 6, top + height / 2 + 0.5);
+}
+
+/**
+ * Say why there is no picture.
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} width CSS px
+ * @param {number} height CSS px
+ * @param {string} wanted what was to be shown
+ */
+export function drawNothing(context, width, height, wanted) {
+  context.clearRect(0, 0, width, height);
+  context.font = `500 12px ${FONT}`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillStyle = "#c8cad0";
+  const text = wanted ? "The picture comes with the next run" : "Run once to see the picture here";
+  context.fillText(text, width / 2, height / 2);
+  context.textAlign = "start";
 }

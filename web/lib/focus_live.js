@@ -8,16 +8,16 @@
 const PREVIEW = "PreviewImage"; // what saves nothing that stays
 
 /**
- * Return whether this front end can queue a branch alone (from 1.24 on).
+ * Return whether this front end can queue a branch alone: whether its queuePrompt takes options
+ * (from 1.24 on). Where another pack wrapped it, that is taken as given.
  * @param {ComfyApi} api
  */
 export function canQueueBranch(api) {
-  return Function.prototype.toString.call(api.queuePrompt).includes("partialExecutionTargets");
+  return api.queuePrompt.length !== 2;
 }
 
 /**
- * Return the Preview Image nodes of a prompt that need nothing but what this node gives last:
- * the first one behind it; null without one.
+ * Return the id of the nearest Preview Image behind a node in a prompt; null without one.
  * @param {ApiPrompt["output"]} output
  * @param {string} from id
  */
