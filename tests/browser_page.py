@@ -83,7 +83,12 @@ def run(page) -> None:
         "async () => { const end = ended(); await app.queuePrompt(0, 1); return await end; }"
     )
     assert name == "execution_success", detail
-    page.wait_for_timeout(900)  # the pictures are fetched
+    page.wait_for_function(  # the pictures are fetched
+        "() => [...document.querySelectorAll('.bokeh-focus.open button')]"
+        ".some((one) => one.textContent.startsWith('Hold') && !one.disabled)",
+        timeout=60000,
+    )
+    page.wait_for_timeout(300)
 
 
 def picker(page):

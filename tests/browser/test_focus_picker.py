@@ -313,7 +313,6 @@ def test_app_mode_sets_the_same_widgets(page):
     page.wait_for_timeout(800)
     page.evaluate("() => app.extensionManager.command.execute('Comfy.ToggleLinear')")
     page.wait_for_timeout(1500)
-    shoot(page, "app")
     skip = page.get_by_role("button", name="Skip")
     if skip.count():
         skip.first.click()  # the front end's own tour
@@ -324,8 +323,7 @@ def test_app_mode_sets_the_same_widgets(page):
     strength.press("Enter")
     page.wait_for_timeout(300)
     assert prompt_inputs(page)["strength"] == 5
-    run(page)
-    shoot(page, "app-run")
+    shoot(page, "app")
     page.evaluate("() => app.extensionManager.command.execute('Comfy.ToggleLinear')")
     page.wait_for_timeout(800)
     assert chosen(page) == START | {"strength": 5}
