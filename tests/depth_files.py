@@ -2,6 +2,7 @@
 
 import base64
 import io
+import struct
 
 import numpy as np
 import OpenEXR
@@ -10,9 +11,15 @@ from PIL import Image
 HEIGHT, WIDTH = 24, 36
 SHARE = np.tile(np.linspace(0, 1, WIDTH), (HEIGHT, 1))
 METRES = (1.5 + 3 * SHARE).astype(np.float32)  # near at the left
+MILLIMETRES = (METRES * 1000).round().astype(np.uint16)
 HEAD = {"type": OpenEXR.scanlineimage, "compression": OpenEXR.ZIP_COMPRESSION}
 _NOISE = np.random.default_rng(0).random((3, HEIGHT, WIDTH)).astype(np.float32)
 RGB = dict(zip("RGB", _NOISE, strict=True))
+
+
+def close(found, wanted=METRES, rtol=1e-5):
+    """Assert the depth, m, of a depth map."""
+    np.testing.assert_allclose(found.depth[0].numpy(), wanted, rtol=rtol)
 
 
 def write_exr(path, channels, **head):
@@ -23,6 +30,17 @@ def write_pfm(path, values, order="<", kind=b"Pf"):
     scale = b"-1.0" if order == "<" else b"1.0"
     head = b"%s\n%d %d\n%s\n" % (kind, values.shape[1], values.shape[0], scale)
     path.write_bytes(head + np.flipud(values).astype(order + "f4").tobytes())
+
+
+def tiff(values, order):
+    """Return an uncompressed TIFF; Pillow cannot write most of these."""
+    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    bits, height, width = 8 * values.dtype.itemsize, *values.shape
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1),
+            (278, height), (279, values.nbytes), (339, kind)]  # fmt: skip
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8 + values.nbytes)
+    entries = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in tags)
+    return head + values.tobytes() + struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
 
 
 def png_bytes(values):
