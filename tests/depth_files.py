@@ -32,12 +32,12 @@ def write_pfm(path, values, order="<", kind=b"Pf"):
     path.write_bytes(head + np.flipud(values).astype(order + "f4").tobytes())
 
 
-def tiff(values, order):
-    """Return an uncompressed TIFF; Pillow cannot write most of these."""
+def tiff(values, order, compression=1):
+    """Return a TIFF of one strip, plain or called compressed; Pillow cannot write most of these."""
     kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
     bits, height, width = 8 * values.dtype.itemsize, *values.shape
-    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1),
-            (278, height), (279, values.nbytes), (339, kind)]  # fmt: skip
+    tags = [(256, width), (257, height), (258, bits), (259, compression), (262, 1),
+            (273, 8), (277, 1), (278, height), (279, values.nbytes), (339, kind)]  # fmt: skip
     head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8 + values.nbytes)
     entries = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in tags)
     return head + values.tobytes() + struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
@@ -72,3 +72,16 @@ def gdepth_xmp(levels, **changes):
         "Data": base64.b64encode(png_bytes(levels)).decode(),
     }
     return xmp("GDepth", "http://ns.google.com/photos/1.0/depthmap/", facts | changes)
+
+
+def iphone_packet():
+    """Return what an iPhone says of its depth picture: 0.25…2 per metre, and its camera."""
+    items = "".join(f"<rdf:li>{value}</rdf:li>" for value in (360, 0, 0, 0, 360, 0, 180, 120, 1))
+    inside = (
+        "<apdi:AuxiliaryImageType>disparity</apdi:AuxiliaryImageType>"
+        "<apdi:FloatMinValue>0.25</apdi:FloatMinValue><apdi:FloatMaxValue>2</apdi:FloatMaxValue>"
+        f"<depthData:IntrinsicMatrix><rdf:Seq>{items}</rdf:Seq></depthData:IntrinsicMatrix>"
+        "<depthData:IntrinsicMatrixReferenceWidth>360</depthData:IntrinsicMatrixReferenceWidth>"
+        "<depthData:IntrinsicMatrixReferenceHeight>240</depthData:IntrinsicMatrixReferenceHeight>"
+    )
+    return xmp("apdi", "http://ns.apple.com/pixeldatainfo/1.0/", {}, inside)

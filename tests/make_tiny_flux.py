@@ -49,6 +49,7 @@ def use_comfyui(cpu=True):
 
         comfy.options.enable_args_parsing()
         import comfy.cli_args
+        import utils.extra_config  # noqa: F401 before nodes.py puts comfy/, with its utils, in front
 
         sys.argv = arguments
 

@@ -74,6 +74,13 @@ def test_compressed_float_tiff_with_a_predictor(tmp_path, options, predictor):
     close(read_depth(tmp_path / "a.tif"))
 
 
+def test_big_endian_numbers_in_lzw_are_refused_by_name(tmp_path):
+    # Pillow would give them with their bytes swapped.
+    (tmp_path / "a.tif").write_bytes(tiff(METRES.astype(">f4"), ">", compression=5))
+    with pytest.raises(ValueError, match=r"a\.tif: a big-endian TIFF with compression 5"):
+        read_depth(tmp_path / "a.tif")
+
+
 def test_nodata_of_a_map_is_a_hole(tmp_path):
     values = METRES.copy()
     values[2, 3] = 9999.0

@@ -3,6 +3,7 @@
 import io
 import struct
 
+import heic_portrait
 import numpy as np
 import pytest
 from depth_files import (
@@ -11,6 +12,7 @@ from depth_files import (
     WIDTH,
     close,
     gdepth_xmp,
+    iphone_packet,
     photo,
     png_bytes,
     xmp,
@@ -79,18 +81,9 @@ def test_dynamic_depth_lies_behind_the_first_image(tmp_path):
 
 def test_an_iphone_portrait_keeps_its_disparity_and_camera(tmp_path):
     levels = (SHARE * 255).round().astype(np.uint8)
-    items = "".join(f"<rdf:li>{value}</rdf:li>" for value in (360, 0, 0, 0, 360, 0, 180, 120, 1))
-    inside = (
-        "<apdi:AuxiliaryImageType>disparity</apdi:AuxiliaryImageType>"
-        "<apdi:FloatMinValue>0.25</apdi:FloatMinValue><apdi:FloatMaxValue>2</apdi:FloatMaxValue>"
-        f"<depthData:IntrinsicMatrix><rdf:Seq>{items}</rdf:Seq></depthData:IntrinsicMatrix>"
-        "<depthData:IntrinsicMatrixReferenceWidth>360</depthData:IntrinsicMatrixReferenceWidth>"
-        "<depthData:IntrinsicMatrixReferenceHeight>240</depthData:IntrinsicMatrixReferenceHeight>"
-    )
-    packet = xmp("apdi", "http://ns.apple.com/pixeldatainfo/1.0/", {}, inside)
     packed, depth = io.BytesIO(), io.BytesIO()
     photo().save(packed, "JPEG")
-    Image.fromarray(levels).save(depth, "JPEG", quality=100, xmp=packet.encode())
+    Image.fromarray(levels).save(depth, "JPEG", quality=100, xmp=iphone_packet().encode())
     (tmp_path / "a.jpg").write_bytes(packed.getvalue() + depth.getvalue())
     found = read_depth(tmp_path / "a.jpg")
     assert found.metric
@@ -98,3 +91,17 @@ def test_an_iphone_portrait_keeps_its_disparity_and_camera(tmp_path):
     np.testing.assert_allclose(found.disparity[0].numpy(), 0.25 + levels / 255 * 1.75, atol=0.02)
     assert found.intrinsics[0, 0, 0] == pytest.approx(36.0)
     assert found.intrinsics[0, 1, 2] == pytest.approx(12.0)
+
+
+def test_an_heic_gives_its_photo_disparity_and_camera(tmp_path):
+    pytest.importorskip("pillow_heif")
+    share = np.tile(np.linspace(0, 1, 144), (96, 1))
+    levels = (share * 255).round().astype(np.uint8)
+    heic_portrait.write(tmp_path / "a.heic", photo().resize((288, 192)), levels, iphone_packet())
+    found = read_depth_file(tmp_path / "a.heic")
+    assert found.depth.metric
+    wanted = 0.25 + levels / 255 * 1.75
+    np.testing.assert_allclose(found.depth.disparity[0].numpy(), wanted, rtol=1e-5)  # lossless
+    assert found.photo.shape == (192, 288, 3)
+    assert found.depth.intrinsics[0, 0, 0] == pytest.approx(144)  # as wide as the picture
+    assert "depth inside the photo taken" in found.report[0]

@@ -90,6 +90,46 @@ def test_every_kind_is_metres_in_the_node(folder, name, write):
     assert "read as m" in report  # metres or millimetres
 
 
+def _shown(depth):
+    return depth.depth[0].numpy()
+
+
+def test_a_data_window_lands_at_its_place_and_around_it_are_holes(folder):
+    height, width = METRES.shape
+    display = (np.array([0, 0], np.int32), np.array([width + 3, height - 1], np.int32))
+    data = (np.array([2, 0], np.int32), np.array([width + 1, height - 1], np.int32))
+    write_exr(folder / "a.exr", {"Z": METRES}, dataWindow=data, displayWindow=display)
+    depth, image, report = load(file="a.exr", holes="far")
+    np.testing.assert_array_equal(_shown(depth)[:, 2:-2], METRES)
+    assert np.isinf(_shown(depth)[:, [0, 1, -2, -1]]).all()
+    assert image.shape == (1, height, width + 4, 3)
+    assert f"{4 * height} of {(width + 4) * height} pixels taken for sky" in report
+
+
+def test_ray_distance_beside_a_camera_is_depth(folder):
+    x, y = np.meshgrid(np.arange(36) + 0.5 - 18, np.arange(24) + 0.5 - 12)
+    distance = (2 * np.sqrt(1 + (x / 30) ** 2 + (y / 30) ** 2)).astype(np.float32)
+    camera = np.array([[30, 0, 18], [0, 30, 12], [0, 0, 1]])
+    np.savez(folder / "a.npz", depth=distance, intrinsics=camera)
+    depth, _, report = load(file="a.npz", values="ray distance in metres")
+    np.testing.assert_allclose(_shown(depth), 2, rtol=1e-5)
+    assert "ray distance" in report
+    np.savez(folder / "b.npz", depth=distance)
+    depth, _, report = load(file="b.npz", values="ray distance in metres")
+    np.testing.assert_array_equal(_shown(depth), distance)
+    assert "ray distance is kept" in report
+
+
+def test_a_camera_in_shares_of_the_picture_is_made_px_and_said(folder):
+    shares = np.array([[0.8, 0, 0.5], [0, 1.2, 0.5], [0, 0, 1]])
+    np.savez(folder / "a.npz", depth=METRES, intrinsics=shares)
+    depth, _, report = load(file="a.npz")
+    height, width = METRES.shape
+    wanted = [[0.8 * width, 0, width / 2], [0, 1.2 * height, height / 2], [0, 0, 1]]
+    torch.testing.assert_close(depth.intrinsics[0], torch.tensor(wanted))
+    assert "intrinsics are in shares of the picture, made px" in report
+
+
 def test_an_empty_mask_frame_of_a_clip_is_named_and_its_neighbours_decide(monkeypatch):
     said = []
     monkeypatch.setattr(controls.host, "show_text", said.append)

@@ -20,8 +20,9 @@ import OpenEXR
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+import heic_portrait
 from comfyui_server import ComfyServer
-from depth_files import METRES, SHARE, gdepth_xmp, photo, write_exr, write_pfm
+from depth_files import METRES, SHARE, gdepth_xmp, iphone_packet, photo, write_exr, write_pfm
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 HEIGHT, WIDTH = 48, 96
@@ -203,6 +204,26 @@ def test_every_kind_of_depth_file_is_uploaded_and_read(server, tmp_path, name):
 def test_a_heic_portrait_is_uploaded_and_read(server, tmp_path):
     if importlib.util.find_spec("pillow_heif") is None:
         pytest.skip("pillow-heif is not installed")
+    levels = (np.tile(np.linspace(0, 1, 144), (96, 1)) * 255).round().astype(np.uint8)
+    heic_portrait.write(tmp_path / "a.heic", photo().resize((288, 192)), levels, iphone_packet())
+    load = node("LoadMetricDepth", file=upload(server, tmp_path / "a.heic"), values="automatic")
+    load["inputs"] |= {"scale": 0.0, "holes": "fill", "channel": ""}
+    render = node("RenderBokeh", image=["load", 1], depth=["load", 0], strength=10.0)
+    render["inputs"] |= {"focus_x": 0.9, "focus_y": 0.5, "focus_distance": 0.0}
+    graph = {"load": load, "render": render}
+    for name, source in (("depth", "load"), ("picture", "render")):
+        graph[name] = node("TensorToFile", value=[source, 0], file=f"{name}.npy")
+    run = server.run(graph)
+    assert run.status == "success", run.error
+    found = np.load(server.folder / "output" / "depth.npy")[0]
+    np.testing.assert_allclose(1 / found, 0.25 + levels / 255 * 1.75, rtol=1e-5)  # lossless
+    assert np.load(server.folder / "output" / "picture.npy").shape == (1, 192, 288, 3)
+    assert "depth inside the photo taken" in str(run.outputs["load"]["text"])
+
+
+def test_a_heic_without_depth_is_refused_by_name(server, tmp_path):
+    if importlib.util.find_spec("pillow_heif") is None:
+        pytest.skip("pillow-heif is not installed")
     import pillow_heif
 
     pillow_heif.from_pillow(photo().resize((128, 96))).save(tmp_path / "plain.heic")
@@ -210,7 +231,7 @@ def test_a_heic_portrait_is_uploaded_and_read(server, tmp_path):
     load["inputs"] |= {"scale": 0.0, "holes": "fill", "channel": ""}
     keep = node("TensorToFile", value=["load", 0], file="read.npy")
     run = server.run({"load": load, "keep": keep})
-    assert run.error.startswith("plain.heic: ")  # it is opened, and holds no depth
+    assert run.error.startswith("plain.heic: ")
 
 
 def test_holes_follow_the_photo_that_is_connected(server, tmp_path):
