@@ -52,6 +52,10 @@ def bracket():
     return coloured(SCENE.depth), lens(SCENE.depth, 30.0, 3.0)
 
 
+def pull():
+    return lens(SCENE.depth, 40.0, 1.5), lens(SCENE.depth, 40.0, float(SCENE.depth[0, 365, 440]))
+
+
 def linear():
     return PHOTO[0], lens(SCENE.depth, 60.0, 1.5, Aperture(spherical_aberration=0.8), 2.5)
 
@@ -81,6 +85,7 @@ CARDS = {
     "02": depth_anything,
     "03": f_number,
     "04": bracket,
+    "05": pull,
     "06": linear,
     "07": stack,
     "08": edit,

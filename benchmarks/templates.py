@@ -2,228 +2,18 @@
 
     python benchmarks/templates.py
 
-Our nodes' inputs come from tests/data/node_schemas.json, ComfyUI's own from the table below. Every
-graph has a note to the left, then columns of nodes in one group each. Links go from left to right.
+Every graph has a note to the left, then columns of nodes in one group each (`graphs.py`).
 """
 
 import json
+import sys
 import uuid
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-SCHEMAS = json.loads((ROOT / "tests" / "data" / "node_schemas.json").read_text(encoding="utf-8"))
-WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
-WIDTH, GAP, TOP = 340, 80, 60
-ROW, TITLE = 24, 40  # px of a widget or socket, and of what is above them
-PICTURE = 340  # px below the widgets of nodes that show one
-PICKER = 420  # px of the focus picker
-COLOURS = ("#3f789e", "#3f8f5a", "#8a6d3b", "#3f789e")
-HUB = "https://huggingface.co"
-# Of ComfyUI's nodes: sockets in (name, type), widgets (name, type), outputs (name, type).
-CORE = {
-    "LoadImage": ([], [("image", "COMBO")], [("IMAGE", "IMAGE"), ("MASK", "MASK")]),
-    "PreviewImage": ([("images", "IMAGE")], [], []),
-    "SaveImage": ([("images", "IMAGE")], [("filename_prefix", "STRING")], []),
-    "LoadDA3Model": (
-        [],
-        [("model_name", "COMBO"), ("weight_dtype", "COMBO")],
-        [("DA3_MODEL", "DA3_MODEL")],
-    ),
-    "DA3Inference": (
-        [("da3_model", "DA3_MODEL"), ("image", "IMAGE")],
-        [("resolution", "INT"), ("resize_method", "COMBO"), ("mode", "COMFY_DYNAMICCOMBO_V3")],
-        [("da3_geometry", "DA3_GEOMETRY")],
-    ),
-    "LoadMoGeModel": ([], [("model_name", "COMBO")], [("MOGE_MODEL", "MOGE_MODEL")]),
-    "MoGeInference": (
-        [("moge_model", "MOGE_MODEL"), ("image", "IMAGE")],
-        [
-            *(("resolution_level", "INT"), ("fov_x_degrees", "FLOAT"), ("batch_size", "INT")),
-            *(("force_projection", "BOOLEAN"), ("apply_mask", "BOOLEAN")),
-        ],
-        [("moge_geometry", "MOGE_GEOMETRY")],
-    ),
-    "MoGeGeometryToFOV": (
-        [("moge_geometry", "MOGE_GEOMETRY")],
-        [("axis", "COMBO"), ("unit", "COMBO")],
-        [("fov", "FLOAT"), ("focal_pixels", "FLOAT")],
-    ),
-    "CheckpointLoaderSimple": (
-        [],
-        [("ckpt_name", "COMBO")],
-        [("MODEL", "MODEL"), ("CLIP", "CLIP"), ("VAE", "VAE")],
-    ),
-    "ControlNetLoader": ([], [("control_net_name", "COMBO")], [("CONTROL_NET", "CONTROL_NET")]),
-    "CLIPTextEncode": (
-        [("clip", "CLIP")],
-        [("text", "STRING")],
-        [("CONDITIONING", "CONDITIONING")],
-    ),
-    "ControlNetApplyAdvanced": (
-        [
-            *(("positive", "CONDITIONING"), ("negative", "CONDITIONING")),
-            *(("control_net", "CONTROL_NET"), ("image", "IMAGE")),
-        ],
-        [("strength", "FLOAT"), ("start_percent", "FLOAT"), ("end_percent", "FLOAT")],
-        [("positive", "CONDITIONING"), ("negative", "CONDITIONING")],
-    ),
-    "EmptyLatentImage": (
-        [],
-        [("width", "INT"), ("height", "INT"), ("batch_size", "INT")],
-        [("LATENT", "LATENT")],
-    ),
-    "KSampler": (
-        [
-            *(("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING")),
-            ("latent_image", "LATENT"),
-        ],
-        [
-            *(("seed", "INT"), ("steps", "INT"), ("cfg", "FLOAT"), ("sampler_name", "COMBO")),
-            *(("scheduler", "COMBO"), ("denoise", "FLOAT")),
-        ],
-        [("LATENT", "LATENT")],
-    ),
-    "VAEDecode": ([("samples", "LATENT"), ("vae", "VAE")], [], [("IMAGE", "IMAGE")]),
-}
-SHOWS_PICTURE = {
-    *("LoadImage", "PreviewImage", "SaveImage", "BokehDepthExample", "BokehStackFromImages"),
-    *("DefocusAwareDepth", "SaveMetricDepth", "LoadMetricDepth"),
-}
-MODELS = {
-    "depth_anything_3_mono_large.safetensors": (
-        "geometry_estimation",
-        f"{HUB}/Comfy-Org/Depth-Anything-3/resolve/main/geometry_estimation/",
-    ),
-    "moge_2_vitl_normal_fp16.safetensors": (
-        "geometry_estimation",
-        f"{HUB}/Comfy-Org/MoGe/resolve/main/geometry_estimation/",
-    ),
-    "v1-5-pruned-emaonly-fp16.safetensors": (
-        "checkpoints",
-        f"{HUB}/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/",
-    ),
-    "control_v11f1p_sd15_depth_fp16.safetensors": (
-        "controlnet",
-        f"{HUB}/comfyanonymous/ControlNet-v1-1_fp16_safetensors/resolve/main/",
-    ),
-}
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-
-class Graph:
-    """A graph that grows by columns."""
-
-    def __init__(self, note: str, *, name: str = "How it works"):
-        self.nodes, self.links, self.groups = [], [], []
-        self.left = 0
-        rows = sum(1 + len(line) // 46 for line in note.splitlines())
-        self._add("MarkdownNote", [note], name, 400, 60 + 19 * rows, 0, 0, [], [])
-        self.left = 480
-
-    def column(self, title: str, *nodes):
-        """Add nodes below each other, in a group. Each: (type, values, {input: (node, output)})."""
-        top, first = TOP, self.left
-        for kind, values, wired, *more in nodes:
-            name = more[0] if more else None
-            height = self._node(kind, values, wired, name, self.left, top)
-            top += height + 60
-        self.groups.append(
-            {
-                "id": len(self.groups) + 1,
-                "title": title,
-                "bounding": [first - 20, TOP - 80, WIDTH + 40, top],
-                "color": COLOURS[len(self.groups) % len(COLOURS)],
-                "font_size": 24,
-                "flags": {},
-            }
-        )
-        self.left += WIDTH + GAP
-        return len(self.nodes)
-
-    def _node(self, kind, values, wired, name, left, top) -> int:
-        if kind in CORE:
-            sockets, widgets, outputs = CORE[kind]
-            given = dict(zip([one[0] for one in widgets], values, strict=False))
-        else:
-            schema = SCHEMAS[kind]
-            every = [(one[1], one[2], one[3]) for one in schema["inputs"]]
-            sockets = [one[:2] for one in every if one[1] not in WIDGETS]
-            widgets = [one[:2] for one in every if one[1] in WIDGETS]
-            given = {one[0]: one[2] for one in every if one[1] in WIDGETS} | values
-            outputs = [(one[1], one[0]) for one in schema["outputs"]]
-        inputs = [{"name": key, "type": type_, "link": None} for key, type_ in sockets]
-        inputs += [
-            {"name": key, "type": type_, "widget": {"name": key}, "link": None}
-            for key, type_ in widgets
-        ]
-        shown = [given.get(key) for key, _ in widgets]
-        if "seed" in given:
-            shown.insert([key for key, _ in widgets].index("seed") + 1, "fixed")
-        if kind == "LoadImage":
-            shown.append("image")
-        height = TITLE + ROW * (len(widgets) + max(len(sockets), len(outputs)))
-        height += PICTURE * (kind in SHOWS_PICTURE) + PICKER * (kind == "RenderBokeh")
-        height += 90 * (kind == "CLIPTextEncode") + 120 * (kind == "DepthFromMask")
-        node = self._add(kind, shown, name, WIDTH, height, left, top, inputs, outputs)
-        for key, (source, output) in wired.items():
-            self._link(source, output, node, key)
-        return height
-
-    def _add(self, kind, values, name, width, height, left, top, inputs, outputs):
-        properties = {"Node name for S&R": kind} if kind != "MarkdownNote" else {}
-        if properties:
-            properties["cnr_id"] = "comfy-core" if kind in CORE else "bokehdepth"
-        models = [one for one in values if isinstance(one, str) and one in MODELS]
-        if models:
-            folder, address = MODELS[models[0]]
-            entry = {"name": models[0], "url": address + models[0], "directory": folder}
-            properties["models"] = [entry]
-        if kind == "RenderBokeh":
-            properties["focus picker"] = "open"
-        node = {
-            "id": len(self.nodes) + 1,
-            "type": kind,
-            "pos": [left, top],
-            "size": [width, height],
-            "flags": {},
-            "order": len(self.nodes),
-            "mode": 0,
-            "inputs": inputs,
-            "outputs": [{"name": key, "type": type_, "links": []} for key, type_ in outputs],
-            "properties": properties,
-            "widgets_values": values,
-        }
-        if name:
-            node["title"] = name
-        if kind == "MarkdownNote":
-            node |= {"color": "#432", "bgcolor": "#653"}
-        self.nodes.append(node)
-        return node
-
-    def _link(self, source: int, output: int, node: dict, key: str):
-        number = len(self.links) + 1
-        slot = next(i for i, one in enumerate(node["inputs"]) if one["name"] == key)
-        kind = self.nodes[source - 1]["outputs"][output]["type"]
-        self.links.append([number, source, output, node["id"], slot, kind])
-        node["inputs"][slot]["link"] = number
-        self.nodes[source - 1]["outputs"][output]["links"].append(number)
-
-    def write(self, name: str):
-        """Write the graph under a name into workflows/."""
-        graph = {
-            "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"bokehdepth/{name}")),
-            "revision": 0,
-            "last_node_id": len(self.nodes),
-            "last_link_id": len(self.links),
-            "nodes": self.nodes,
-            "links": self.links,
-            "groups": self.groups,
-            "config": {},
-            "extra": {"ds": {"scale": 0.7, "offset": [60, 120]}},
-            "version": 0.4,
-        }
-        text = json.dumps(graph, indent=1, ensure_ascii=False)
-        (ROOT / "workflows" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-
+import graphs
+from graphs import HUB, Graph
 
 LOOK = {"strength": 4.0, "strength_unit": "% of width", "focus_mode": "automatic"}
 
@@ -315,6 +105,36 @@ def moge():
     )
     graph.column("5  Result", ("SaveImage", ["bokeh/lens"], {"images": (7, 0)}))
     graph.write("03 MoGe to real f-numbers")
+
+
+def focus_pull():
+    """A clip from one photo whose focus moves."""
+    graph = Graph(
+        "## A focus pull from one photo\n\nPress **Run**: nothing is downloaded. *Focus Pull* "
+        "moves the focus from somebody in front to the cat's portrait and *Render Bokeh* makes the "
+        "clip, 12 frames in draft quality.\n\n**keyframes** say what is sharp when: `0: 0.4,0.6` "
+        "is a point in shares of width and height at frame 0; `ease` comes there gently. With "
+        "depth in metres write `0: 1.2 m; 48: 4 m`.\n\nFor your own clip put its frames and their depth in "
+        "the place of the example, and connect a mask of the subject (SAM 3) to **subject**.\n"
+    )
+    graph.column("1  Photo and depth", ("BokehDepthExample", {}, {}))
+    graph.column(
+        "2  When what is sharp",
+        ("FocusPull", {"keyframes": "0: 0.4,0.6; 11: 0.86,0.72 ease"}, {"depth": (2, 2)}),
+    )
+    graph.column(
+        "3  Through the lens",
+        (
+            "RenderBokeh",
+            {"strength": 5.0, "strength_unit": "% of width", "quality": "draft"},
+            {"image": (2, 0), "depth": (2, 2), "focus": (3, 0)},
+        ),
+    )
+    graph.column(
+        "4  The clip",
+        ("SaveAnimatedWEBP", ["bokeh/pull", 12.0, False, 90, "default"], {"images": (4, 0)}),
+    )
+    graph.write("05 Focus pull from one photo")
 
 
 def linear_exr():
@@ -427,8 +247,82 @@ def control_net():
     graph.write("10 Depth to ControlNet")
 
 
-ALL = (portrait, depth_anything, moge, linear_exr, point_cloud, control_net)
+PROXIES = ("strength", "focus_mode", "focus_x", "focus_y", "aperture_blades", "highlight_boost")
+
+
+def blueprint():
+    """Write the subgraph "Photo to bokeh": a photo, depth where there is any, a look."""
+    graph = Graph("")
+    graph.column("", ("RenderBokeh", LOOK, {}))
+    lens = graph.nodes[1] | {"id": 1, "pos": [0, 0], "order": 0}
+    wires = (("image", "IMAGE"), ("depth", lens["inputs"][1]["type"]))
+    key = str(uuid.uuid5(uuid.NAMESPACE_URL, "bokehdepth/Photo to bokeh"))
+    links = []
+    for slot, (name, kind) in enumerate(wires):
+        target = [one["name"] for one in lens["inputs"]].index(name)
+        lens["inputs"][target]["link"] = slot + 1
+        links.append(_wire(slot + 1, -10, slot, 1, target, kind))
+    lens["outputs"][0]["links"] = [3]
+    links.append(_wire(3, 1, 0, -20, 0, "IMAGE"))
+    inside = {
+        "id": key,
+        "version": 1,
+        "state": {"lastGroupId": 0, "lastNodeId": 1, "lastLinkId": 3, "lastRerouteId": 0},
+        "revision": 0,
+        "config": {},
+        "name": "Photo to bokeh",
+        "inputNode": {"id": -10, "bounding": [-260, 0, 120, 80]},
+        "outputNode": {"id": -20, "bounding": [440, 0, 120, 60]},
+        "inputs": [_end(n, k, [i + 1]) for i, (n, k) in enumerate(wires)],
+        "outputs": [_end("image", "IMAGE", [3])],
+        "widgets": [],
+        "nodes": [lens],
+        "groups": [],
+        "links": links,
+        "extra": {},
+        "category": "BokehDepth",
+        "description": "Blurs the background of a photo as a lens does. Without depth, people "
+        "are found in it and depth is guessed.",
+    }
+    outside = {
+        "id": 1,
+        "type": key,
+        "pos": [0, 0],
+        "size": [300, 220],
+        "flags": {},
+        "order": 0,
+        "mode": 0,
+        "inputs": [{"name": name, "type": kind, "link": None} for name, kind in wires],
+        "outputs": [{"name": "image", "type": "IMAGE", "links": []}],
+        "title": "Photo to bokeh",
+        "properties": {"proxyWidgets": [["1", name] for name in PROXIES]},
+        "widgets_values": [],
+    }
+    whole = {"revision": 0, "last_node_id": 1, "last_link_id": 0, "nodes": [outside], "links": []}
+    whole |= {"version": 0.4, "definitions": {"subgraphs": [inside]}, "extra": {}}
+    file = graphs.ROOT / "subgraphs" / "Photo to bokeh.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _wire(number, source, output, target, slot, kind):
+    return {
+        "id": number,
+        "origin_id": source,
+        "origin_slot": output,
+        "target_id": target,
+        "target_slot": slot,
+        "type": kind,
+    }
+
+
+def _end(name, kind, links):
+    key = str(uuid.uuid5(uuid.NAMESPACE_URL, f"bokehdepth/Photo to bokeh/{name}/{links}"))
+    return {"id": key, "name": name, "type": kind, "linkIds": links}
+
+
+ALL = (portrait, depth_anything, moge, focus_pull, linear_exr, point_cloud, control_net)
 
 if __name__ == "__main__":
-    for make in ALL:
+    for make in (*ALL, blueprint):
         make()

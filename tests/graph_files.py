@@ -15,7 +15,7 @@ OLD_CORE = {
     *("VAELoader", "LoraLoaderModelOnly", "CLIPTextEncode", "ImageScaleToTotalPixels"),
     *("VAEEncode", "VAEDecode", "ReferenceLatent", "FluxGuidance", "ConditioningZeroOut"),
     *("KSampler", "CheckpointLoaderSimple", "ControlNetLoader", "ControlNetApplyAdvanced"),
-    "EmptyLatentImage",
+    *("EmptyLatentImage", "SaveAnimatedWEBP"),
 }
 NEW_CORE = {
     *("LoadDA3Model", "DA3Inference", "LoadMoGeModel", "MoGeInference", "MoGeGeometryToFOV"),

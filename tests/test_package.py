@@ -20,6 +20,7 @@ pytestmark = [
 ]
 ARCHIVE = {
     *("__init__.py", "bokehdepth_core", "nodes", "locales", "web", "workflows"),
+    "subgraphs",
     *("pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md", "LICENSE"),
 }
 KINDS = {

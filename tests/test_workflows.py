@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from graph_files import CORE, FOLDER, MODEL_FILE, NAMES, SCHEMAS, load
+from graph_files import CORE, FOLDER, MODEL_FILE, NAMES, ROOT, SCHEMAS, load
 from PIL import Image
 
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
@@ -117,9 +117,11 @@ def test_the_graphs_are_those_that_the_script_writes(monkeypatch, tmp_path):
 
     before = {name: load(name) for name in NAMES}
     (tmp_path / "workflows").mkdir()
-    monkeypatch.setattr(templates, "ROOT", tmp_path)
-    for make in templates.ALL:
+    monkeypatch.setattr(templates.graphs, "ROOT", tmp_path)
+    for make in (*templates.ALL, templates.blueprint):
         make()
-    made = {file.stem: json.loads(file.read_text()) for file in tmp_path.rglob("*.json")}
+    made = {file.stem: json.loads(file.read_text()) for file in tmp_path.glob("workflows/*")}
     assert len(made) == len(templates.ALL)
     assert {name: before[name] for name in made} == made
+    (subgraph,) = (ROOT / "subgraphs").iterdir()
+    assert (tmp_path / "subgraphs" / subgraph.name).read_text() == subgraph.read_text()
