@@ -10,9 +10,10 @@ from ..bokehdepth_core.render.finish.focus_view import focus_view
 from ..bokehdepth_core.render.renderer import render_memory
 from . import host, pictures, sockets
 from .compositing import fitted_masks, known_background
+from .early import said
 from .focus_preview import focus_ui
 from .focus_pull import checked_track, focus_input, keyed_focus, keyed_strengths, signed_radii
-from .lens_inputs import compositing_inputs, opening_inputs
+from .lens_inputs import check_blades, compositing_inputs, opening_inputs
 from .portrait import depth_or_guess, focus_on_people
 from .render_controls import (
     control_inputs,
@@ -180,6 +181,10 @@ class RenderBokeh(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, aperture_blades=None):
+        return said(check_blades, aperture_blades)
 
     @classmethod
     def execute(

@@ -6,6 +6,18 @@ from ..bokehdepth_core.color import COLOR_SPACES
 from . import host
 
 
+def check_blades(blades: int) -> None:
+    """Check the number of blades before the run.
+
+    Raises:
+        ValueError: 1, 2, or beyond 0 to 11.
+    """
+    if isinstance(blades, bool) or blades not in (0, *range(3, 12)):
+        raise ValueError(
+            f"aperture_blades: use 0 for round, or 3 to 11. {blades} blades make no opening."
+        )
+
+
 def opening_inputs() -> list:
     """Return the inputs for what real lens openings do; each leaves the picture as it is at 0."""
     inputs = {

@@ -6,6 +6,9 @@ from ..bokehdepth_core import BUILT_IN
 from ..bokehdepth_core.depth.depth_anything import ATTENTION_SCALES
 from ..bokehdepth_core.weights.published import ADAPTER, DEPTH
 from . import host, sockets
+from .early import said
+
+PARTS = {"model": "MODEL", "clip": "CLIP", "vae": "VAE"}  # of FLUX, connected together
 
 
 class LoadBokehDepth(io.ComfyNode):
@@ -90,6 +93,11 @@ class LoadBokehDepth(io.ComfyNode):
         return str([precision, *(host.file_state(name) for name in names)])
 
     @classmethod
+    def validate_inputs(cls, input_types=None):
+        """Check what is connected; by naming `input_types` this node checks their types, too."""
+        return said(check_parts, input_types)
+
+    @classmethod
     def execute(
         cls,
         bokeh_adapter,
@@ -103,11 +111,7 @@ class LoadBokehDepth(io.ComfyNode):
     ):
         connected = {"model": model, "clip": clip, "vae": vae}
         missing = [name for name, value in connected.items() if value is None]
-        if 0 < len(missing) < len(connected):
-            raise ValueError(
-                f"{', '.join(missing)}: not connected. Connect model, clip and vae together, or "
-                "none of them."
-            )
+        check_together(missing)
         if not missing and bokeh_adapter == BUILT_IN:
             raise ValueError(
                 "bokeh_adapter: built-in makes no use of the connected model. Choose an adapter "
@@ -117,3 +121,29 @@ class LoadBokehDepth(io.ComfyNode):
             sockets.BokehGenerator(bokeh_adapter, base_model, precision, **connected),
             sockets.DepthEstimator(depth_checkpoint, precision, attention_scale),
         )
+
+
+def check_together(missing: list[str]) -> None:
+    """Check that FLUX's three parts are connected together, or none of them.
+
+    Raises:
+        ValueError: some are missing.
+    """
+    if 0 < len(missing) < len(PARTS):
+        raise ValueError(
+            f"{', '.join(missing)}: not connected. Connect model, clip and vae together, or "
+            "none of them."
+        )
+
+
+def check_parts(types: dict[str, str]) -> None:
+    """Check the parts of FLUX by the types of what is connected, before anything runs.
+
+    Raises:
+        ValueError: another type, or some of them missing.
+    """
+    for name, kind in types.items():
+        wanted = PARTS.get(name)
+        if wanted and kind not in (wanted, "*"):
+            raise ValueError(f"{name}: connect a {wanted}. A {kind} is connected.")
+    check_together([name for name in PARTS if name not in types])

@@ -9,6 +9,7 @@ from .. import bokehdepth_core as core
 from ..bokehdepth_core.color import convert_color
 from ..bokehdepth_core.depth.from_mask import SUBJECT_DISPARITY
 from . import host, sockets
+from .doubts import doubts
 from .render_controls import mask_middles
 
 
@@ -19,7 +20,7 @@ class Scene:
     Attributes:
         depth: at their size.
         people: [B,H,W], 0…1, that it was guessed from; None where depth was given.
-        report: for the user; empty where depth was given.
+        report: for the user: that it is a guess, or what looks odd about given depth.
     """
 
     depth: core.DepthMap
@@ -40,7 +41,11 @@ def depth_or_guess(depth, image: Tensor, color_space: str, soft_edges: bool) -> 
         ValueError: unusable depth; or none, and nobody in the pictures.
     """
     if depth is not None:
-        return Scene(sockets.as_depth(depth, tuple(image.shape[1:3]), soft_edges=soft_edges))
+        given = sockets.as_depth(depth, tuple(image.shape[1:3]), soft_edges=soft_edges)
+        report = doubts(depth, given, image)
+        if report:
+            host.show_text(report)
+        return Scene(given, report=report)
     seen = convert_color(image, color_space, "sRGB").clamp(0, 1)
     found = core.guess_portrait_depth(seen.to(host.device()), check_cancelled=host.check_cancelled)
     guessed = core.DepthMap(host.result(found.depth.depth), metric=False)

@@ -13,6 +13,7 @@ from ..bokehdepth_core.depth.sweep.estimator import on_device
 from ..bokehdepth_core.depth.sweep.frame_faults import frame_faults
 from ..bokehdepth_core.depth.sweep.shape import found_aperture
 from . import host, pictures, sockets
+from .early import said
 
 _STRENGTHS_TIP = (
     "Bokeh strengths K in px·m, separated by commas: a point at disparity d is blurred to a disc "
@@ -104,6 +105,10 @@ class GenerateBokehStack(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, strengths=None):
+        return said(parse_strengths, strengths)
 
     @classmethod
     def execute(
@@ -208,6 +213,10 @@ class BokehStackFromImages(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, strengths=None):
+        return said(parse_strengths, strengths)
 
     @classmethod
     def execute(cls, reference, frames, strengths, align=True):

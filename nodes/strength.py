@@ -6,6 +6,7 @@ from .. import bokehdepth_core as core
 from ..bokehdepth_core.checks import check_number
 from ..bokehdepth_core.optics.camera import focal_length_px_from_35mm
 from . import host, pictures
+from .early import said
 
 
 class LensBokehStrength(io.ComfyNode):
@@ -80,6 +81,10 @@ class LensBokehStrength(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, focus_distance=None, focal_length_mm=None):
+        return said(_check_focus, focus_distance, focal_length_mm)
+
+    @classmethod
     def execute(
         cls,
         image,
@@ -102,6 +107,15 @@ class LensBokehStrength(io.ComfyNode):
             report += f" The view is that of {focal_length_35mm:.0f} mm on full frame."
         host.show_text(report)
         return io.NodeOutput(strength, ui=ui.PreviewText(report).as_dict())
+
+
+def _check_focus(focus_distance: float, focal_length_mm: float) -> None:
+    focal = check_number(focal_length_mm, "focal_length_mm", 0.1, 5000.0)
+    if check_number(focus_distance, "focus_distance", 0.001, 1e6) * 1000 <= focal:
+        raise ValueError(
+            f"focus_distance: use more than {focal / 1000:g} m. Inside the focal length, "
+            f"{focal:g} mm, no image forms."
+        )
 
 
 def meaning(strength: float, focus_distance: float, width: int) -> str:

@@ -135,6 +135,14 @@ class ComfyServer:
     def run(self, prompt: dict) -> "Run":
         return self.wait(self.start(prompt))
 
+    def refusal(self, prompt: dict) -> str:
+        """Return why a graph does not run: said before the run where that is known, else in it."""
+        status, answer = self.post("/prompt", {"prompt": prompt})
+        if status == 200:
+            return self.wait(answer["prompt_id"]).error
+        nodes = answer["node_errors"].values()
+        return " ".join(one["details"] for node in nodes for one in node["errors"])
+
 
 class Run:
     """What the history tells of one run."""

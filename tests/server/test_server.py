@@ -216,7 +216,7 @@ def test_the_lens_formula_feeds_the_renderer(server):
     }
     assert server.run(graph).error == ""
     graph["lens"]["inputs"]["focus_distance"] = 0.04
-    assert "lies inside the focal length (0.05 m)" in server.run(graph).error
+    assert "focus_distance: use more than 0.05 m." in server.refusal(graph)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def server(tmp_path_factory):
     ],
 )
 def test_bad_strengths_are_named(server, strengths, message):
-    assert message in server.run(bracket(strengths)).error
+    assert message in server.refusal(bracket(strengths))
 
 
 def test_frames_of_another_size_are_named(server):

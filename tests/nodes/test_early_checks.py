@@ -1,0 +1,54 @@
+"""What can be known before a run is said at the widget, the remedy within the first 80 letters."""
+
+import re
+
+import torch
+from test_nodes import _plain_module
+
+early = _plain_module("early")
+doubts = _plain_module("doubts").doubts
+DepthMap = _plain_module("geometry").DepthMap
+
+REMEDY = re.compile(r"\b([Uu]se|[Cc]onnect|[Cc]hoose|[Gg]ive|[Ww]rite|[Cc]rop|[Pp]ut|[Uu]pload)\b")
+
+
+def test_a_passed_check_and_a_linked_value_are_true():
+    assert early.said(float, "3") is True
+    assert early.said(float, None) is True
+
+
+def test_a_message_is_handed_on():
+    assert early.said(int, "three").startswith("invalid literal")
+
+
+def ramp(top, bottom, shape=(40, 60)):
+    """Return a depth picture [1,H,W,3] that goes from the top's grey to the bottom's."""
+    rows = torch.linspace(top, bottom, shape[0])[:, None].expand(shape)
+    return rows[None, ..., None].expand(-1, -1, -1, 3)
+
+
+def doubt(picture, size=(40, 60)):
+    depth = DepthMap.from_normalized_disparity(picture[..., 0])
+    return doubts(picture, depth, torch.zeros(1, *size, 3))
+
+
+def test_near_at_the_bottom_and_equal_shape_raise_no_doubt():
+    assert doubt(ramp(0.1, 0.9)) == ""
+    assert doubt(ramp(0.5, 0.5)) == ""
+    assert doubt(ramp(0.1, 0.9), (80, 120)) == ""
+
+
+def test_a_picture_whose_far_is_white_is_doubted():
+    told = doubt(ramp(0.9, 0.1))
+    assert told.startswith("depth: put Invert Image before it if far is white")
+
+
+def test_depth_in_metres_is_not_called_inverted():
+    depth = torch.linspace(1, 5, 40)[None, :, None].expand(1, 40, 60).flip(1)
+    assert doubts(DepthMap(depth), DepthMap(depth), torch.zeros(1, 40, 60, 3)) == ""
+
+
+def test_stretched_depth_is_named():
+    told = doubt(ramp(0.1, 0.9), (40, 40))
+    assert told == "depth: crop the photo alike: 60x40 px of depth were stretched onto 40x40 px."
+    assert REMEDY.search(told[:80])

@@ -1,0 +1,86 @@
+"""Mistakes that are known before a run: ComfyUI marks them at the widget, with the remedy first.
+
+COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+if not os.environ.get("COMFYUI_PATH"):
+    pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from comfyui_server import ComfyServer
+
+pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
+REMEDY = re.compile(r"\b([Uu]se|[Cc]onnect|[Cc]hoose|[Gg]ive|[Ww]rite|[Uu]pload)\b")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = ComfyServer(tmp_path_factory.mktemp("comfyui"))
+    yield server
+    server.stop()
+
+
+def node(kind, **inputs):
+    return {"class_type": kind, "inputs": inputs}
+
+
+POINT = {"strength": 20.0, "focus_x": 0.5, "focus_y": 0.5, "focus_distance": 0.0}
+LENS = {"focal_length_mm": 50.0, "focal_length_35mm": 50.0, "f_number": 1.8, "focus_distance": 0.04}
+BUILT_IN = dict.fromkeys(("bokeh_adapter", "base_model", "depth_checkpoint"), "built-in")
+LOAD = node("LoadBokehDepth", **BUILT_IN, precision="auto")
+CASES = {
+    "aperture_blades": node("RenderBokeh", image=["photo", 0], **POINT, aperture_blades=2),
+    "focus_distance": node("LensBokehStrength", image=["photo", 0], **LENS),
+    "strengths": node(
+        "BokehStackFromImages", reference=["photo", 0], frames=["photo", 1], strengths=""
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_mistake_is_marked_before_the_run(server, name):
+    graph = {"photo": node("BokehDepthExample"), "it": CASES[name]}
+    graph["see"] = node("PreviewAny", source=["it", 0])
+    status, answer = server.post("/prompt", {"prompt": graph})
+    assert status == 400
+    errors = answer["node_errors"]["it"]["errors"]
+    assert name in {one["extra_info"]["input_name"] for one in errors}
+    said = errors[0]["details"].split(" - ", 1)[1]
+    assert REMEDY.search(said[:80]), said
+
+
+def test_a_part_of_flux_that_is_missing_is_said_before_the_run(server):
+    load = node("LoadBokehDepth", **LOAD["inputs"], vae=["empty", 0])
+    graph = {"empty": node("VAELoader", vae_name="pixel_space"), "it": load}
+    graph["see"] = node("PreviewAny", source=["it", 0])
+    status, answer = server.post("/prompt", {"prompt": graph})
+    assert status == 400
+    told = " ".join(one["details"] for one in answer["node_errors"]["it"]["errors"])
+    assert "model, clip: not connected. Connect model, clip and vae together" in told
+
+
+def test_another_type_than_a_part_of_flux_is_refused(server):
+    load = node("LoadBokehDepth", **LOAD["inputs"], vae=["photo", 0])
+    graph = {"photo": node("BokehDepthExample"), "it": load}
+    graph["see"] = node("PreviewAny", source=["it", 0])
+    status, answer = server.post("/prompt", {"prompt": graph})
+    assert status == 400
+    told = " ".join(one["details"] for one in answer["node_errors"]["it"]["errors"])
+    assert "vae: connect a VAE. A IMAGE is connected." in told
+
+
+def test_what_is_right_still_runs(server):
+    graph = {"photo": node("BokehDepthExample"), "load": LOAD}
+    graph["lens"] = node("LensBokehStrength", image=["photo", 0], **LENS | {"focus_distance": 2.0})
+    graph["see"] = node("PreviewAny", source=["lens", 0])
+    graph["loaded"] = node("PreviewAny", source=["load", 0])
+    run = server.run(graph)
+    assert run.error == ""
+    assert run.outputs["lens"]["text"][0].startswith("K = ")
