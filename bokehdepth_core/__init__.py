@@ -18,6 +18,7 @@ from .optics.aperture import Aperture
 from .optics.focus.controls import FocusControls, strength_in_px
 from .optics.focus.subject import Subject, find_subject
 from .optics.focus.track import FocusTrack, focus_track
+from .optics.lens import LENS_LOOKS, Lens, lens_look
 from .optics.thin_lens import (
     bokeh_strength_from_lens,
     coc_radius,
@@ -26,11 +27,13 @@ from .optics.thin_lens import (
     focus_depth_at,
 )
 from .render.focus_pull import render_focus_pull
+from .render.lens_look import render_lens_look
 from .render.renderer import render_bokeh
 from .weights.published import BUILT_IN
 
 __all__ = [
     "BUILT_IN",
+    "LENS_LOOKS",
     "AlignmentReport",
     "Aperture",
     "BokehStack",
@@ -40,6 +43,7 @@ __all__ = [
     "FocusControls",
     "FocusStackReport",
     "FocusTrack",
+    "Lens",
     "MaskDepth",
     "StackCalibration",
     "Subject",
@@ -58,6 +62,7 @@ __all__ = [
     "focus_stack_from_frames",
     "focus_track",
     "guess_portrait_depth",
+    "lens_look",
     "load_bokeh_generator",
     "load_depth_estimator",
     "parse_strengths",
@@ -66,6 +71,7 @@ __all__ = [
     "read_image",
     "render_bokeh",
     "render_focus_pull",
+    "render_lens_look",
     "strength_in_px",
     "sweep_depth",
     "write_depth",

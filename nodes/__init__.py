@@ -9,6 +9,7 @@ from .example import BokehDepthExample
 from .focus_pull import FocusPull
 from .focus_stack import FocusStackFromImages
 from .lens import RenderBokeh
+from .lens_look import BokehLens
 from .load_depth import LoadMetricDepth
 from .loader import LoadBokehDepth
 from .mask import DepthFromMask
@@ -28,6 +29,7 @@ NODES = [
     LoadMetricDepth,
     FocusStackFromImages,
     FocusPull,
+    BokehLens,
     BokehDepthExample,
 ]
 

@@ -14,6 +14,7 @@ from .early import said
 from .focus_preview import focus_ui
 from .focus_pull import checked_track, focus_input, keyed_focus, keyed_strengths, signed_radii
 from .lens_inputs import check_blades, compositing_inputs, opening_inputs
+from .lens_look import checked_lens, lens_input, lens_strengths
 from .portrait import depth_or_guess, focus_on_people
 from .render_controls import (
     control_inputs,
@@ -157,6 +158,7 @@ class RenderBokeh(io.ComfyNode):
                 ),
                 *compositing_inputs(),
                 *control_inputs(),
+                lens_input(),
                 focus_input(),
             ],
             outputs=[
@@ -220,6 +222,7 @@ class RenderBokeh(io.ComfyNode):
         tilt=0.0,
         swing=0.0,
         grain=0.0,
+        lens=None,
         focus=None,
     ):
         image = pictures.as_rgb(image)
@@ -251,14 +254,7 @@ class RenderBokeh(io.ComfyNode):
             planes, points = focus_depths(
                 depth_map, depths, seen, point, focus_distance, focus_mask
             )
-        strengths = keyed_strengths(track, strength, strength_unit, size[1], count)
-        controls = core.FocusControls(
-            focus_range, front_strength, back_strength, max_radius, tilt, swing
-        )
-        turning = turning_of(controls, depth_map, points, count)
-        signed = signed_radii(depths, strengths, planes, controls, turning)
-        radius = signed.abs()
-        aperture = core.Aperture(
+        own = core.Aperture(
             aperture_blades,
             aperture_rotation,
             anamorphic,
@@ -266,12 +262,22 @@ class RenderBokeh(io.ComfyNode):
             spherical_aberration,
             cat_eye,
         )
-        reach = float(radius.max()) * aperture.support_radius
+        lens = checked_lens(lens, own, depth_map)
+        strengths = keyed_strengths(track, strength, strength_unit, size[1], count)
+        if track is None or track.strengths is None:
+            strengths = lens_strengths(lens, planes, size, strengths)
+        controls = core.FocusControls(
+            focus_range, front_strength, back_strength, max_radius, tilt, swing
+        )
+        turning = turning_of(controls, depth_map, points, count)
+        signed = signed_radii(depths, strengths, planes, controls, turning)
+        radius = signed.abs()
+        reach = float(radius.max()) * lens.aperture.support_radius
         host.make_room(render_memory(*size, reach, bool(known)))
         rendered = _render_each(
             {"image": image, "depth": depths, "focus_depth": planes, **known, **masks, **turning},
             strengths,
-            aperture=aperture,
+            lens,
             highlight_boost=highlight_boost,
             highlight_threshold=highlight_threshold,
             controls=controls,
@@ -294,13 +300,14 @@ class RenderBokeh(io.ComfyNode):
         )
 
 
-def _render_each(batches: dict[str, Tensor], strengths: list[float], **lens) -> Tensor:
+def _render_each(batches: dict[str, Tensor], strengths: list[float], lens, **options) -> Tensor:
     """Return the rendered pictures; one at a time on the device, so memory does not grow.
 
     Args:
         batches: arguments of `render_bokeh` with one entry for each picture, or one for all.
         strengths: of each picture, px·m.
-        lens: its other arguments.
+        lens: a core.Lens.
+        options: the other arguments of `render_bokeh`.
     """
     bar, count, done = host.start_bar(), len(strengths), None
     batches = {name: batch.expand(count, *batch.shape[1:]) for name, batch in batches.items()}
@@ -308,9 +315,10 @@ def _render_each(batches: dict[str, Tensor], strengths: list[float], **lens) -> 
         host.check_cancelled()
         one = {name: batch[index : index + 1].to(host.device()) for name, batch in batches.items()}
         one |= {name: value.float() for name, value in one.items() if name.endswith("depth")}
-        picture = core.render_bokeh(
+        picture = core.render_lens_look(
+            lens,
             **one,
-            **lens,
+            **options,
             strength=strengths[index],
             grain_seed=index,
             on_progress=host.progress(index, count, bar),

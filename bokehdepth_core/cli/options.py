@@ -13,9 +13,11 @@ from ..depth import BUILT_IN
 from ..depth.options import ATTENTION_SCALES, parse_stages
 from ..depth.preprocess import LEVELS
 from ..files.exif import read_photo_lens
+from ..files.pictures.images import read_image
 from ..optics.aperture import Aperture
 from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
 from ..optics.focus.controls import STRENGTH_UNITS, FocusControls
+from ..optics.lens import LENS_LOOKS, PLAIN, Lens, lens_look
 from ..render.renderer import QUALITIES
 from ..render.views import BOOST_FROM
 from .focus_pull import add_focus_pull_options
@@ -216,7 +218,35 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     add_depth_reading_options(parser)
     add_focus_pull_options(parser)
     _add_controls(parser)
+    _add_look(parser)
     _add_lens_shape(parser)
+
+
+def _add_look(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the look of a kind of lens; options of its shape change it")
+    add = group.add_argument
+    add(
+        "--lens",
+        choices=tuple(LENS_LOOKS),
+        default=PLAIN,
+        metavar="LOOK",
+        help="; ".join(LENS_LOOKS),
+    )
+    add("--aperture-image", type=Path, metavar="FILE", help="own opening: white where light passes")
+    add("--fringe", type=float, metavar="F", help="red and blue focus behind green, 0.01/m")
+    add("--swirl", type=float, metavar="0…0.8", help="discs become leaves around the middle")
+
+
+def look_of(options: argparse.Namespace) -> Lens:
+    """Return the lens: its look, changed by the options of its shape."""
+    own = options.aperture_image
+    lens = lens_look(
+        options.lens,
+        aperture_image=None if own is None else read_image(own),
+        fringe=options.fringe,
+        swirl=options.swirl,
+    )
+    return lens.changed(aperture_of(options))
 
 
 def _add_controls(parser: argparse.ArgumentParser) -> None:

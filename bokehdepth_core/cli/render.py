@@ -18,10 +18,10 @@ from ..optics.focus.controls import (
     strength_in_px,
 )
 from ..optics.thin_lens import bokeh_strength_from_lens
-from ..render.renderer import render_bokeh
+from ..render.lens_look import render_lens_look
 from .focus_pull import options_of_frames, track_of, write_focus_pull
 from .inputs import depth_of, focus_plane, photo_and_depth
-from .options import aperture_of, check_folder, controls_of
+from .options import check_folder, controls_of, look_of
 from .photos import check_coc_name, read_photo_for, write_coc, write_photo
 from .progress import progress_bar
 
@@ -54,11 +54,13 @@ def run_render(options: argparse.Namespace) -> None:
         first = focus_depth if track.focus_depth is None else track.focus_depth[:1]
         keyed = track.strengths is not None
         strength = 0.0 if keyed else _strength(options, depth, first, image)
-        write_focus_pull(options, photo, strength, track, lens)
+        write_focus_pull(options, photo, strength, track, lens | {"look": look_of(options)})
         return
     strength = _strength(options, depth, focus_depth, image)
     with progress_bar("render") as on_progress:
-        blurred = render_bokeh(strength=strength, on_progress=on_progress, **lens)
+        blurred = render_lens_look(
+            look_of(options), strength=strength, on_progress=on_progress, **lens
+        )
     write_photo(options, photo, blurred[0])
     if options.coc is not None:
         turning = {name: lens[name] for name in ("intrinsics", "focus_point", "controls")}
@@ -70,14 +72,13 @@ def run_render(options: argparse.Namespace) -> None:
 def _lens_of(
     options: argparse.Namespace, photo: Photo, depth: DepthMap, focus_depth: Tensor, point: Tensor
 ) -> dict[str, Any]:
-    """Return the arguments of `render_bokeh` but for the strength."""
+    """Return the arguments of `render_bokeh` but for strength and aperture."""
     image, controls = photo.image[None], controls_of(options)
     background, behind = _background(options, depth, image, photo.color_space)
     return {
         "image": image.to(options.device),
         "depth": depth.depth.to(options.device),
         "focus_depth": focus_depth,
-        "aperture": aperture_of(options),
         "highlight_boost": options.highlight_boost,
         "highlight_threshold": options.highlight_threshold,
         "controls": controls,

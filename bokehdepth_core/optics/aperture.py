@@ -8,6 +8,9 @@ import math
 from dataclasses import dataclass
 
 from ..checks import check_number
+from .aperture_picture import CORNER, AperturePicture
+
+LARGEST_SWIRL = 0.8  # beyond it the leaves in the corners are thinner than a tenth of the disc
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class Aperture:
             towards the middle. What light is lost is given back.
         obstruction: 0…0.9, radius of a round mirror or plate in the aperture's middle, as a share
             of its own: lamps become rings, as in a mirror lens.
+        swirl: 0…0.8, vignetting by both ends of a long barrel: towards the corners discs become
+            leaves that stand around the middle of the picture. In the corners two circles of the
+            aperture's size are moved by this many radii, one towards the middle and one away from
+            it. What light is lost is given back.
+        picture: of the aperture, instead of a disc or blades; None without.
 
     Raises:
         ValueError: a value outside its range.
@@ -48,6 +56,8 @@ class Aperture:
     spherical_aberration: float = 0.0
     cat_eye: float = 0.0
     obstruction: float = 0.0
+    swirl: float = 0.0
+    picture: AperturePicture | None = None
 
     def __post_init__(self) -> None:
         if self.blades != 0:
@@ -60,23 +70,30 @@ class Aperture:
         check_number(self.spherical_aberration, "spherical_aberration", -1.0, 1.0)
         check_number(self.cat_eye, "cat_eye", 0.0, 1.0)
         check_number(self.obstruction, "obstruction", 0.0, 0.9)
+        check_number(self.swirl, "swirl", 0.0, LARGEST_SWIRL)
 
     @property
     def is_round(self) -> bool:
-        """True where the aperture is a full disc, apart from what `cat_eye` hides."""
-        return self.blades == 0 or self.curvature == 1
+        """True where the aperture is a full disc, apart from what the barrel hides."""
+        return self.picture is None and (self.blades == 0 or self.curvature == 1)
 
     @property
     def has_closed_form(self) -> bool:
         """True where the PSF is a disc or polygon of even brightness, the same everywhere."""
         straight = self.is_round or self.curvature == 0
-        whole = self.cat_eye == 0 and self.obstruction == 0
+        whole = not self.changes_over_field and self.obstruction == 0 and self.picture is None
         return straight and self.spherical_aberration == 0 and whole
 
     @property
+    def changes_over_field(self) -> bool:
+        """True where the PSF is another one at each place of the picture."""
+        return self.cat_eye != 0 or self.swirl != 0
+
+    @property
     def support_radius(self) -> float:
-        """How far the PSF reaches from its middle, in blur radii, 1…2."""
-        return math.sqrt(max(self.anamorphic, 1 / self.anamorphic))
+        """How far the PSF reaches from its middle, in blur radii, 1…2; 2.83 with a picture."""
+        stretch = math.sqrt(max(self.anamorphic, 1 / self.anamorphic))
+        return stretch if self.picture is None else CORNER * stretch
 
 
 DISC = Aperture()

@@ -29,7 +29,7 @@ class LensBlur:
         aperture: shape of the lens's aperture.
         device: where the pictures are.
         field: where they lie in the whole picture; None where they are the whole. A lens with
-            `cat_eye` has another PSF at each place, which `convolve` alone can do.
+            `cat_eye` or `swirl` has another PSF at each place, which `convolve` alone can do.
 
     Example:
         >>> blur = LensBlur((32, 32), 6, Aperture(), torch.device("cpu"))
@@ -66,10 +66,11 @@ class LensBlur:
         Raises:
             ValueError: a lens with another PSF at each place.
         """
-        if self._aperture.cat_eye:
+        if self._aperture.changes_over_field:
+            name = "cat_eye" if self._aperture.cat_eye else "swirl"
             raise ValueError(
-                f"aperture: cat_eye {self._aperture.cat_eye:g} changes the blur over the picture, "
-                "and one blur for all of it is needed here. Use 0."
+                f"aperture: {name} {getattr(self._aperture, name):g} changes the blur over the "
+                "picture, and one blur for all of it is needed here. Use 0."
             )
         top, left = self._margin
         padded = functional.pad(planes[None], (left, left, top, top), mode="reflect")
@@ -96,7 +97,7 @@ class LensBlur:
 
     def convolve(self, planes: Tensor, radius: float) -> Tensor:
         """Return [C,H,W] pictures blurred by a PSF, as `blur` of `transform`, in less memory."""
-        if self._aperture.cat_eye:
+        if self._aperture.changes_over_field:
             return self._convolve_in_windows(planes, radius)
         transfer = self.transfer_function(radius)
         out = torch.empty_like(planes)
@@ -136,10 +137,8 @@ class LensBlur:
     def _blur_part(self, part: Tensor, window: Window, radius: float) -> Tensor:
         height, width = part.shape[1:]
         size = (_fast_size(height), _fast_size(width))
-        down, right = window.off_axis
-        vignetting = (self._aperture.cat_eye * down, self._aperture.cat_eye * right)
         frequencies = _frequencies(size, part.device)
-        transfer = _transfer_function(self._aperture, radius, *frequencies, vignetting)
+        transfer = _transfer_function(self._aperture, radius, *frequencies, window.off_axis)
         spectrum = torch.fft.rfft2(part, s=size).mul_(transfer)
         blurred: Tensor = torch.fft.irfft2(spectrum, s=size)
         return blurred[:, :height, :width]
@@ -174,14 +173,16 @@ def _transfer_function(
     radius: float,
     fy: Tensor,
     fx: Tensor,
-    vignetting: tuple[float, float] = (0.0, 0.0),
+    off_axis: tuple[float, float] = (0.0, 0.0),
 ) -> Tensor:
     """Return the transform of the PSF of one radius, px, at frequencies down and to the right."""
     # Equal area: width and height of the PSF stand in the ratio `anamorphic`.
     stretch = math.sqrt(aperture.anamorphic)
     ky, kx = fy * radius / stretch, fx * radius * stretch
     if not aperture.has_closed_form:
-        mask = aperture_mask(aperture, mask_size(radius), radius > 0, vignetting, ky.device)
+        vignetting = (aperture.cat_eye * off_axis[0], aperture.cat_eye * off_axis[1])
+        leaf = (aperture.swirl * off_axis[0], aperture.swirl * off_axis[1])
+        mask = aperture_mask(aperture, mask_size(radius), radius > 0, vignetting, ky.device, leaf)
         return mask_transform(mask, ky, kx)
     if aperture.is_round:
         return jinc(torch.hypot(ky[:, None], kx)).to(torch.float32)

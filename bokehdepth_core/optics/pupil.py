@@ -37,6 +37,7 @@ def aperture_mask(
     front: bool,
     vignetting: tuple[float, float] = (0.0, 0.0),
     device: torch.device | None = None,
+    leaf: tuple[float, float] = (0.0, 0.0),
 ) -> Tensor:
     """Return the light over the pupil, [size,size], float32, rows down, summing to 1.
 
@@ -49,9 +50,12 @@ def aperture_mask(
         front: the PSF of what lies in front of the focus plane; its aberration is turned over.
         vignetting: (down, right) in radii, where the middle of the circle of optical vignetting is.
         device: where the mask is made.
+        leaf: (down, right) in radii, where the middle of one of the two circles of `swirl` is; the
+            other lies opposite.
 
     Reference:
-        Optical vignetting: the pupil seen at an angle is the overlap of two circles. Spherical
+        Optical vignetting: the pupil seen at an angle is the overlap of two circles; of three
+        where both ends of the barrel cut it. Spherical
         aberration: light over the PSF 1 + s (2ρ² − 1), whose mean over the disc is 1.
 
     Example:
@@ -63,12 +67,16 @@ def aperture_mask(
     at = (torch.arange(size, device=device, dtype=torch.float32) + 0.5) * pixel - half
     y, x = at[:, None], at[None, :]
     inside = _distance_inside(y, x, aperture)
-    if aperture.cat_eye and any(vignetting):
-        other = 1 - torch.hypot(y - vignetting[0], x - vignetting[1])
-        inside = torch.minimum(inside, other)
+    circles = [vignetting] if aperture.cat_eye else []
+    circles += [leaf, (-leaf[0], -leaf[1])] if aperture.swirl else []
+    for down, right in circles:
+        if down or right:
+            inside = torch.minimum(inside, 1 - torch.hypot(y - down, x - right))
     if aperture.obstruction:
         inside = torch.minimum(inside, torch.hypot(y, x) - aperture.obstruction)
     light = (inside / pixel + 0.5).clamp(0, 1)
+    if aperture.picture is not None:
+        light = light * aperture.picture.mask(size, device)
     bubble = -aperture.spherical_aberration if front else aperture.spherical_aberration
     if bubble:
         light = light * (1 + bubble * (2 * (y * y + x * x).clamp(max=1) - 1))
@@ -83,6 +91,8 @@ def _grid(size: int) -> tuple[float, float]:
 
 def _distance_inside(y: Tensor, x: Tensor, aperture: Aperture) -> Tensor:
     """Return how far inside the aperture each place lies, radii; negative outside."""
+    if aperture.picture is not None:  # it has its own edges, up to the corners of its square
+        return torch.full_like(y + x, 2.0)
     if aperture.is_round:
         return 1 - torch.hypot(y, x)
     # Corners lie on the unit circle. The blade between two of them is an arc of a larger circle

@@ -1,6 +1,7 @@
 """A clip out of one photo, or out of a clip that is sharp: the focus moves from frame to frame."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 from ..callbacks import OnProgress, ignore_progress
 from ..checks import check_image
 from ..optics.focus.track import FocusTrack
+from ..optics.lens import Lens
+from .lens_look import render_lens_look
 from .renderer import render_bokeh
 from .scene.depth_edges import refine_depth as sharpened_depth
 from .views import PixelMeaning
@@ -23,6 +26,7 @@ def render_focus_pull(
     track: FocusTrack,
     focus_depth: float | Tensor | None = None,
     *,
+    look: Lens | None = None,
     on_progress: OnProgress = ignore_progress,
     **lens: Any,
 ) -> Iterator[Tensor]:
@@ -37,6 +41,7 @@ def render_focus_pull(
         strength: bokeh strength K, px·m, where the track keys none.
         track: of the focus.
         focus_depth: number, [1] or [frames], m, where the track keys no focus.
+        look: a lens whose aperture and colours shape the blur; its strength is not used here.
         on_progress: called for every slice, in hundredths of a frame.
         lens: the other arguments of `render_bokeh`.
 
@@ -52,6 +57,7 @@ def render_focus_pull(
         4
     """
     check_image(image)
+    render = render_bokeh if look is None else partial(render_lens_look, look)
     each = {"image": image, "depth": depth} | {
         name: lens.pop(name) for name in _EACH_FRAME if lens.get(name) is not None
     }
@@ -73,7 +79,7 @@ def render_focus_pull(
         def in_clip(done: int, total: int, first: int = index) -> None:
             on_progress(first * total + done, len(track) * total)
 
-        yield render_bokeh(
+        yield render(
             **{name: value[index % len(value) :][:1] for name, value in each.items()},
             strength=strength if track.strengths is None else track.strengths[index],
             focus_depth=planes[index % len(planes) :][:1],

@@ -118,3 +118,17 @@ def test_a_clip_of_another_kind_and_distances_without_metres_are_refused(files, 
     assert "clip.avi: clips of this kind are not written" in capsys.readouterr().err
     assert pull(files, "clip", "--focus-pull", "0: 1 m", depth="relative.png") == 2
     assert "this depth has no metres" in capsys.readouterr().err
+
+
+def test_looks_are_chosen_by_name_and_changed_by_options(files, capsys):
+    hexagon = ("--blades", "6", "--blade-curvature", "0.15", "--cat-eye", "0.2")
+    plain = render(files, "--strength", "8", *hexagon)
+    look = render(files, "--strength", "8", "--lens", "cinema hexagon", "--fringe", "0")
+    assert plain[0] == look[0] == 0
+    assert plain[1] == look[1]
+    assert render(files, "--strength", "8", "--swirl", "2")[0] == 2
+    assert "swirl: expected 0 to 0.8, found 2" in capsys.readouterr().err
+    write_image(files / "heart.png", torch.ones(9, 9, 3))
+    square = render(files, "--strength", "8", "--aperture-image", str(files / "heart.png"))
+    assert square[0] == 0
+    assert square[1] != plain[1]

@@ -1,4 +1,4 @@
-"""Focus pulls in a real ComfyUI, over HTTP.
+"""Focus pulls and lens looks in a real ComfyUI, over HTTP.
 
 COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
 """
@@ -158,3 +158,50 @@ def test_a_clip_can_be_cancelled(server):
     server.post("/interrupt", {})
     assert server.wait(prompt_id, 60).interrupted
     assert time.monotonic() - begin < 20
+
+
+def lens_node(**more):
+    return node(
+        "BokehLens",
+        **(
+            {"preset": "plain disc", "f_number": 0.0}
+            | {"focal_length_mm": 0.0, "focal_length_35mm": 0.0}
+            | more
+        ),
+    )
+
+
+def test_a_lens_look_renders_and_the_plain_one_changes_nothing(server):
+    graph = scene(server) | {
+        "plain": render(),
+        "disc": lens_node(),
+        "same": render(lens=["disc", 0]),
+        "swirl": lens_node(preset="vintage swirl"),
+        "other": render(lens=["swirl", 0]),
+        "see": node("PreviewAny", source=["swirl", 1]),
+    }
+    (plain, same, other), done = run(server, graph, ("plain", 0), ("same", 0), ("other", 0))
+    assert np.array_equal(plain, same)
+    assert np.abs(plain - other).max() > 0.02
+    assert "swirl: 0.7 radii" in done.outputs["see"]["text"][0]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"f_number": 1.8}, "f_number: 1.8 given without focal_length_mm"),
+        ({"f_number": 1.8, "focal_length_mm": 85.0}, "lens: a strength from f-number"),
+        ({"aperture_image": ["black", 0]}, "aperture_image: its red is black everywhere"),
+        ({"fringe": -0.5}, "fringe: expected 0 to 50"),
+    ],
+)
+def test_unusable_lenses_give_one_line(server, more, message):
+    graph = scene(server) | {
+        "black": given(server, "black", np.zeros((1, 8, 8, 3))),
+        "lens": lens_node(**more),
+        "render": render(lens=["lens", 0]),
+        "see": node("PreviewImage", images=["render", 0]),
+    }
+    error = server.run(graph).error
+    assert error.startswith(message)
+    assert "\n" not in error

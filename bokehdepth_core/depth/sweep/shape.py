@@ -57,7 +57,7 @@ def found_aperture(
         >>> flat = torch.full((40, 40, 3), 0.5)
         >>> found_aperture(BokehStack(flat, flat[None], (10.0,)))  # shows nothing
         Aperture(blades=0, rotation=0.0, anamorphic=1.0, curvature=0.0, spherical_aberration=0.0, \
-cat_eye=0.0, obstruction=0.0)
+cat_eye=0.0, obstruction=0.0, swirl=0.0, picture=None)
     """
     if stack.focus_depths is not None or min(stack.reference.shape[:2]) < SMALLEST_PART:
         return DISC
