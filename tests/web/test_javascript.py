@@ -61,7 +61,7 @@ def run_optics(tools, tmp_path, code: str, **given):
     script.write_text(
         f"import * as optics from {json.dumps(OPTICS)};\nimport fs from 'node:fs';\n"
         f"const given = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));\n"
-        f"const run = () => {{ {code} }};\nprocess.stdout.write(JSON.stringify(run()));\n",
+        f"const run = () => {{ {code} }};\nprocess.stdout.write(JSON.stringify(await run()));\n",
         encoding="utf-8",
     )
     environment = os.environ | {"NODE_NO_WARNINGS": "1"}
@@ -164,3 +164,20 @@ def test_the_ring_gives_back_the_strength_it_shows(tools, tmp_path):
     assert found[0][-1] < 120
     torch.testing.assert_close(torch.tensor(found[1]), torch.tensor([0, 0.5, 3, 40]))
     assert found[2] == 0
+
+
+def test_the_same_graph_under_other_ids_has_the_same_signature(tools, tmp_path):
+    history = OPTICS.replace("focus_optics", "focus_history")
+    found = run_optics(
+        tools,
+        tmp_path,
+        """return import(given.history).then(({ signature }) => {
+          const graph = (from, to, x) => ({
+            [from]: { class_type: "Photo", inputs: {} },
+            [to]: { class_type: "Lens", inputs: { focus: x, image: [from, 0] } } });
+          return [signature(graph("1", "2", 0.5), "2") === signature(graph("7", "3", 0.5), "3"),
+            signature(graph("1", "2", 0.5), "2") === signature(graph("1", "2", 0.4), "2")];
+        });""",
+        history=history,
+    )
+    assert found == [True, False]

@@ -41,7 +41,7 @@ export function previewBehind(output, from) {
  * @param {ApiPrompt["output"]} output
  * @param {ComfyNode} node
  */
-function promptId(output, node) {
+export function promptId(output, node) {
   const ids = Object.keys(output).filter(
     (id) => id.split(":").at(-1) === `${node.id}` && output[id].class_type === node.comfyClass,
   );

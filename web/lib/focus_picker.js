@@ -2,6 +2,7 @@
 
 import { drawNothing, drawView, zonePixels } from "./focus_drawing.js";
 import { Hands } from "./focus_hands.js";
+import { runInHistory } from "./focus_history.js";
 import { layoutOf } from "./focus_layout.js";
 import { canQueueBranch, queueDraft } from "./focus_live.js";
 import { controlsOf, isLinked, loadedFile, viewOfFile } from "./focus_node.js";
@@ -57,6 +58,9 @@ export class FocusPicker {
     this.hands.listen(signal);
     live.addEventListener("click", () => this.toggleLive(), { signal });
     fold.addEventListener("click", () => this.toggleFold(), { signal });
+    this.api.addEventListener("execution_success", (event) => {
+      this.recall(/** @type {CustomEvent} */ (event).detail?.prompt_id);
+    }, { signal });
     for (const one of [subject, live, fold]) {
       one.addEventListener("pointerdown", (event) => event.stopPropagation(), { signal });
     }
@@ -88,6 +92,18 @@ export class FocusPicker {
   executed(output) {
     const run = /** @type {Run | undefined} */ (output?.[UI_NAME]?.[0]);
     if (!run) return;
+    keepRun(this.name, run, loadedFile(this.node));
+    this.look();
+  }
+
+  /**
+   * Look up what a run gave that came from the cache.
+   * @param {string | undefined} queued
+   */
+  async recall(queued) {
+    if (!queued || !this.isOpen || keptRun(this.name)) return;
+    const run = await runInHistory(this.api, queued, this.node, UI_NAME).catch(() => null);
+    if (!run || keptRun(this.name)) return;
     keepRun(this.name, run, loadedFile(this.node));
     this.look();
   }
