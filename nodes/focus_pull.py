@@ -26,7 +26,9 @@ class FocusPull(io.ComfyNode):
             category=host.CATEGORY,
             description="Move the focus over a clip: from keyframes, or following a subject. "
             "Render Bokeh makes a clip of it, even of one photo.",
-            search_aliases=["rack focus", "focus animation", "keyframes", "follow focus"],
+            search_aliases=[
+                *("focus pull", "rack focus", "focus animation", "keyframes", "follow focus"),
+            ],
             inputs=[
                 sockets.depth_input(
                     tooltip="Depth of the photo, or of every frame of the clip: what Render Bokeh "

@@ -38,7 +38,11 @@ class RenderBokeh(io.ComfyNode):
             has_intermediate_output=True,  # ui, also when cached
             description="Blur a photo by its depth as a real lens does, focused at a point, a "
             "mask or a distance.",
-            search_aliases=["depth of field", "lens blur", "bokeh", "refocus", "defocus"],
+            search_aliases=[
+                *("bokeh", "dof", "depth of field", "lens blur", "shallow focus", "refocus"),
+                *("portrait", "portrait mode", "background blur", "blur background", "defocus"),
+                *("tilt shift", "anamorphic", "bokeh blur", "camera blur", "散景", "背景虚化"),
+            ],
             inputs=[
                 io.Image.Input("image", tooltip="The sharp photo, or a batch of them."),
                 sockets.depth_input(

@@ -24,7 +24,7 @@ class LoadBokehDepth(io.ComfyNode):
             category=host.CATEGORY,
             description="Choose what makes bokeh stacks and what reads depth. Nothing is loaded "
             "before a node first uses it; built-in needs no files at all.",
-            search_aliases=["bokeh", "depth of field", "defocus", "depth model"],
+            search_aliases=["bokeh model", "bokeh lora", "defocus", "depth model"],
             inputs=[
                 io.Combo.Input(
                     "bokeh_adapter",

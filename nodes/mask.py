@@ -19,7 +19,7 @@ class DepthFromMask(io.ComfyNode):
             description="A rough guess of depth from a subject mask, good enough for the blur "
             "behind a portrait: the subject stands upright on the ground before a far wall. "
             "Relative, no metres; a depth node gives better.",
-            search_aliases=["portrait depth", "background blur", "segmentation to depth"],
+            search_aliases=["portrait depth", "segmentation to depth", "subject depth"],
             inputs=[
                 io.Image.Input("image", tooltip="The photo; its edges refine the mask's."),
                 io.Mask.Input(

@@ -20,7 +20,7 @@ class LensBokehStrength(io.ComfyNode):
             display_name="Bokeh Strength from Lens",
             category=host.CATEGORY,
             description="The bokeh strength of a real lens: K = f² s / (2 N (s - f)) in px·m.",
-            search_aliases=["f-number", "aperture", "f-stop", "depth of field"],
+            search_aliases=["f-number", "aperture", "f-stop", "dof calculator"],
             inputs=[
                 io.Image.Input("image", tooltip="The photo; its size turns the blur into px."),
                 io.Float.Input(

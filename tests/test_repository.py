@@ -109,3 +109,22 @@ def test_no_two_test_modules_share_a_name():
     """Pytest imports them by name alone: of two, neither would run."""
     names = [file.name for file in (ROOT / "tests").rglob("*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_node_has_a_help_page_whose_pictures_exist(language):
+    schemas = json.loads((ROOT / "tests/data/node_schemas.json").read_text(encoding="utf-8"))
+    for name in schemas:
+        page = ROOT / "web" / "docs" / name / f"{language}.md"
+        text = page.read_text(encoding="utf-8")
+        assert text.startswith("# "), name
+        for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text):
+            assert (page.parent / picture).is_file(), (name, picture)
+
+
+def test_the_chinese_help_names_every_input():
+    chinese = json.loads((ROOT / "locales/zh/nodeDefs.json").read_text(encoding="utf-8"))
+    for name, texts in chinese.items():
+        page = (ROOT / "web" / "docs" / name / "zh.md").read_text(encoding="utf-8")
+        for key, text in texts.get("inputs", {}).items():
+            assert f"**{text['name']}** (`{key}`)" in page, (name, key)
