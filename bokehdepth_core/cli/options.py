@@ -18,8 +18,8 @@ from ..optics.aperture import Aperture
 from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
 from ..optics.focus.controls import STRENGTH_UNITS, FocusControls
 from ..optics.lens import LENS_LOOKS, PLAIN, Lens, lens_look
+from ..render.highlights import BOOST_FROM
 from ..render.renderer import QUALITIES
-from ..render.views import BOOST_FROM
 from .focus_pull import add_focus_pull_options
 from .inputs import add_depth_reading_options
 

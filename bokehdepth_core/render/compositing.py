@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from .highlights import rolled_off
+from .scene.discontinuities import largest_within
 from .scene.layers import Layers
 from .scene.matting import WHITE
 
@@ -81,30 +82,20 @@ def without_ringing(blur: Blur, support_radius: float) -> Blur:
         reach = math.ceil(abs(defocus) * support_radius) + 1
         blurred = blur(planes, defocus)
         for plane, out in zip(planes, blurred, strict=True):
-            least, most = -_largest_within(-plane, reach), _largest_within(plane, reach)
+            least, most = -largest_within(-plane, reach), largest_within(plane, reach)
             torch.minimum(torch.maximum(out, least, out=out), most, out=out)
         return blurred
 
     return held
 
 
-def _largest_within(plane: Tensor, reach: int) -> Tensor:
-    """Return the largest value within a square of ± reach px, [H,W]; windows grow by doubling."""
-    for axis in (0, 1):
-        side, length = plane.shape[axis], 2 * reach + 1
-        border = (0, 0, reach, reach) if axis == 0 else (reach, reach, 0, 0)
-        plane, width = functional.pad(plane, border, value=-math.inf), 1
-        while 2 * width <= length:
-            count = plane.shape[axis] - width
-            plane = torch.maximum(plane.narrow(axis, 0, count), plane.narrow(axis, width, count))
-            width *= 2
-        rest = length - width
-        plane = torch.maximum(plane.narrow(axis, 0, side), plane.narrow(axis, rest, side))
-    return plane
-
-
 def composite_front_to_back(
-    layers: Layers, levels: list[float], blur: Blur, before_slice: BeforeSlice
+    layers: Layers,
+    levels: list[float],
+    blur: Blur,
+    before_slice: BeforeSlice,
+    *,
+    roll_off: bool = False,
 ) -> Tensor:
     """Return the picture through the lens, [C,H,W], linear light.
 
@@ -121,15 +112,21 @@ def composite_front_to_back(
         levels: defocus of the slices, px, rising.
         blur: blurs [C,H,W] by the PSF of a defocus, px.
         before_slice: called with the number of slices done and of all; may raise to stop.
+        roll_off: bring light above white back below it, its hue kept (`highlights.rolled_off`).
     """
     film = _Film.unexposed(layers)
     for _ in _composite_slices(film, layers, levels, blur, before_slice):
         pass
-    return film.normalized()
+    return film.normalized(roll_off)
 
 
 def composite_with_foreground(
-    layers: Layers, levels: list[float], blur: Blur, before_slice: BeforeSlice
+    layers: Layers,
+    levels: list[float],
+    blur: Blur,
+    before_slice: BeforeSlice,
+    *,
+    roll_off: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return the picture as `composite_front_to_back`, and its blurred foreground alone.
 
@@ -141,7 +138,7 @@ def composite_with_foreground(
     for level in _composite_slices(film, layers, levels, blur, before_slice):
         if level >= FRONT_RADIUS:
             foreground = torch.cat([film.joined(), 1 - film.transmittance])
-    return film.normalized(), foreground
+    return film.normalized(roll_off), foreground
 
 
 @dataclass(eq=False)
@@ -178,14 +175,17 @@ class _Film:
         self.light.addcmul_(premultiplied[:-1], torch.where(alpha > 1e-9, seen / alpha, 0.0))
         self.transmittance.sub_(seen)
 
-    def normalized(self) -> Tensor:
-        """Return [C,H,W] light, divided by its alpha up to white.
+    def normalized(self, roll_off: bool = False) -> Tensor:
+        """Return [C,H,W] light, divided by its alpha up to white, and never above if rolled off.
 
         Where no layer is known, what is seen there stands for it; but no lamp stands there twice.
         """
         channels = len(self.light) // 2 if self.split else len(self.light)
         self.light[:channels] /= (1 - self.unfilled).clamp(min=1e-6)
-        return self.joined()
+        light = self.joined()
+        if roll_off and self.split:
+            light[:3] = rolled_off(self.light[:3], self.light[channels:][:3])
+        return light
 
     def joined(self) -> Tensor:
         """Return [C,H,W], light up to white and what is above it added."""

@@ -38,12 +38,13 @@ from .compositing import (
 )
 from .coverage import check_mask
 from .draft import halved, render_at_half_size
+from .highlights import BOOST_FROM, HighlightBoost
 from .scene.depth_edges import refine_depth as sharpened_depth
 from .scene.inpaint import inpainting_support_radius
 from .scene.layers import Layers, separate_layers
 from .scene.matting import WHITE
 from .tiles import cut_tiles
-from .views import BOOST_FROM, HighlightBoost, PixelMeaning, View
+from .views import PixelMeaning, View
 
 FLOATS_PER_PIXEL = 64  # that the layers take, measured with `benchmarks/render.py costs`
 KEPT_MEANWHILE = 42  # floats a pixel that are kept while slices are blurred
@@ -95,8 +96,8 @@ def render_bokeh(
         strength: bokeh strength K, px·m, >= 0; 0 returns the picture unchanged.
         focus_depth: number or [B], depth of the focus plane, m, > 0; infinity is allowed.
         aperture: shape of the lens opening.
-        highlight_boost: light given back to clipped highlights that are out of focus: white becomes
-            1 + this times as bright. 0 changes nothing.
+        highlight_boost: light given back to lamps that are out of focus, which are clipped or stand
+            out of their surroundings: white becomes 1 + this times as bright. 0 changes nothing.
         highlight_threshold: 0…0.99, linear light of the strongest channel from which on a highlight
             is boosted, white is 1: 0.75 is 225 of 255 in sRGB, 0.95 is 249.
         controls: a sharp zone, front and back apart, a largest radius, a turned plane of focus.
@@ -176,6 +177,7 @@ def render_bokeh(
         if held is not None:
             views[0] = views[0].without(held)
         lens = _lens_for(views, aperture, boost, quality)
+        views = [view.with_lamps(boost) for view in views]
         rendered = _render_picture(views, lens, before_slice)
         if grain:
             rendered = first_view.grained(rendered, grain, grain_seed + index)
@@ -328,17 +330,19 @@ def support_radius(psf_radius: float) -> int:
 def _render_tile(views: list[View], lens: _Lens, field: Field, before_slice: BeforeSlice) -> Tensor:
     """Return [3,H,W] linear light that views give through the lens."""
     lights = [(view.light(lens.boost), view.defocus) for view in views]
+    # A picture with light above white is high dynamic range, and its lamps stay above white.
+    boosted = lens.boost.strength > 0 and all(view.within_white() for view in views)
     if not lens.half_size:
         prepared = _prepare_compositing(lights, lens, field, 1.0, before_slice)
         if views[0].present is not None:
             prepared = (prepared[0].within(views[0].present), *prepared[1:])
-        return composite_front_to_back(*prepared, before_slice)
+        return composite_front_to_back(*prepared, before_slice, roll_off=boosted)
     behind = [halved(*light) for light in lights[1:]]
 
     def render_half(light: Tensor, defocus: Tensor) -> tuple[Tensor, Tensor]:
         halves = [(light, defocus), *behind]
         prepared = _prepare_compositing(halves, lens, field.scaled(0.5), 0.5, before_slice)
-        return composite_with_foreground(*prepared, before_slice)
+        return composite_with_foreground(*prepared, before_slice, roll_off=boosted)
 
     return render_at_half_size(*lights[0], render_half)
 

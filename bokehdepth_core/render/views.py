@@ -5,17 +5,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..checks import check_number
 from ..color import convert_color, linear_to_srgb, srgb_to_linear
 from .coverage import extended, solid_pixels
 from .finish.grain import add_grain, measure_grain
+from .highlights import HighlightBoost
 
-# Linear light of the strongest channel from which on a highlight is boosted, by default: below
-# white, so that the soft rim of a lamp is boosted with its middle. Not tuned on a scene; on the
-# demo scene 0.95 is closer to the truth (36.1 against 30.3 dB at a boost of 1).
-BOOST_FROM = 0.75
-HIGHEST_THRESHOLD = 0.99  # a rise to white needs room below it
-BOOST_RADIUS = 2.0  # px of blur from which on a highlight is boosted in full
 GREY = 0.5  # sRGB behind a cut-out where its edges are looked for; a picture may be white or black
 LEAST_ALPHA = 1e-4  # below it light over alpha is rounding, not a colour
 HELD = 0.02  # of a hold-out mask, from which on a pixel may hold the region's own colours
@@ -53,52 +47,6 @@ class PixelMeaning:
         return torch.cat([self.values(color), alpha]).movedim(0, -1)
 
 
-@dataclass(frozen=True)
-class HighlightBoost:
-    """Light given back to highlights that the camera clipped.
-
-    Attributes:
-        strength: white becomes 1 + this times as bright; 0 changes nothing.
-        threshold: 0…0.99, linear light of the strongest channel from which on a highlight counts.
-
-    Raises:
-        ValueError: a value outside its range.
-    """
-
-    strength: float = 0.0
-    threshold: float = BOOST_FROM
-
-    def __post_init__(self) -> None:
-        check_number(self.strength, "highlight_boost", 0.0)
-        check_number(
-            self.threshold,
-            "highlight_threshold",
-            0.0,
-            HIGHEST_THRESHOLD,
-            hint="It is linear light, white is 1.",
-        )
-
-    def gain(self, light: Tensor, defocus: Tensor) -> Tensor:
-        """Return the factor [1,H,W] that gives clipped light back, the same for all channels.
-
-        It rises smoothly from the threshold to white, and from the focus plane to `BOOST_RADIUS`,
-        so that what is sharp keeps its look, and every colour its hue.
-
-        Args:
-            light: [3,H,W], linear light.
-            defocus: [H,W], px.
-
-        Example:
-            >>> light = torch.tensor([0.5, 0.98, 1.0]).expand(3, 1, 3)
-            >>> HighlightBoost(2.0, threshold=0.96).gain(light, torch.full((1, 3), 9.0))
-            tensor([[[1.0000, 2.0000, 3.0000]]])
-        """
-        excess = light.amax(0, keepdim=True) - self.threshold
-        excess = (excess / (1 - self.threshold)).clamp(0, 1)
-        clipped = excess * excess * (3 - 2 * excess)
-        return 1 + self.strength * clipped * (defocus.abs() / BOOST_RADIUS).clamp(max=1)
-
-
 @dataclass(frozen=True, eq=False)
 class View:
     """A picture and its defocus.
@@ -109,6 +57,7 @@ class View:
         meaning: of the picture's numbers.
         alpha: [H,W], 0…1, what it covers; None for all.
         present: [H,W], 0 where it is held out; None for nowhere.
+        boosted: [H,W], 0…1, where lamps are boosted; None for nowhere.
     """
 
     picture: Tensor
@@ -116,6 +65,7 @@ class View:
     meaning: PixelMeaning
     alpha: Tensor | None = None
     present: Tensor | None = None
+    boosted: Tensor | None = None
 
     def part(self, place: tuple[slice, slice]) -> "View":
         """Return the view of a part of the picture."""
@@ -125,7 +75,18 @@ class View:
             defocus=self.defocus[place],
             alpha=None if self.alpha is None else self.alpha[place],
             present=None if self.present is None else self.present[place],
+            boosted=None if self.boosted is None else self.boosted[place],
         )
+
+    def with_lamps(self, boost: HighlightBoost) -> "View":
+        """Return the view of a whole picture that knows where its lamps are."""
+        if boost.strength == 0:
+            return self
+        return replace(self, boosted=boost.share(self.meaning.light(self.picture).movedim(-1, 0)))
+
+    def within_white(self) -> bool:
+        """Tell whether the picture as given holds no light above white."""
+        return bool(self.picture.max() <= 1)
 
     def cut_out(self) -> "View":
         """Return the view with the defocus of what is solid beside what is transparent."""
@@ -152,7 +113,8 @@ class View:
     def light(self, boost: HighlightBoost) -> Tensor:
         """Return [3,H,W] linear light, clipped highlights boosted; [4,H,W] with its coverage."""
         light = self.meaning.light(self.picture).movedim(-1, 0)
-        light = light * boost.gain(light, self.defocus)
+        if self.boosted is not None:
+            light = light * boost.gain(self.boosted, self.defocus)
         if self.alpha is None:
             return light
         light = light if self.meaning.premultiplied else light * self.alpha

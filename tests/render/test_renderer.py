@@ -256,7 +256,7 @@ def test_progress_rises_to_its_end_and_cancelling_stops():
 
 def test_a_cancel_is_seen_before_the_first_slice(monkeypatch):
     asked = []
-    monkeypatch.setattr(render, "composite_front_to_back", lambda *args: 1 / 0)
+    monkeypatch.setattr(render, "composite_front_to_back", lambda *args, **more: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         render_bokeh(
             noise(1, 61, 83, 3), steps(), 10.0, 2.0, check_cancelled=lambda: asked.append(1)

@@ -101,3 +101,18 @@ def mean_around(
         total += weight * light[:, there[0], there[1]]
         weights += weight
     return total / weights.clamp(min=1e-9), weights > 0
+
+
+def largest_within(plane: Tensor, reach: int) -> Tensor:
+    """Return the largest value within a square of ± reach px, [H,W]; windows grow by doubling."""
+    for axis in (0, 1):
+        side, length = plane.shape[axis], 2 * reach + 1
+        border = (0, 0, reach, reach) if axis == 0 else (reach, reach, 0, 0)
+        plane, width = F.pad(plane, border, value=-torch.inf), 1
+        while 2 * width <= length:
+            count = plane.shape[axis] - width
+            plane = torch.maximum(plane.narrow(axis, 0, count), plane.narrow(axis, width, count))
+            width *= 2
+        rest = length - width
+        plane = torch.maximum(plane.narrow(axis, 0, side), plane.narrow(axis, rest, side))
+    return plane
