@@ -1,4 +1,4 @@
-"""Checks before the run: what ComfyUI marks at the widget in place of an error in the middle."""
+"""What the user is told: mistakes before the run, marked at the widget, and text without tags."""
 
 from collections.abc import Callable
 
@@ -17,3 +17,13 @@ def said(check: Callable[..., object], *values: object) -> bool | str:
     except (ValueError, TypeError) as error:
         return str(error)
     return True
+
+
+def without_tags(text: str) -> str:
+    """Return text that means the same as HTML and as plain text: angle brackets become quotes.
+
+    Example:
+        >>> without_tags("<b>depth</b>")
+        '‹b›depth‹/b›'
+    """
+    return text.translate({ord("<"): "\u2039", ord(">"): "\u203a"})

@@ -23,6 +23,7 @@ from ..bokehdepth_core.generator.placement import TEXT_ENCODERS, TRANSFORMER, VA
 from ..bokehdepth_core.weights.download import download_hub_file
 from ..bokehdepth_core.weights.errors import CheckpointError
 from ..bokehdepth_core.weights.published import PUBLISHED
+from .early import without_tags
 
 FOLDER = "bokehdepth"
 # ComfyUI's own folders with whole models, or FLUX's transformer, and with its other parts.
@@ -283,13 +284,16 @@ def start_bar():
 
 
 def show_text(text: str) -> None:
-    """Show a line on the running node, where it stays until the next run."""
+    """Show a line on the running node, where it stays until the next run.
+
+    ComfyUI 0.3.64 puts it into the page as HTML, later versions as text: no tag is left in it.
+    """
     from comfy_execution.utils import get_executing_context
     from server import PromptServer
 
     running, server = get_executing_context(), getattr(PromptServer, "instance", None)
     if running is not None and server is not None:  # neither is there outside of a server
-        server.send_progress_text(text, running.node_id)
+        server.send_progress_text(without_tags(text), running.node_id)
 
 
 def graph_texts(hidden) -> dict[str, str]:

@@ -3,6 +3,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def test_every_extra_that_the_readme_installs_exists():
 def test_every_file_that_the_readme_links_to_exists():
     links = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
     assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not (ROOT / unquote(link)).exists()] == []
 
 
 def test_the_bundled_scene_is_small():

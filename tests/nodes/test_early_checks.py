@@ -52,3 +52,10 @@ def test_stretched_depth_is_named():
     told = doubt(ramp(0.1, 0.9), (40, 40))
     assert told == "depth: crop the photo alike: 60x40 px of depth were stretched onto 40x40 px."
     assert REMEDY.search(told[:80])
+
+
+def test_no_tag_is_left_in_a_text_for_the_page():
+    told = early.without_tags("<img src=x onerror=alert(1)>_00001_.exr & 3 < 4")
+    assert "<" not in told
+    assert ">" not in told
+    assert told.endswith("_00001_.exr & 3 \u2039 4")
