@@ -7,11 +7,11 @@ import zlib
 import numpy as np
 import pytest
 import torch
+from photo_files import CODES, LIGHT, deep, write_png
 from PIL import Image
 from profiles import gamma, matrix_profile
 from test_profiles import ADOBE, to_d50
 
-from bokehdepth_core.files.exif import read_photo_lens
 from bokehdepth_core.files.pictures.images import read_image, read_photo, write_image
 from bokehdepth_core.files.pictures.rgb_spaces import (
     ACESCG,
@@ -21,36 +21,6 @@ from bokehdepth_core.files.pictures.rgb_spaces import (
     srgb_curve,
     srgb_light,
 )
-
-CODES = np.array([[[200, 60, 40], [60, 180, 70], [50, 70, 200], [128, 128, 128]]]) / 255
-LIGHT = srgb_light(CODES)
-HALF_A_STEP = 0.5 / 65535
-
-
-def write_png(path, pixels, *chunks):
-    """Write a PNG of 8 or 16 bits, with chunks before its pixels."""
-
-    def chunk(name, data):
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    height, width, channels = pixels.shape
-    bits = 8 * pixels.dtype.itemsize
-    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    rows = b"".join(b"\0" + row.astype(pixels.dtype.newbyteorder(">")).tobytes() for row in pixels)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0))
-        + b"".join(chunk(name, data) for name, data in chunks)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
-
-
-def deep(values):
-    return np.round(values * 65535).astype(np.uint16)
-
 
 # --- PNG
 
@@ -115,106 +85,25 @@ def test_what_png_says_of_its_colours_is_heeded(tmp_path, bits, stored, chunks):
     assert np.abs(found - CODES).max() < 0.5 / (2**bits - 1) * 12.92 + 1e-4
 
 
+def test_colours_by_a_number_that_is_not_known_are_said(tmp_path, caplog):
+    levels = np.round(CODES * 255).astype(np.uint8)
+    for code, said in (
+        ((12, 99, 0, 1), "a.png: cICP transfer 99 is not known"),
+        ((2, 2, 0, 1), ""),
+    ):
+        caplog.clear()
+        write_png(tmp_path / "a.png", levels, cicp(*code))
+        read_image(tmp_path / "a.png")
+        assert said in caplog.text
+        assert bool(caplog.text) == bool(said)
+
+
 def test_pq_keeps_what_is_brighter_than_white(tmp_path):
     # SMPTE ST 2084: code 0.5806 is 203 cd/m², diffuse white (BT.2408); 0.7518 is 1000 cd/m².
     levels = deep(np.array([[[0.580689] * 3, [0.751827] * 3, [0.0] * 3]]))
     write_png(tmp_path / "a.png", levels, cicp(9, 16, 0, 1))
     light = srgb_light(read_image(tmp_path / "a.png").numpy())[0, :, 0]
     np.testing.assert_allclose(light, [1.0, 1000 / 203, 0.0], rtol=1e-3, atol=1e-6)
-
-
-# --- TIFF
-
-
-@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits", "tiff_adobe_deflate"])
-def test_every_compression_of_16_bit_tiff_is_unpacked(tmp_path, compression):
-    levels = np.random.default_rng(0).integers(0, 65536, (37, 29), np.uint16)
-    Image.fromarray(levels).save(tmp_path / "a.tif", compression=compression)
-    found = read_image(tmp_path / "a.tif").numpy()[..., 0]
-    np.testing.assert_array_equal(found, levels.astype(np.float32) / 65535)
-
-
-@pytest.mark.parametrize("compression", [None, "zlib"])
-@pytest.mark.parametrize("byteorder", ["<", ">"])
-@pytest.mark.parametrize("predictor", [False, True])
-def test_16_bit_tiff_keeps_its_steps(tmp_path, compression, byteorder, predictor):
-    tifffile = pytest.importorskip("tifffile")
-    predictor = predictor and compression is not None
-    levels = np.random.default_rng(0).integers(0, 65536, (37, 29, 3), np.uint16)
-    tifffile.imwrite(
-        tmp_path / "a.tif",
-        levels,
-        byteorder=byteorder,
-        compression=compression,
-        predictor=predictor,
-        photometric="rgb",
-        rowsperstrip=8,
-    )
-    found = read_image(tmp_path / "a.tif").numpy()
-    np.testing.assert_array_equal(found, levels.astype(np.float32) / 65535)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"tile": (16, 32)},
-        {"planarconfig": "separate"},
-        {"planarconfig": "separate", "tile": (16, 16)},
-        {"bigtiff": True},
-    ],
-)
-@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float16])
-def test_tiles_planes_and_big_files_are_read(tmp_path, options, dtype):
-    tifffile = pytest.importorskip("tifffile")
-    values = np.random.default_rng(0).uniform(0, 1, (37, 41, 3))
-    values = (values * 65535 if dtype == np.uint16 else values * 20).astype(dtype)
-    stored = np.moveaxis(values, -1, 0) if "planarconfig" in options else values
-    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", compression="zlib", **options)
-    photo = read_photo(tmp_path / "a.tif")
-    expected = values.astype(np.float32) / (65535 if dtype == np.uint16 else 1)
-    np.testing.assert_array_equal(photo.image.numpy(), expected)
-    assert photo.color_space == ("sRGB" if dtype == np.uint16 else "linear Rec.709")
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_the_floating_point_predictor_is_undone(tmp_path, dtype):
-    # Adobe, TIFF Technical Note 3: bytes of a row by their significance, then differences.
-    values = np.random.default_rng(0).uniform(0, 50, (9, 11, 3)).astype(dtype)
-    size = values.dtype.itemsize
-    planes = values.astype(values.dtype.newbyteorder(">")).reshape(9, -1).view(np.uint8)
-    planes = planes.reshape(9, -1, size).transpose(0, 2, 1).reshape(9, -1, 3)
-    packed = np.diff(planes, axis=1, prepend=np.zeros((9, 1, 3), np.uint8)).astype(np.uint8)
-    tags = [(256, 11), (257, 9), (258, 8 * size), (259, 8), (262, 2), (273, 8), (277, 3)]
-    body = zlib.compress(packed.tobytes())
-    tags += [(278, 9), (279, len(body)), (317, 3), (339, 3)]
-    rows = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-    head = struct.pack("<2sHI", b"II", 42, 8 + len(body))
-    content = head + body + struct.pack("<H", len(tags)) + rows + b"\0" * 4
-    (tmp_path / "a.tif").write_bytes(content)
-    np.testing.assert_array_equal(read_photo(tmp_path / "a.tif").image.numpy(), values)
-
-
-def test_16_bit_tiff_honours_its_profile_and_its_lens(tmp_path):
-    tifffile = pytest.importorskip("tifffile")
-    data = matrix_profile(to_d50(ADOBE), gamma(2.0))
-    stored = np.sqrt(LIGHT @ between(REC709, ADOBE).T)
-    profile = [(34675, 7, len(data), data, True), (274, 3, 1, 3, True)]
-    tifffile.imwrite(tmp_path / "a.tif", deep(stored), photometric="rgb", extratags=profile)
-    found = read_image(tmp_path / "a.tif").numpy()
-    np.testing.assert_allclose(found, CODES[:, ::-1], atol=2e-4)  # turned by 180°
-    assert read_photo_lens(tmp_path / "a.tif").f_number is None
-
-
-def test_ink_of_16_bits_and_white_is_zero(tmp_path):
-    tifffile = pytest.importorskip("tifffile")
-    ink = deep(np.array([[[0.2, 0.5, 0.0, 0.5]]]))
-    tifffile.imwrite(tmp_path / "ink.tif", ink, photometric="separated")
-    found = read_image(tmp_path / "ink.tif").numpy()
-    np.testing.assert_allclose(found, [[[0.4, 0.25, 0.5]]], atol=3 * HALF_A_STEP)
-    grey = deep(np.array([[0.25, 1.0]]))
-    tifffile.imwrite(tmp_path / "grey.tif", grey, photometric="miniswhite")
-    found = read_image(tmp_path / "grey.tif").numpy()[..., 0]
-    np.testing.assert_allclose(found, [[0.75, 0.0]], atol=3 * HALF_A_STEP)
 
 
 # --- scene-linear light

@@ -59,6 +59,13 @@ def test_pfm_in_both_byte_orders_and_its_infinity_is_a_hole(tmp_path, order):
     assert found.confidence[0, 0, 1] == 1
 
 
+def test_pfm_with_lines_as_on_windows(tmp_path):
+    write_pfm(tmp_path / "a.pfm", METRES)
+    head, _, rest = (tmp_path / "a.pfm").read_bytes().partition(b"-1.0\n")
+    (tmp_path / "a.pfm").write_bytes(head.replace(b"\n", b"\r\n") + b"-1.0\r\n" + rest)
+    np.testing.assert_array_equal(read_depth(tmp_path / "a.pfm").depth[0].numpy(), METRES)
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "u2", "i4", "u4"])
 def test_tiff_of_any_number(tmp_path, dtype, order):

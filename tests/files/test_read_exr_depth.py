@@ -67,6 +67,15 @@ def test_colour_is_no_depth_unless_it_is_grey(tmp_path):
     assert "near is white" in picture.report[1]
 
 
+@pytest.mark.parametrize("layer", ["N", "Normal", "P", "ViewLayer.Position", "velocity"])
+def test_directions_and_places_are_no_depth(tmp_path, layer):
+    vector = dict(zip((f"{layer}.X", f"{layer}.Y", f"{layer}.Z"), RGB.values(), strict=True))
+    for name, channels in (("a.exr", vector | RGB), ("b.exr", vector)):
+        write_exr(tmp_path / name, channels)
+        with pytest.raises(ValueError, match="no depth channel, and colour is no depth"):
+            read_depth(tmp_path / name)
+
+
 def test_a_data_window_that_is_not_the_display_window_leaves_holes(tmp_path):
     display = (np.array([0, 0], np.int32), np.array([WIDTH + 3, HEIGHT - 1], np.int32))
     data = (np.array([2, 0], np.int32), np.array([WIDTH + 1, HEIGHT - 1], np.int32))

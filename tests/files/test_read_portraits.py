@@ -37,6 +37,22 @@ def test_gdepth_in_both_ranges(tmp_path, kind, unit):
     assert found.photo.shape == (HEIGHT, WIDTH, 3)
 
 
+@pytest.mark.parametrize(("unit", "said"), [("ft", "its unit 'ft' is not known"), ("", "no unit")])
+def test_gdepth_of_an_unknown_unit_is_relative_and_says_so(tmp_path, unit, said):
+    xmp = gdepth_xmp((SHARE * 255).round().astype(np.uint8), Units=unit)
+    photo().save(tmp_path / "a.jpg", xmp=xmp.encode())
+    found = read_depth_file(tmp_path / "a.jpg")
+    assert not found.depth.metric
+    assert any(said in line and "relative depth" in line for line in found.report)
+
+
+def test_gdepth_that_holds_no_picture_is_refused_in_plain_words(tmp_path):
+    xmp = gdepth_xmp((SHARE * 255).round().astype(np.uint8), Data="bm8gcGljdHVyZQ==")
+    photo().save(tmp_path / "a.jpg", xmp=xmp.encode())
+    with pytest.raises(ValueError, match=r"a\.jpg: damaged depth inside \(neither PNG nor JPEG\)"):
+        read_depth(tmp_path / "a.jpg")
+
+
 def test_gdepth_in_an_extended_packet(tmp_path):
     whole = gdepth_xmp((SHARE * 255).round().astype(np.uint8)).encode()
     guid, cut = b"0123456789ABCDEF0123456789ABCDEF", len(whole) // 2

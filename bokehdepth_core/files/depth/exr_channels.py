@@ -180,7 +180,9 @@ def _colour(source: Path, parts: Sequence[ExrPart]) -> tuple[ExrPart, str]:
     """
     for part in parts:
         for name in part.channels:
-            if _is_colour(name) and _component(name) in ("r", "y", "l") and not part.deep:
+            if not _is_colour(name) or part.deep or _is_vector(part, name):
+                continue
+            if _component(name) in ("r", "y", "l"):
                 _need_grey(source, parts, part, name)
                 return part, name
     raise _no_depth(source, parts)
@@ -214,6 +216,12 @@ def _no_depth(source: Path, parts: Sequence[ExrPart]) -> ValueError:
 def _is_colour(name: str) -> bool:
     layer = _layer(name).lower()
     return _component(name) in ("r", "g", "b", "y", "l") and not _is_depth(layer.split(".")[-1])
+
+
+def _is_vector(part: ExrPart, name: str) -> bool:
+    """Return whether a channel is the y of a direction or place, and no luminance."""
+    siblings = {_component(one) for one in part.channels if _layer(one) == _layer(name)}
+    return _component(name) == "y" and bool(siblings & {"x", "z"})
 
 
 def _layer(name: str) -> str:

@@ -40,7 +40,10 @@ def read_pfm(source: Path) -> RawDepth:
                 f"{source.name}: declares {width}x{height} px, more than "
                 f"{MAX_PIXELS // 1_000_000} million pixels or none. Scale it down first."
             )
-        if source.stat().st_size < head.end() + 4 * count:
+        size, start = source.stat().st_size, head.end()
+        if head[0].endswith(b"\r") and size == start + 1 + 4 * count:
+            start += 1  # lines that end as on Windows
+        if size < start + 4 * count:
             raise ValueError(f"{source.name}: damaged PFM file (cut off). Save it again.")
         try:
             order = "<f4" if float(head[4]) < 0 else ">f4"
@@ -48,7 +51,7 @@ def read_pfm(source: Path) -> RawDepth:
             raise ValueError(
                 f"{source.name}: damaged PFM file (its scale). Save it again."
             ) from None
-        file.seek(head.end())
+        file.seek(start)
         numbers = np.fromfile(file, order, count)
     planes = numbers.reshape(height, width, channels)[::-1]
     if channels == 3 and not (planes == planes[..., :1]).all():

@@ -263,10 +263,12 @@ def _in_range(share: np.ndarray, xmp: str, space: str) -> RawDepth:
     linear = (xmp_text(xmp, f"{space}:Format") or "").lower().endswith("linear")
     share = share.astype(np.float64)  # 1 is to give far itself, which may stand for the sky
     depth = near + share * (far - near) if linear else 1 / ((1 - share) / near + share / far)
-    unit = _METRES_A_UNIT.get((xmp_text(xmp, f"{space}:Units") or "").lower())
+    written = xmp_text(xmp, f"{space}:Units") or ""
+    unit = _METRES_A_UNIT.get(written.lower())
     if unit is None:
+        said = f"its unit {written[:20]!r} is not known" if written else "it names no unit"
         disparity = np.where(depth < FAR_FLOAT, min(near, far) / depth, 0.0)
-        return RawDepth(disparity, DISPARITY, top=1.0, notes=notes)
+        return RawDepth(disparity, DISPARITY, top=1.0, notes=(*notes, f"{said}: relative depth"))
     along_ray = (xmp_text(xmp, f"{space}:MeasureType") or "").lower().endswith("ray")
     return RawDepth(depth * unit, DISTANCE if along_ray else METRES, notes=notes)
 
@@ -296,13 +298,17 @@ def _photo(source: Path, packed: bytes) -> Tensor:
 
 
 def _decode(source: Path, packed: bytes) -> Any:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(packed), formats=("PNG", "JPEG"))
             image.load()
+    except UnidentifiedImageError as error:
+        raise ValueError(
+            f"{source.name}: damaged depth inside (neither PNG nor JPEG). Export it again."
+        ) from error
     except (OSError, SyntaxError, EOFError, Image.DecompressionBombError, Warning) as error:
         raise ValueError(
             f"{source.name}: damaged depth inside ({error}). Export it again."

@@ -125,7 +125,7 @@ def read_depth_file(
         done = "left infinitely far"
         if fills:
             depth = fill_holes(depth, guide)
-            alone = "from what is measured around them, for no photo is here"
+            alone = "from what is measured around them; `photo` gives colours to go along"
             done = f"filled {alone if guide is None else 'along the colours of the photo'}"
         lines = (*lines, holes_line(missing, done))
     return DepthFile(depth, inside, lines)

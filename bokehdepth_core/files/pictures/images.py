@@ -268,6 +268,8 @@ def _from_pillow(image: "Image", source: Path) -> _Stored:
         with source.open("rb") as file:
             chunks = png.colour_chunks(file)
             profile = png.embedded_profile(chunks)
+            if unknown := png.unknown_code(chunks):
+                _log.warning("%s: %s is not known here; taken as sRGB's.", source.name, unknown)
             if png.is_deep(chunks):
                 levels = png.decode_deep(file).astype(np.float32) / 65535
     if levels is None:
@@ -299,9 +301,10 @@ def _levels(image: "Image") -> tuple[np.ndarray, bool]:
     if mode == "I" or mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.float32) / 65535
         return grey.clip(0, 1)[..., None], False
-    if mode == "LAB":  # Pillow keeps a* and b* with 128 added
-        lab = np.asarray(image).astype(np.float32)
-        return lab * np.array([100 / 255, 1, 1], "f") - np.array([0, 128, 128], "f"), True
+    if mode == "LAB":  # NumPy sees a* and b* as TIFF stores them: signed
+        lab = np.asarray(image)
+        light = lab[..., :1].astype(np.float32) * (100 / 255)
+        return np.concatenate([light, lab[..., 1:].view(np.int8).astype(np.float32)], -1), True
     if mode != "CMYK":
         single = mode in ("1", "L", "LA", "La")
         transparent = "A" in image.getbands() or "a" in image.getbands()

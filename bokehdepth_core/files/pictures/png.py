@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 
 from .rgb_spaces import P3_D65, P3_DCI, REC601_525, REC601_625, REC709, REC2020, Primaries
-from .transfer import Transfer, gamma_transfer, named_transfer
+from .transfer import KNOWN_TRANSFERS, Transfer, gamma_transfer, named_transfer
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
@@ -17,6 +17,7 @@ _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _LARGEST_CHUNK = 1 << 24  # bytes; profiles of printers are a few million
 _LARGEST_PROFILE = 1 << 25
 _SRGB_GAMMA = 45455  # PNG specification, 11.3.2.2: what writers of sRGB put into gAMA
+_UNSPECIFIED = 2  # ITU-T H.273
 # ITU-T H.273, ColourPrimaries.
 _CICP_PRIMARIES = {
     1: REC709,
@@ -89,6 +90,24 @@ def colour_space(chunks: dict[bytes, bytes]) -> tuple[Primaries, Transfer] | Non
         return None
     curve = named_transfer(13) if plain or gamma is None else gamma_transfer(1e5 / gamma[0])
     return (REC709 if space.is_near(REC709) else space), curve
+
+
+def unknown_code(chunks: dict[bytes, bytes]) -> str:
+    """Return what of `cICP` is not known here and taken as sRGB's; "" where all is known.
+
+    Example:
+        >>> unknown_code({b"cICP": bytes([22, 13, 0, 1])})
+        'cICP primaries 22'
+    """
+    if len(chunks.get(b"cICP", b"")) != 4:
+        return ""
+    primaries, transfer, _, _ = chunks[b"cICP"]
+    unknown = []
+    if primaries not in (*_CICP_PRIMARIES, _UNSPECIFIED):
+        unknown.append(f"cICP primaries {primaries}")
+    if transfer not in (*KNOWN_TRANSFERS, _UNSPECIFIED):
+        unknown.append(f"cICP transfer {transfer}")
+    return ", ".join(unknown)
 
 
 def is_hdr(chunks: dict[bytes, bytes]) -> bool:

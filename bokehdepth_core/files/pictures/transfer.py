@@ -26,21 +26,11 @@ def named_transfer(number: int, full_range: bool = True) -> Transfer:
     """Return the curve of H.273's TransferCharacteristics; numbers not known here are sRGB's.
 
     Args:
-        number: 1 BT.709, 4 gamma 2.2, 5 gamma 2.8, 8 linear, 13 sRGB, 16 PQ, 18 HLG.
+        number: 1 BT.709, 4 gamma 2.2, 5 gamma 2.8, 8 linear, 13 sRGB, 16 PQ, 18 HLG; all of them
+            are `KNOWN_TRANSFERS`.
         full_range: False where black and white are the codes 16 and 235 of 8 bits.
     """
-    curves: dict[int, Transfer] = {
-        1: _bt709,
-        4: gamma_transfer(2.2),
-        5: gamma_transfer(2.8),
-        6: _bt709,
-        8: lambda values: values,
-        14: _bt709,
-        15: _bt709,
-        16: _pq,
-        18: _hlg,
-    }
-    curve = curves.get(number, srgb_light)
+    curve = KNOWN_TRANSFERS.get(number, srgb_light)
     if full_range:
         return curve
     return lambda values: curve((values * 255 - 16) / 219)
@@ -67,3 +57,17 @@ def _hlg(values: np.ndarray) -> np.ndarray:
     luminance = scene @ np.array([0.2627, 0.6780, 0.0593])
     nits = _HLG_PEAK_NITS * scene * np.maximum(luminance, 0)[..., None] ** 0.2
     return np.asarray(nits / WHITE_NITS, dtype=values.dtype)
+
+
+KNOWN_TRANSFERS: dict[int, Transfer] = {
+    1: _bt709,
+    4: gamma_transfer(2.2),
+    5: gamma_transfer(2.8),
+    6: _bt709,
+    8: lambda values: values,
+    13: srgb_light,
+    14: _bt709,
+    15: _bt709,
+    16: _pq,
+    18: _hlg,
+}
