@@ -203,7 +203,7 @@ def test_a_depth_picture_from_elsewhere_renders_too(scene):
         ("render photo.png depth.exr --strength 5 --device nowhere -o o.png", "device: "),
         ("render photo.png depth.exr --f-number 2 -o o.png", "Give --strength, or --focal-length-"),
         ("render photo.png nan.npz --strength 5 -o o.png", "nan.npz: holds no depth: every pixel"),
-        ("render photo.png --strength 5 -o o.png", "photo.png: a colour picture without depth"),
+        ("render photo.png --strength 5 -o o.png", "depth: none given, and no person found"),
         ("render photo.png small.png --strength", "argument --strength: expected one argument"),
         ("stack photo.png --depth depth.exr --strengths , -o out", "strengths: is empty"),
         ("stack photo.png --depth near.png --focus-distance 2 --strengths 5 -o out", "no metres"),
@@ -226,7 +226,7 @@ def test_an_interrupt_ends_cleanly(scene, capsys, monkeypatch):
     def interrupted(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli_render, "render_bokeh", interrupted)
+    monkeypatch.setattr(cli_render, "render_lens_look", interrupted)
     before = sorted(scene.rglob("*"))
     assert run("render photo.png depth.exr --strength 5 -o o.png") == 130
     assert "interrupted" in capsys.readouterr().err
