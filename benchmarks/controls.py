@@ -6,6 +6,7 @@ python benchmarks/controls.py docs/controls.jpg
 import argparse
 from pathlib import Path
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -20,6 +21,8 @@ from bokehdepth_core.render.finish.focus_view import focus_view
 STRENGTH, COLUMNS = 60.0, 3
 FOCAL_LENGTH = 614.4  # px, of the scene
 BALL = (0.84, 0.77)  # the stone ball, x and y
+NOISE = 0.04  # standard deviation of the noise that grain is measured in, sRGB
+DETAIL = (slice(330, 490), slice(340, 500))  # the ball, and what is blurred beside it
 AS_IT_IS = FocusControls()
 SHOTS = {
     "as the lens has it": (AS_IT_IS, {}),
@@ -28,6 +31,7 @@ SHOTS = {
     "back_strength 2": (FocusControls(back_strength=2.0), {}),
     "max_radius 8": (FocusControls(max_radius=8.0), {}),
     "tilt 45: the plane leans back": (FocusControls(tilt=45.0), {}),
+    "swing 45: its right part goes back": (FocusControls(swing=45.0), {}),
     "highlight_boost 4, threshold 0.75": (AS_IT_IS, {"highlight_boost": 4.0}),
     "highlight_boost 4, threshold 0.95": (
         AS_IT_IS,
@@ -50,7 +54,16 @@ def main() -> None:
         out = render_bokeh(photo, depth, STRENGTH, focus, controls=controls, **turning, **options)
         return out[0].clamp(0, 1)
 
+    def grainy(grain: float) -> Tensor:
+        noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
+        noisy = (photo + NOISE * noise).clamp(0, 1)
+        out = render_bokeh(noisy, depth, STRENGTH, focus, grain=grain, quality="draft")
+        return out[0][DETAIL].clamp(0, 1)
+
     panels = [Panel(shot(*recipe), title) for title, recipe in SHOTS.items()]
+    panels += [
+        Panel(grainy(one), f"a noisy photo, grain {one:g}", "a detail") for one in (0.0, 1.0)
+    ]
     subject = find_subject(photo, depth)
     found = controlled_defocus(depth, STRENGTH, subject.focus_depth)
     x, y = subject.point[0].tolist()
