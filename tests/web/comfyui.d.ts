@@ -83,6 +83,7 @@ export interface ComfyApp {
   loadApiJson?: (...args: unknown[]) => unknown;
   nodeOutputs?: Record<string, Record<string, any> | undefined>;
   canvas?: {
+    graph?: ComfyGraph | null;
     ds?: { scale: number };
     emitBeforeChange?(): void;
     emitAfterChange?(): void;

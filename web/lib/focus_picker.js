@@ -76,7 +76,18 @@ export class FocusPicker {
   }
 
   end() {
+    this.panel.root.dataset.ended = `${this.node.id}`;
     this.ended.abort();
+  }
+
+  /**
+   * Take the place of a removed node's picker. Nodes 2.0 keeps it on the page where another node
+   * of the same id follows, as when a node becomes a subgraph (seen in 1.58).
+   */
+  takePlace() {
+    if (!this.node.graph || this.app.canvas?.graph !== this.node.graph) return;
+    const name = CSS.escape(`${this.node.id}`);
+    document.querySelector(`.bokeh-focus[data-ended="${name}"]`)?.replaceWith(this.panel.root);
   }
 
   /** Return the name under which the runs of this node are kept. */
@@ -110,6 +121,7 @@ export class FocusPicker {
 
   /** See whether picture or values changed, by whomever, and show it. */
   look() {
+    if (!this.panel.root.isConnected) this.takePlace();
     if (!this.panel.root.isConnected || document.hidden || !this.isOpen) return;
     this.choose();
     if (this.state() !== this.drawn) this.draw();
