@@ -12,6 +12,7 @@ from ..bokehdepth_core.depth.sweep.messages import collected
 from ..bokehdepth_core.files.depth_maps import write_depth
 from ..bokehdepth_core.optics.camera import intrinsics_from_focal_length
 from . import host, pictures, sockets
+from .captions import depth_views
 from .geometry import depth_picture
 
 _PICTURE_RANGE = {
@@ -169,7 +170,7 @@ class DefocusAwareDepth(io.ComfyNode):
         confidence = depth.confidence
         if confidence is None:
             confidence = depth.depth.new_ones(depth.depth.shape)
-        preview = ui.PreviewImage(shown, cls=cls).as_dict()
+        preview = ui.PreviewImage(depth_views(depth), cls=cls).as_dict()
         report = "\n".join(record.getMessage() for record in said)
         if report:
             host.show_text(report)

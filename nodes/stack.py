@@ -13,6 +13,7 @@ from ..bokehdepth_core.depth.sweep.estimator import on_device
 from ..bokehdepth_core.depth.sweep.frame_faults import frame_faults
 from ..bokehdepth_core.depth.sweep.shape import found_aperture
 from . import host, pictures, sockets
+from .captions import captioned
 from .early import said
 
 _STRENGTHS_TIP = (
@@ -302,6 +303,8 @@ def _as_result(stack: BokehStack) -> BokehStack:
 def _preview(stacks: tuple[BokehStack, ...], cls) -> ui.PreviewImage:
     """Return the pictures shown on the node: each photo, then its frames."""
     shown: list[Tensor] = []
+    texts: list[str] = []
     for stack in stacks:
         shown += [stack.reference[None], stack.frames]
-    return ui.PreviewImage(torch.cat(shown).clamp(0, 1), cls=cls)
+        texts += ["sharp", *(f"K = {strength:g} px·m" for strength in stack.strengths)]
+    return ui.PreviewImage(captioned(torch.cat(shown), texts), cls=cls)
