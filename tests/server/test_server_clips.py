@@ -205,3 +205,27 @@ def test_unusable_lenses_give_one_line(server, more, message):
     error = server.run(graph).error
     assert error.startswith(message)
     assert "\n" not in error
+
+
+def test_a_lens_in_millimetres_and_distances_work_on_metric_depth(server):
+    metres = np.full((HEIGHT, WIDTH), 4.0, np.float32)
+    metres[:, : WIDTH // 2] = 1.0
+    name = f"{uuid.uuid4().hex}.npy"
+    np.save(server.folder / "input" / name, metres)
+    load = {"file": name, "values": "metres", "scale": 0.0, "holes": "fill", "channel": ""}
+    graph = scene(server) | {
+        "depth": node("LoadMetricDepth", **load),
+        "lens": lens_node(f_number=1.8, focal_length_mm=85.0),
+        "pull": pull("0: 1 m; 2: inf ease"),
+        "clip": render(lens=["lens", 0], focus=["pull", 0]),
+    }
+    (coc, plot), _ = run(server, graph, ("clip", 2), ("pull", 1))
+    assert coc.shape == (3, HEIGHT, WIDTH)
+    # K = f² s / (2 N (s − f)) · W / w, and f²/(2N) · W/w at infinity; w of 43.27 mm across.
+    width = 43.27 / np.hypot(1, HEIGHT / WIDTH)
+    at_infinity = 0.085**2 / (2 * 1.8) * 1000 * WIDTH / width
+    near, far = coc[:, 5, 5], coc[:, 5, -5]
+    assert np.isclose(far[0], at_infinity / (1 - 0.085) * (1 / 4 - 1), rtol=1e-4)
+    assert np.isclose(near[2], at_infinity, rtol=1e-4)
+    assert near[0] == 0
+    assert plot.std() > 0
