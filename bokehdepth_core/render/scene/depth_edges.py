@@ -20,7 +20,6 @@ LEVEL_OFF = 0.2  # times its steepest step; a ramp has ended where it rises by l
 STRAIGHT = 10  # px; what rises evenly for longer than this is a slope, not a soft edge
 EVEN = 0.75  # mean step over steepest step from which a ramp counts as straight
 STEEPEST = 0.45  # of the whole rise in one step, from which an edge is hard already
-STEEPEST_BESIDE = 0.8  # the same next to a soft edge: a diagonal step across it is a long one
 SMALLEST_RISE = 0.05  # of the near side's disparity: less is no depth edge
 SMALLEST_VISIBLE = 0.02  # of the picture's mean disparity: less makes no visible blur
 NOISE = 0.05  # smaller of a pixel's two steps over the larger: less is a plateau beside an edge
@@ -130,29 +129,11 @@ def _find_ramps(disparity: Tensor, check_cancelled: CheckCancelled) -> _Ramps:
     bottom, steep_down, count_down = _climb(-flat, lower, pixel)
     total, steepest = flat[top] - flat[bottom], torch.maximum(steep_up, steep_down)
     length = count_up + count_down
-    ramp = (count_down < RAMP_RADIUS) & (steepest < STEEPEST_BESIDE * total)
+    ramp = (count_down < RAMP_RADIUS) & (steepest < STEEPEST * total)
     ramp &= total > SMALLEST_RISE * flat[top]
     ramp &= total > SMALLEST_VISIBLE * flat.mean()
     ramp &= (length <= STRAIGHT) | (total < EVEN * length * steepest)
-    ramp &= _beside(pixel, ramp & (steepest < STEEPEST * total), disparity.shape)
     return _Ramps(pixel[ramp], top[ramp], bottom[ramp])
-
-
-def _beside(pixel: Tensor, chosen: Tensor, size: torch.Size) -> Tensor:
-    """Return which of N pixels are chosen or next to a chosen one, [N] bool.
-
-    The lower of two thresholds, as in the hysteresis of Canny's edges (1986): else single pixels of
-    a soft edge are left half-way, and blur into dots.
-
-    Args:
-        pixel: [N], flat indices.
-        chosen: [N], bool.
-        size: height and width of the picture.
-    """
-    plane = torch.zeros(size, device=pixel.device)
-    plane.view(-1)[pixel[chosen]] = 1.0
-    around: Tensor = F.max_pool2d(plane[None, None], 3, 1, 1).flatten()[pixel] > 0
-    return around
 
 
 def _climb(height: Tensor, higher: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -75,15 +75,3 @@ def test_the_renderer_refines_unless_told_not_to():
     }
     assert error[True] < 1e-5
     assert error[False] > 0.05
-
-
-@pytest.mark.parametrize("angle", [0, 10, 23, 45, 67])
-def test_no_pixel_of_a_soft_edge_at_any_angle_is_left_half_way(angle):
-    y, x = torch.meshgrid(torch.arange(60.0), torch.arange(60.0), indexing="ij")
-    turned = torch.deg2rad(torch.tensor(float(angle)))
-    across = (x - 30.2) * turned.cos() + (y - 29.7) * turned.sin()
-    disparity = 0.2 + 0.8 * torch.sigmoid(across / 0.8)  # 4 px from end to end
-    image = torch.where((across > 0)[..., None], torch.tensor([0.8, 0.3, 0.2]), 0.3)
-    refined = 1 / refine_depth(image[None], 1 / disparity[None])[0, 5:-5, 5:-5]
-    half_way = ((refined > 0.3) & (refined < 0.9)).sum()
-    assert half_way == 0
