@@ -1,4 +1,4 @@
-"""The pupil of a lens without a closed form: drawn once as a mask, transformed at any radius.
+"""The pupil of a lens whose Fourier transform has no formula: drawn as a mask, then transformed.
 
 The aperture mask is the light over the pupil on a fine grid, in units of the blur radius. Its
 Fourier transform at the frequencies of a picture is a product of matrices, F = E_y M E_x^T, for any
