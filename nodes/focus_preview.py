@@ -77,7 +77,14 @@ def pack_disparity(depth: Tensor) -> tuple[Tensor, tuple[float, float]]:
 
 
 def focus_ui(
-    seen: Tensor, depth_map, result: Tensor, color_space: str, plane: Tensor, point: Tensor, by: str
+    seen: Tensor,
+    depth_map,
+    result: Tensor,
+    color_space: str,
+    plane: Tensor,
+    point: Tensor,
+    by: str,
+    strength: tuple[float, str],
 ) -> dict[str, list]:
     """Return the ui output for the picker, after saving its pictures; {} where that fails.
 
@@ -91,6 +98,7 @@ def focus_ui(
         plane: [B], depth of the focus plane.
         point: [B,2] or [1,2], the focus point, (x, y) in shares.
         by: what decided the focus: "point", "automatic", "mask", "distance" or "track".
+        strength: K of the first picture, px·m, and what decided it: "strength", "lens" or "track".
     """
     depth = smaller_depth(depth_map.depth[:1].float())
     picture = smaller_picture(seen[:1])
@@ -108,6 +116,7 @@ def focus_ui(
         "metric": depth_map.metric,
         "camera": _camera(depth_map, seen.shape[2], seen.shape[1]),
         "focus": _place(plane, point) | {"by": by},
+        "strength": {"value": strength[0], "by": strength[1]},
         "subject": _place(plane, point) if by == "automatic" else _subject(picture, depth),
     }
     return {UI_NAME: [dict(zip(("picture", "depth", "result"), files, strict=True)) | about]}

@@ -131,8 +131,8 @@ class RenderBokeh(io.ComfyNode):
                     step=0.1,
                     round=False,
                     optional=True,
-                    tooltip="Gives clipped highlights back the light that the camera cut, so that "
-                    "lamps become bright discs. 0 is off.",
+                    tooltip="Gives lamps back the light that the camera cut, so that they become "
+                    "bright discs: what is clipped, or stands out of all around it. 0 is off.",
                 ),
                 io.Combo.Input(
                     "quality",
@@ -268,8 +268,9 @@ class RenderBokeh(io.ComfyNode):
         )
         lens = checked_lens(lens, own, depth_map)
         strengths = keyed_strengths(track, strength, strength_unit, size[1], count)
-        if track is None or track.strengths is None:
-            strengths = lens_strengths(lens, planes, size, strengths)
+        strong_by = "track" if track is not None and track.strengths is not None else "strength"
+        if strong_by == "strength" and lens.has_strength:
+            strong_by, strengths = "lens", lens_strengths(lens, planes, size)
         controls = core.FocusControls(
             focus_range, front_strength, back_strength, max_radius, tilt, swing
         )
@@ -293,7 +294,10 @@ class RenderBokeh(io.ComfyNode):
         )
         view = focus_view(seen, signed.to(seen.device))
         covered = rendered[..., 3] if alpha is not None else torch.ones_like(rendered[..., 0])
-        shown = focus_ui(seen, depth_map, rendered[..., :3], color_space, planes, points, by)
+        strong = (strengths[0], strong_by)
+        shown = focus_ui(
+            seen, depth_map, rendered[..., :3], color_space, planes, points, by, strong
+        )
         return io.NodeOutput(
             rendered[..., :3].contiguous(),
             host.result(_as_share(radius)),

@@ -160,16 +160,13 @@ def checked_lens(lens: object, own, depth_map) -> "core.Lens":
     return lens.changed(own)
 
 
-def lens_strengths(lens, planes: Tensor, size: tuple[int, int], strengths: list[float]):
-    """Return bokeh strength K of each picture, px·m: that of a lens in millimetres, if it is one.
+def lens_strengths(lens, planes: Tensor, size: tuple[int, int]) -> list[float]:
+    """Return bokeh strength K of each picture, px·m, by a lens in millimetres.
 
     Args:
-        lens: a core.Lens.
+        lens: a core.Lens that has a strength.
         planes: [B], depth of the focus planes, m.
         size: (height, width) of the pictures, px.
-        strengths: those without a lens.
     """
-    if not lens.has_strength:
-        return strengths
     distances = [value if value < 1e9 else math.inf for value in planes.tolist()]
     return [lens.strength(one, size[1], size[0]) for one in distances]

@@ -84,6 +84,7 @@ export interface ComfyApp {
   nodeOutputs?: Record<string, Record<string, any> | undefined>;
   canvas?: {
     graph?: ComfyGraph | null;
+    default_connection_color_byType?: Record<string, string>;
     ds?: { scale: number };
     emitBeforeChange?(): void;
     emitAfterChange?(): void;

@@ -4,7 +4,9 @@ import {
   inside, isAtRing, isOnPicture, layoutOf, LEAST_RING, placeOf, sharesOf,
 } from "./focus_layout.js";
 import { ringStrength } from "./focus_optics.js";
-import { focusOf, shareOf, toggleAutomatic, writePoint, writeShare } from "./focus_state.js";
+import {
+  focusOf, isStrengthFixed, shareOf, toggleAutomatic, writePoint, writeShare,
+} from "./focus_state.js";
 
 /** @typedef {import("./focus_drawing.js").Point} Point */
 /** @typedef {import("./focus_picker.js").FocusPicker} FocusPicker */
@@ -160,6 +162,7 @@ export class Hands {
   /** @param {number} sign */
   stronger(sign) {
     const { node, source } = this.picker;
+    if (isStrengthFixed(node, source)) return;
     const share = shareOf(node, source);
     this.edit(() => writeShare(node, source, share + sign * Math.max(0.1, 0.05 * share)));
   }

@@ -1,9 +1,8 @@
 // Where things lie in the picker's canvas, in CSS px of its own layout, at any zoom of the page.
 
 import { fitted } from "./focus_drawing.js";
-import { isLinked } from "./focus_node.js";
 import { ringRadius } from "./focus_optics.js";
-import { focusOf, shareOf } from "./focus_state.js";
+import { focusOf, isStrengthFixed, shareOf } from "./focus_state.js";
 
 /** @typedef {import("../../tests/web/comfyui").ComfyNode} ComfyNode */
 /** @typedef {import("./focus_drawing.js").Box} Box */
@@ -16,7 +15,7 @@ import { focusOf, shareOf } from "./focus_state.js";
  * @property {Point | null} marker
  * @property {number} ring its radius
  * @property {number} mostRing radius that the ring never reaches
- * @property {boolean} isFixed the strength comes from a link
+ * @property {boolean} isFixed the strength comes from a link, a lens or a track
  */
 
 export const LEAST_RING = 15; // CSS px, at strength 0
@@ -44,7 +43,7 @@ export function layoutOf(canvas, node, source) {
       ? { x: box.left + point.x * box.width, y: box.top + point.y * box.height } : null,
     ring: ringRadius(shareOf(node, source), LEAST_RING, mostRing),
     mostRing,
-    isFixed: isLinked(node, "strength"),
+    isFixed: isStrengthFixed(node, source),
   };
 }
 

@@ -16,6 +16,7 @@ import { unpackDisparity } from "./focus_optics.js";
  * @property {boolean} metric
  * @property {number[] | null} camera
  * @property {Place & {by: string}} focus
+ * @property {{value: number, by: string}} strength K, px·m
  * @property {Place} subject
  */
 

@@ -26,7 +26,7 @@ const WIDGETS = [
  * @param {ComfyNode} node
  */
 export function shownValues(node) {
-  const linked = [...WIDGETS, "focus_mask", "focus"].map((name) => isLinked(node, name));
+  const linked = [...WIDGETS, "focus_mask", "focus", "lens"].map((name) => isLinked(node, name));
   const values = WIDGETS.map((name) => node.widgets?.find((one) => one.name === name)?.value);
   return [values, linked, controlsOf(node)];
 }
@@ -68,11 +68,33 @@ export function focusOf(node, source) {
 }
 
 /**
+ * Return the strength of the last run where a lens or a track decided it, and they still may.
+ * @param {ComfyNode} node
+ * @param {Source | null} source
+ */
+function strengthElsewhere(node, source) {
+  const found = source?.run?.strength;
+  if (found?.by === "lens" && isLinked(node, "lens")) return found;
+  return found?.by === "track" && isLinked(node, "focus") ? found : null;
+}
+
+/**
+ * Return whether the ring cannot change the strength.
+ * @param {ComfyNode} node
+ * @param {Source | null} source
+ */
+export function isStrengthFixed(node, source) {
+  return isLinked(node, "strength") || strengthElsewhere(node, source) !== null;
+}
+
+/**
  * Return bokeh strength K, px·m.
  * @param {ComfyNode} node
  * @param {Source | null} source
  */
 export function strengthOf(node, source) {
+  const elsewhere = strengthElsewhere(node, source);
+  if (elsewhere) return elsewhere.value;
   const unit = textOf(node, "strength_unit", "px·m");
   const width = source?.size[0] ?? UNKNOWN_WIDTH;
   return optics.strengthInPx(numberOf(node, "strength", 0), unit, width);
@@ -131,7 +153,11 @@ export function toggleAutomatic(node) {
  * @param {number | null} disparity of the focus plane
  */
 export function strengthText(node, source, disparity) {
-  const text = `strength ${numberOf(node, "strength", 0)} ${textOf(node, "strength_unit", "px·m")}`;
+  const by = strengthElsewhere(node, source)?.by;
+  const from = by && `strength ${shareOf(node, source).toFixed(1)} % by ${
+    by === "lens" ? "Lens Look" : "Focus Pull"}`;
+  const text = from
+    ?? `strength ${numberOf(node, "strength", 0)} ${textOf(node, "strength_unit", "px·m")}`;
   if (disparity === null || !source?.run?.metric) return text;
   return `${text} · ${(shareOf(node, source) * disparity).toFixed(1)} % blur at ∞`;
 }
