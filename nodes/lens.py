@@ -5,24 +5,16 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from .. import bokehdepth_core as core
-from ..bokehdepth_core.color import convert_color
 from ..bokehdepth_core.render.finish.focus_view import focus_view
 from ..bokehdepth_core.render.renderer import render_memory
-from . import host, pictures, sockets
-from .compositing import fitted_masks, known_background
+from . import host, sockets
 from .early import said
 from .focus_preview import focus_ui
-from .focus_pull import checked_track, focus_input, keyed_focus, keyed_strengths, signed_radii
+from .focus_pull import focus_input
 from .lens_inputs import check_blades, compositing_inputs, opening_inputs
-from .lens_look import checked_lens, lens_input, lens_strengths
-from .portrait import depth_or_guess, focus_on_people
-from .render_controls import (
-    control_inputs,
-    decided_by,
-    focus_depths,
-    is_automatic,
-    turning_of,
-)
+from .lens_look import lens_input
+from .lens_steps import Blur, Focus, Inputs, Scene, choose_focus, measure_blur, set_scene
+from .render_controls import control_inputs
 
 
 class RenderBokeh(io.ComfyNode):
@@ -193,119 +185,47 @@ class RenderBokeh(io.ComfyNode):
         return said(check_blades, aperture_blades)
 
     @classmethod
-    def execute(
-        cls,
-        image,
-        strength,
-        focus_x,
-        focus_y,
-        focus_distance,
-        depth=None,
-        focus_mask=None,
-        aperture_blades=0,
-        aperture_rotation=0.0,
-        anamorphic=1.0,
-        highlight_boost=0.0,
-        quality="default",
-        refine_depth=True,
-        blade_curvature=0.0,
-        spherical_aberration=0.0,
-        cat_eye=0.0,
-        background=None,
-        background_depth=None,
-        color_space="sRGB",
-        alpha=None,
-        hold_out=None,
-        strength_unit="px·m",
-        focus_mode="point",
-        focus_range=0.0,
-        front_strength=1.0,
-        back_strength=1.0,
-        max_radius=0.0,
-        highlight_threshold=0.75,
-        tilt=0.0,
-        swing=0.0,
-        grain=0.0,
-        lens=None,
-        focus=None,
-    ):
-        image = pictures.as_rgb(image)
-        size = tuple(image.shape[1:3])
-        scene = depth_or_guess(depth, image, color_space, refine_depth)
-        depth_map = scene.depth
-        sizes = {"image": len(image), "depth": len(depth_map.depth)}
-        if focus_mask is not None:
-            focus_mask = pictures.fit_mask(focus_mask, size, "focus_mask")
-            sizes["focus_mask"] = len(focus_mask)
-        known = known_background(background, background_depth, image, depth_map)
-        masks = fitted_masks(size, alpha=alpha, hold_out=hold_out)
-        sizes |= {name: len(value) for name, value in (known | masks).items()}
-        track = checked_track(focus, depth_map)
-        if track is not None:
-            sizes["focus"] = len(track)
-        count = pictures.common_batch(**sizes)
-        depths = depth_map.depth.expand(count, -1, -1)
-        whole = image.expand(count, -1, -1, -1)
-        seen = convert_color(whole, color_space, "sRGB")
-        point = (focus_x, focus_y) if not is_automatic(focus_mode) else None
-        by = decided_by(focus_mode, focus_distance, focus_mask)
-        if track is not None and track.focus_depth is not None:
-            by = "track"
-            planes, points = keyed_focus(track, depths.device, (focus_x, focus_y))
-        elif scene.people is not None and by == "automatic":
-            planes, points = focus_on_people(scene.people, depths)
-        else:
-            planes, points = focus_depths(
-                depth_map, depths, seen, point, focus_distance, focus_mask
-            )
-        own = core.Aperture(
-            aperture_blades,
-            aperture_rotation,
-            anamorphic,
-            blade_curvature,
-            spherical_aberration,
-            cat_eye,
-        )
-        lens = checked_lens(lens, own, depth_map)
-        strengths = keyed_strengths(track, strength, strength_unit, size[1], count)
-        strong_by = "track" if track is not None and track.strengths is not None else "strength"
-        if strong_by == "strength" and lens.has_strength:
-            strong_by, strengths = "lens", lens_strengths(lens, planes, size)
-        controls = core.FocusControls(
-            focus_range, front_strength, back_strength, max_radius, tilt, swing
-        )
-        turning = turning_of(controls, depth_map, points, count)
-        signed = signed_radii(depths, strengths, planes, controls, turning)
-        radius = signed.abs()
-        reach = float(radius.max()) * lens.aperture.support_radius
-        host.make_room(render_memory(*size, reach, bool(known)))
+    def execute(cls, **inputs):
+        asked = Inputs(**inputs)
+        scene = set_scene(asked)
+        focus = choose_focus(asked, scene)
+        blur = measure_blur(asked, scene, focus)
+        host.make_room(render_memory(*scene.size, blur.reach, "background" in scene.layers))
         rendered = _render_each(
-            {"image": image, "depth": depths, "focus_depth": planes, **known, **masks, **turning},
-            strengths,
-            lens,
-            highlight_boost=highlight_boost,
-            highlight_threshold=highlight_threshold,
-            controls=controls,
-            grain=grain,
-            quality=quality,
-            refine_depth=refine_depth,
-            color_space=color_space,
-            premultiplied=color_space != "sRGB",
+            {"image": scene.image, "depth": scene.depth, "focus_depth": focus.planes}
+            | scene.layers
+            | blur.turning,
+            blur.strengths,
+            blur.lens,
+            controls=blur.controls,
+            **asked.finish(),
         )
-        view = focus_view(seen, signed.to(seen.device))
-        covered = rendered[..., 3] if alpha is not None else torch.ones_like(rendered[..., 0])
-        strong = (strengths[0], strong_by)
-        shown = focus_ui(
-            seen, depth_map, rendered[..., :3], color_space, planes, points, by, strong
-        )
-        return io.NodeOutput(
-            rendered[..., :3].contiguous(),
-            host.result(_as_share(radius)),
-            host.result(signed),
-            host.result(view),
-            covered.contiguous(),
-            ui=(shown | _text(scene.report)) or None,
-        )
+        return _outputs(scene, focus, blur, rendered, asked.color_space)
+
+
+def _outputs(scene: Scene, focus: Focus, blur: Blur, rendered: Tensor, color_space: str):
+    """Return what the node hands on, and what it shows.
+
+    Args:
+        scene: that was rendered.
+        focus: where it is sharp.
+        blur: how strongly it is blurred.
+        rendered: [B,H,W,3 or 4], with coverage where the scene has an alpha.
+        color_space: of the result.
+    """
+    picture, is_cut_out = rendered[..., :3], "alpha" in scene.layers
+    covered = rendered[..., 3] if is_cut_out else torch.ones_like(rendered[..., 0])
+    view = focus_view(scene.seen, blur.signed.to(scene.seen.device))
+    decided = (focus.planes, focus.points, focus.by, (blur.strengths[0], blur.by))
+    shown = focus_ui(scene.seen, scene.depth_map, picture, color_space, *decided)
+    return io.NodeOutput(
+        picture.contiguous(),
+        host.result(_as_share(blur.signed.abs())),
+        host.result(blur.signed),
+        host.result(view),
+        covered.contiguous(),
+        ui=(shown | _text(scene.report)) or None,
+    )
 
 
 def _render_each(batches: dict[str, Tensor], strengths: list[float], lens, **options) -> Tensor:

@@ -14,7 +14,7 @@ from .render_controls import mask_middles
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class FoundDepth:
     """Depth of the pictures, and where it comes from.
 
     Attributes:
@@ -28,7 +28,7 @@ class Scene:
     report: str = ""
 
 
-def depth_or_guess(depth, image: Tensor, color_space: str, soft_edges: bool) -> Scene:
+def depth_or_guess(depth, image: Tensor, color_space: str, soft_edges: bool) -> FoundDepth:
     """Return the depth that is connected, or a guess from the people in the pictures.
 
     Args:
@@ -45,12 +45,12 @@ def depth_or_guess(depth, image: Tensor, color_space: str, soft_edges: bool) -> 
         report = doubts(depth, given, image)
         if report:
             host.show_text(report)
-        return Scene(given, report=report)
+        return FoundDepth(given, report=report)
     seen = convert_color(image, color_space, "sRGB").clamp(0, 1)
     found = core.guess_portrait_depth(seen.to(host.device()), check_cancelled=host.check_cancelled)
     guessed = core.DepthMap(host.result(found.depth.depth), metric=False)
     host.show_text(found.report)
-    return Scene(guessed, host.result(found.alpha), found.report)
+    return FoundDepth(guessed, host.result(found.alpha), found.report)
 
 
 def focus_on_people(people: Tensor, depths: Tensor) -> tuple[Tensor, Tensor]:
