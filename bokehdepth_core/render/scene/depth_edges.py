@@ -19,7 +19,7 @@ RAMP_RADIUS = 16  # px to either side within which a ramp must end
 LEVEL_OFF = 0.2  # times its steepest step; a ramp has ended where it rises by less
 STRAIGHT = 10  # px; what rises evenly for longer than this is a slope, not a soft edge
 EVEN = 0.75  # mean step over steepest step from which a ramp counts as straight
-STEEPEST = 0.45  # of the whole rise in one step, from which an edge is hard already
+STEEPEST = 0.45  # of the whole rise from a pixel to one beside it: the edge is hard already
 SMALLEST_RISE = 0.05  # of the near side's disparity: less is no depth edge
 SMALLEST_VISIBLE = 0.02  # of the picture's mean disparity: less makes no visible blur
 NOISE = 0.05  # smaller of a pixel's two steps over the larger: less is a plateau beside an edge
@@ -48,6 +48,42 @@ class _Ramps:
     pixel: Tensor
     near_end: Tensor
     far_end: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Ground:
+    """Disparity or its negative as a ground to climb; of all pixels, [H·W] each.
+
+    Attributes:
+        height: of each pixel.
+        higher: flat index of its highest neighbour of eight.
+        rise: to its highest neighbour of the four beside, above and below it.
+    """
+
+    height: Tensor
+    higher: Tensor
+    rise: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Climb:
+    """The ways up from some pixels, [M] each.
+
+    Attributes:
+        last: flat index of the last pixel.
+        count: number of steps.
+        steepest: the largest step, diagonal ones too.
+        straight: the largest rise on the way between pixels that share a side.
+    """
+
+    last: Tensor
+    count: Tensor
+    steepest: Tensor
+    straight: Tensor
+
+    def where(self, mask: Tensor) -> "_Climb":
+        """Return the ways of a mask [M]."""
+        return _Climb(self.last[mask], self.count[mask], self.steepest[mask], self.straight[mask])
 
 
 @torch.no_grad()
@@ -116,52 +152,64 @@ def _refine_one(picture: Tensor, depth: Tensor, check_cancelled: CheckCancelled)
 def _find_ramps(disparity: Tensor, check_cancelled: CheckCancelled) -> _Ramps:
     """Return the soft edges of disparity [H,W]: neither hard edges nor slopes nor noise."""
     flat = disparity.flatten()
-    planes = disparity[None, None]
-    higher = F.max_pool2d(planes, 3, 1, 1, return_indices=True)[1].flatten()
-    lower = F.max_pool2d(-planes, 3, 1, 1, return_indices=True)[1].flatten()
-    rise, fall = flat[higher] - flat, flat - flat[lower]
+    uphill, downhill = _ground(disparity), _ground(-disparity)
+    rise, fall = flat[uphill.higher] - flat, flat - flat[downhill.higher]
     pixel = (torch.minimum(rise, fall) > NOISE * torch.maximum(rise, fall)).nonzero()[:, 0]
     check_cancelled()
-    top, steep_up, count_up = _climb(flat, higher, pixel)
+    up = _climb(uphill, downhill, pixel)
     check_cancelled()
-    ended = count_up < RAMP_RADIUS
-    pixel, top, steep_up, count_up = (x[ended] for x in (pixel, top, steep_up, count_up))
-    bottom, steep_down, count_down = _climb(-flat, lower, pixel)
-    total, steepest = flat[top] - flat[bottom], torch.maximum(steep_up, steep_down)
-    length = count_up + count_down
-    ramp = (count_down < RAMP_RADIUS) & (steepest < STEEPEST * total)
-    ramp &= total > SMALLEST_RISE * flat[top]
+    ended = up.count < RAMP_RADIUS
+    pixel, up = pixel[ended], up.where(ended)
+    down = _climb(downhill, uphill, pixel)
+    total, length = flat[up.last] - flat[down.last], up.count + down.count
+    ramp = down.count < RAMP_RADIUS
+    ramp &= torch.maximum(up.straight, down.straight) < STEEPEST * total
+    ramp &= total > SMALLEST_RISE * flat[up.last]
     ramp &= total > SMALLEST_VISIBLE * flat.mean()
-    ramp &= (length <= STRAIGHT) | (total < EVEN * length * steepest)
-    return _Ramps(pixel[ramp], top[ramp], bottom[ramp])
+    even = total >= EVEN * length * torch.maximum(up.steepest, down.steepest)
+    ramp &= (length <= STRAIGHT) | ~even
+    return _Ramps(pixel[ramp], up.last[ramp], down.last[ramp])
 
 
-def _climb(height: Tensor, higher: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _ground(height: Tensor) -> _Ground:
+    """Return a plane [H,W] as a ground to climb."""
+    plane = height[None, None]
+    higher = F.max_pool2d(plane, 3, 1, 1, return_indices=True)[1].flatten()
+    beside = F.max_pool2d(plane, (1, 3), 1, (0, 1))
+    above_or_below = F.max_pool2d(plane, (3, 1), 1, (1, 0))
+    rise = torch.maximum(beside, above_or_below) - plane
+    return _Ground(height.flatten(), higher, rise.flatten())
+
+
+def _climb(ground: _Ground, inverse: _Ground, start: Tensor) -> _Climb:
     """Climb from pixel to highest neighbour until the ground levels off.
 
-    It takes at most `RAMP_RADIUS` steps.
+    It takes at most `RAMP_RADIUS` steps. A diagonal step crosses a slanted soft edge by two pixels
+    at once. So how hard the edge is, is read from pixels that share a side: those beside the
+    diagonal lie half-way on a soft edge, and all the way up or down on a hard one.
 
     Args:
-        height: [N], of all pixels.
-        higher: [N], index of each pixel's highest neighbour.
+        ground: to climb.
+        inverse: the same upside down.
         start: [M], indices to start from.
-
-    Returns:
-        Index of the last pixel, the largest step, and the number of steps; [M] each.
     """
     last = start.clone()
-    steepest = torch.zeros_like(start, dtype=height.dtype)
+    steepest = torch.zeros_like(start, dtype=ground.height.dtype)
+    straight = torch.zeros_like(steepest)
     count = torch.zeros_like(start)
     moving = torch.arange(len(start), device=start.device)
     for _ in range(RAMP_RADIUS):
         here = last[moving]
-        step = height[higher[here]] - height[here]
+        ahead = ground.higher[here]
+        step = ground.height[ahead] - ground.height[here]
         on = (step > 0) & (step > LEVEL_OFF * steepest[moving])
-        moving, here, step = moving[on], here[on], step[on]
-        last[moving] = higher[here]
+        moving, here, ahead, step = moving[on], here[on], ahead[on], step[on]
+        last[moving] = ahead
         steepest[moving] = torch.maximum(steepest[moving], step)
+        beside = torch.maximum(ground.rise[here], inverse.rise[ahead]).minimum(step)
+        straight[moving] = torch.maximum(straight[moving], beside)
         count[moving] += 1
-    return last, steepest, count
+    return _Climb(last, count, steepest, straight)
 
 
 def _color_likelihood(

@@ -75,3 +75,29 @@ def test_the_renderer_refines_unless_told_not_to():
     }
     assert error[True] < 1e-5
     assert error[False] > 0.05
+
+
+def slanted(angle):
+    """Return distances, px, [60,60] from a line near the middle that is turned by degrees."""
+    y, x = torch.meshgrid(torch.arange(60.0), torch.arange(60.0), indexing="ij")
+    turned = math.radians(angle)
+    return (x - 30.2) * math.cos(turned) + (y - 29.7) * math.sin(turned)
+
+
+@pytest.mark.parametrize("angle", [0, 10, 23, 35, 45, 67])
+@pytest.mark.parametrize("width", [0.8, 1.2])
+def test_no_pixel_of_a_soft_edge_at_any_angle_is_left_half_way(angle, width):
+    across = slanted(angle)
+    disparity = 0.2 + 0.8 * torch.sigmoid(across / width)
+    image = torch.where((across > 0)[..., None], torch.tensor([0.8, 0.3, 0.2]), 0.3)
+    refined = 1 / refine_depth(image[None], 1 / disparity[None])[0, 8:-8, 8:-8]
+    # Where a ramp has levelled off it is within 0.1 of its ends.
+    assert not ((refined > 0.3) & (refined < 0.9)).any()
+
+
+@pytest.mark.parametrize("angle", [0, 10, 23, 35, 45, 67])
+def test_a_hard_edge_between_slopes_at_any_angle_keeps_its_exact_depth(angle):
+    across = slanted(angle)
+    depth = torch.where(across > 0, 1 + 0.002 * across, 4 + 0.004 * across)[None]
+    image = torch.rand(1, 60, 60, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(refine_depth(image, depth), depth)
