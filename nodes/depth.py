@@ -13,6 +13,7 @@ from ..bokehdepth_core.files.depth_maps import write_depth
 from ..bokehdepth_core.optics.camera import intrinsics_from_focal_length
 from . import host, pictures, sockets
 from .captions import depth_views
+from .doubts import guessed_unit
 from .geometry import depth_picture
 
 _PICTURE_RANGE = {
@@ -149,6 +150,7 @@ class DefocusAwareDepth(io.ComfyNode):
             image = image.expand(count, -1, -1, -1)
         focus_m = check_number(focus_distance, "focus_distance", 0.0)
         level = int(check_number(resolution, "resolution", -1, 9))
+        unit = guessed_unit(prior, "prior")
         if prior is not None:
             prior = sockets.as_depth(prior, tuple(image.shape[1:3]))
         with collected() as said:
@@ -171,7 +173,7 @@ class DefocusAwareDepth(io.ComfyNode):
         if confidence is None:
             confidence = depth.depth.new_ones(depth.depth.shape)
         preview = ui.PreviewImage(depth_views(depth), cls=cls).as_dict()
-        report = "\n".join(record.getMessage() for record in said)
+        report = "\n".join(filter(None, [unit, *(record.getMessage() for record in said)]))
         if report:
             host.show_text(report)
             preview |= ui.PreviewText(report).as_dict()
@@ -239,6 +241,7 @@ class SaveMetricDepth(io.ComfyNode):
 
     @classmethod
     def execute(cls, depth, filename_prefix, format, image=None):
+        unit = guessed_unit(depth)
         depth = sockets.as_depth(depth)
         if format not in FORMATS:
             raise ValueError(f"format: unknown kind {format!r}. Use one of {', '.join(FORMATS)}.")
@@ -254,11 +257,12 @@ class SaveMetricDepth(io.ComfyNode):
                     "Give one depth map for each picture, or leave image unconnected."
                 )
             image = image.expand(count, -1, -1, -1) if len(image) < count else image
-        texts = host.graph_texts(getattr(cls, "hidden", None))
-        names = _save_all(depth, image, filename_prefix, FORMATS[format], texts)
-        host.show_text("\n".join(names))
+        graph = host.graph_texts(getattr(cls, "hidden", None))
+        names = _save_all(depth, image, filename_prefix, FORMATS[format], graph)
+        texts = [*names, *filter(None, [unit])]
+        host.show_text("\n".join(texts))
         shown = ui.PreviewImage(host.result(depth_picture(depth)), cls=cls).as_dict()
-        return io.NodeOutput(ui={**shown, "text": names})
+        return io.NodeOutput(ui={**shown, "text": texts})
 
 
 def _save_all(depth: DepthMap, image, prefix: str, suffix: str, texts: dict[str, str]) -> list[str]:

@@ -1,9 +1,10 @@
-"""What is no error but worth a look at connected depth: its shape, and whether far is white."""
+"""What is no error but worth a look at connected depth: its unit, shape, and which end is white."""
 
 import torch
 from torch import Tensor
 
 from ..bokehdepth_core import DepthMap
+from .geometry import is_in_metres, largest_grey
 
 STRETCHED = 1.02  # ratio of the sides' ratios from which depth counts as stretched
 UPSIDE = 0.15  # of the range of disparity that the top may be nearer than the bottom
@@ -18,7 +19,29 @@ def doubts(value: object, depth: DepthMap, image: Tensor) -> str:
         depth: the same as depth, at the size of the image.
         image: [B,H,W,3].
     """
-    return " ".join(filter(None, (_stretched(value, image), _looks_inverted(value, depth))))
+    said = (guessed_unit(value), _stretched(value, image), _looks_inverted(value, depth))
+    return " ".join(filter(None, said))
+
+
+def guessed_unit(value: object, name: str = "depth") -> str:
+    """Return how an IMAGE with values beyond 1 was read as depth; empty for all else.
+
+    Args:
+        value: what the socket received, [B,H,W,C] for an IMAGE.
+        name: of the input.
+    """
+    high = largest_grey(value) if isinstance(value, Tensor) else 0.0
+    if high <= 1:
+        return ""
+    if is_in_metres(high):
+        return (
+            f"{name}: an IMAGE up to {high:.4g} was taken as metres. Give 0…1, near is white, "
+            "if it is none."
+        )
+    return (
+        f"{name}: an IMAGE up to {high:.4g} was taken as relative. Connect METRIC_DEPTH if it is "
+        "metres."
+    )
 
 
 def _stretched(value: object, image: Tensor) -> str:

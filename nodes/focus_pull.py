@@ -10,6 +10,7 @@ from ..bokehdepth_core.optics.focus.keyframes import LAST_FRAME
 from ..bokehdepth_core.optics.focus.plot import plot_focus_track
 from ..bokehdepth_core.optics.focus.track import SMOOTHING
 from . import host, pictures, sockets
+from .doubts import guessed_unit
 
 Track = io.Custom("FOCUS_TRACK")  # a core.FocusTrack
 
@@ -91,8 +92,9 @@ class FocusPull(io.ComfyNode):
             subject=subject,
             smoothing=smoothing,
         )
-        if track.notes:
-            host.show_text("\n".join(track.notes))
+        notes = [*filter(None, [guessed_unit(depth)]), *track.notes]
+        if notes:
+            host.show_text("\n".join(notes))
         plot = plot_focus_track(track)[None]
         shown = ui.PreviewImage(plot, cls=cls).as_dict()
         return io.NodeOutput(track, host.result(plot), ui=shown)

@@ -27,14 +27,25 @@ def depth_from_picture(image: Tensor) -> DepthMap:
         ValueError: a colour-mapped depth picture, levels of 8 bits, or colour beyond 1.
     """
     colours = as_rgb(image, "depth")
-    grey = colours.mean(dim=-1)
-    seen = grey[torch.isfinite(grey)]
-    high = float(seen.max()) if seen.numel() else 0.0
-    if high > OVERSHOOT:
+    high = largest_grey(colours)
+    if is_in_metres(high):
         return _metres_from_picture(colours, high)
     check_not_colour_mapped(colours)
+    grey = colours.mean(dim=-1)
     disparity = torch.nan_to_num(grey, nan=0.0, posinf=1.0, neginf=0.0).clamp(min=0)
     return DepthMap.from_normalized_disparity(disparity / max(high, 1.0))
+
+
+def largest_grey(image: Tensor) -> float:
+    """Return the largest finite mean of the channels of pictures [B,H,W,C]; 0 without one."""
+    grey = as_rgb(image, "depth").mean(dim=-1)
+    seen = grey[torch.isfinite(grey)]
+    return float(seen.max()) if seen.numel() else 0.0
+
+
+def is_in_metres(high: float) -> bool:
+    """Return whether a depth picture with this largest grey is read as metres."""
+    return high > OVERSHOOT
 
 
 def _metres_from_picture(colours: Tensor, high: float) -> DepthMap:

@@ -7,6 +7,7 @@ from test_nodes import _plain_module
 
 early = _plain_module("early")
 doubts = _plain_module("doubts").doubts
+guessed_unit = _plain_module("doubts").guessed_unit
 DepthMap = _plain_module("geometry").DepthMap
 
 REMEDY = re.compile(r"\b([Uu]se|[Cc]onnect|[Cc]hoose|[Gg]ive|[Ww]rite|[Cc]rop|[Pp]ut|[Uu]pload)\b")
@@ -52,6 +53,25 @@ def test_stretched_depth_is_named():
     told = doubt(ramp(0.1, 0.9), (40, 40))
     assert told == "depth: crop the photo alike: 60x40 px of depth were stretched onto 40x40 px."
     assert REMEDY.search(told[:80])
+
+
+def test_an_image_read_as_metres_or_scaled_back_is_told():
+    metres = ramp(12.5, 2.0)
+    told = doubts(metres, DepthMap(metres[..., 0]), torch.zeros(1, 40, 60, 3))
+    assert told == (
+        "depth: an IMAGE up to 12.5 was taken as metres. Give 0…1, near is white, if it is none."
+    )
+    overshot = guessed_unit(ramp(0.1, 1.05))
+    assert overshot.startswith("depth: an IMAGE up to 1.05 was taken as relative. Connect METRIC")
+    assert REMEDY.search(told[:80])
+    assert REMEDY.search(overshot[:80])
+
+
+def test_the_unit_of_other_kinds_of_depth_is_no_guess():
+    assert guessed_unit(ramp(0.1, 1.0)) == ""
+    assert guessed_unit(DepthMap(torch.full((1, 4, 6), 30.0))) == ""
+    assert guessed_unit({"depth": torch.full((1, 4, 6), 30.0)}) == ""
+    assert guessed_unit(None) == ""
 
 
 def test_no_tag_is_left_in_a_text_for_the_page():
