@@ -121,11 +121,18 @@ class SampleRun:
         except flux_hooks.SplitBatchError:
             if len(vectors) == 1:
                 raise
-            _LOG.info("another node splits the batch of %d strengths; in turn now.", len(vectors))
+            _LOG.warning(
+                "strengths: another node splits their batch. Remove it to save time; they were "
+                "made one by one."
+            )
         except RuntimeError as error:
             if len(vectors) == 1 or not _is_out_of_memory(error):
                 raise
-            _LOG.info("%d strengths do not fit into memory at once; in turn now.", len(vectors))
+            _LOG.warning(
+                "strengths: %d did not fit into memory at once. Use a smaller picture to save "
+                "time; they were made one by one.",
+                len(vectors),
+            )
         return None  # outside the handler, which would keep the failed call's tensors alive
 
     def _sample(self, vectors: Tensor, conditioning: list, done: int = 0, runs: int = 1) -> Tensor:

@@ -1,5 +1,6 @@
 """Bokeh stacks: generated from one photo, or taken with a camera."""
 
+import logging
 from dataclasses import replace
 
 import torch
@@ -11,11 +12,14 @@ from ..bokehdepth_core.color import COLOR_SPACES, convert_color
 from ..bokehdepth_core.depth.sweep.calibration import check_calibratable
 from ..bokehdepth_core.depth.sweep.estimator import on_device
 from ..bokehdepth_core.depth.sweep.frame_faults import frame_faults
+from ..bokehdepth_core.depth.sweep.messages import collected
 from ..bokehdepth_core.depth.sweep.shape import found_aperture
 from . import host, pictures, sockets
 from .captions import captioned
+from .doubts import doubts
 from .early import said
 
+_PACK_LOG = logging.getLogger(__package__.rpartition(".")[0])  # the core's and the nodes' loggers
 _STRENGTHS_TIP = (
     "Bokeh strengths K in px·m, separated by commas: a point at disparity d is blurred to a disc "
     "of radius K·|d - d_focus| px. "
@@ -132,27 +136,10 @@ class GenerateBokehStack(io.ComfyNode):
         image = convert_color(pictures.as_rgb(image), color_space, "sRGB")
         if not (generator.is_built_in or check_calibration):
             depth = None  # FLUX needs none
-        if depth is not None:
-            depth = sockets.as_depth(depth, tuple(image.shape[1:3]), soft_edges=True)
-        count = len(image)
-        if depth is not None:
-            count = pictures.common_batch(image=count, depth=len(depth.depth))
-        bar = host.start_bar()
-        stacks = tuple(
-            generator.generate(
-                pictures.item(image, index)[0],
-                values,
-                steps=steps,
-                guidance=guidance,
-                seed=seed,
-                match_color=match_color,
-                depth=_one_depth(depth, index),
-                on_progress=host.progress(index, count, bar),
-                on_preview=host.previewer(bar),
-                check_cancelled=host.check_cancelled,
-            )
-            for index in range(count)
-        )
+        depth, doubt = _fitted(depth, image)
+        options = {"steps": steps, "guidance": guidance, "seed": seed, "match_color": match_color}
+        with collected(_PACK_LOG, logging.WARNING) as warnings:
+            stacks = _generated(generator, image, depth, values, options)
         if check_calibration:
             stacks = tuple(
                 _calibrated(stack, _one_depth(depth, index)) for index, stack in enumerate(stacks)
@@ -162,10 +149,49 @@ class GenerateBokehStack(io.ComfyNode):
         frames = convert_color(frames, "sRGB", color_space)
         shown = _preview(stacks, cls).as_dict()
         report = "\n".join(stack.settings["calibration"] for stack in stacks if check_calibration)
-        if report:
-            host.show_text(report)
-            shown |= ui.PreviewText(report).as_dict()
+        told = [doubt, *(record.getMessage() for record in warnings), report]
+        text = "\n".join(filter(None, dict.fromkeys(told)))  # once for all photos of a batch
+        if text:
+            host.show_text(text)
+            shown |= ui.PreviewText(text).as_dict()
         return io.NodeOutput(stacks, frames, report, ui=shown)
+
+
+def _fitted(depth: object, image: Tensor) -> tuple[DepthMap | None, str]:
+    """Return connected depth at the size of the photos, and what to look at in it."""
+    if depth is None:
+        return None, ""
+    fitted = sockets.as_depth(depth, tuple(image.shape[1:3]), soft_edges=True)
+    return fitted, doubts(depth, fitted, image)
+
+
+def _generated(
+    generator, image: Tensor, depth: DepthMap | None, strengths: tuple[float, ...], options: dict
+) -> tuple[BokehStack, ...]:
+    """Return the stack of each photo.
+
+    Args:
+        generator: a BokehGenerator.
+        image: [B,H,W,3], sRGB, 0…1.
+        depth: of the photos, or one for all; None where the generator needs none.
+        strengths: bokeh strengths K, px·m.
+        options: what else the generator takes.
+    """
+    count, bar = len(image), host.start_bar()
+    if depth is not None:
+        count = pictures.common_batch(image=count, depth=len(depth.depth))
+    return tuple(
+        generator.generate(
+            pictures.item(image, index)[0],
+            strengths,
+            **options,
+            depth=_one_depth(depth, index),
+            on_progress=host.progress(index, count, bar),
+            on_preview=host.previewer(bar),
+            check_cancelled=host.check_cancelled,
+        )
+        for index in range(count)
+    )
 
 
 class BokehStackFromImages(io.ComfyNode):

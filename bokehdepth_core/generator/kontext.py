@@ -381,7 +381,11 @@ def _in_batches(run: Callable[[int, int], Tensor], count: int, at_once: int) -> 
         if at_once == 1 or not is_out_of_memory(error):
             raise
     # Outside the handler, which would keep the failed call's tensors alive.
-    _LOG.info("memory is short: the %d strengths are sampled one by one", count)
+    _LOG.warning(
+        "strengths: %d did not fit into memory at once. Use a smaller picture to save time; they "
+        "were made one by one.",
+        count,
+    )
     torch.cuda.empty_cache()
     return _spans(run, count, 1)
 

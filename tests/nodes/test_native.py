@@ -38,7 +38,7 @@ def test_strengths_in_one_batch_equal_strengths_in_turn():
         torch.testing.assert_close(together[pick], alone, rtol=0, atol=2e-5)
 
 
-def test_strengths_are_sampled_in_turn_where_a_batch_does_not_fit():
+def test_strengths_are_sampled_in_turn_where_a_batch_does_not_fit(caplog):
     model = tiny.flux_patcher()
     batches = []
 
@@ -54,6 +54,10 @@ def test_strengths_are_sampled_in_turn_where_a_batch_does_not_fit():
     run, vectors, conditionings = _run(small)
     in_turn = run.sample(vectors, conditionings)
     assert batches == [3, 1, 1, 1, 1, 1, 1]
+    assert caplog.messages == [
+        "strengths: 3 did not fit into memory at once. Use a smaller picture to save time; they "
+        "were made one by one."
+    ]
     roomy, vectors, conditionings = _run(model)
     together = roomy.sample(vectors, conditionings)
     torch.testing.assert_close(in_turn, together, rtol=0, atol=2e-5)

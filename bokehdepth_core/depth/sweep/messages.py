@@ -15,8 +15,8 @@ _LOG = logging.getLogger(__package__)
 class _Keeper(logging.Handler):
     """Keeps the records of one thread."""
 
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
         self.records: list[logging.LogRecord] = []
         self._thread = threading.get_ident()
 
@@ -26,8 +26,14 @@ class _Keeper(logging.Handler):
 
 
 @contextmanager
-def collected() -> Iterator[list[logging.LogRecord]]:
-    """Give a list that fills with what sweeps in this thread log, from INFO upwards.
+def collected(
+    log: logging.Logger = _LOG, lowest: int = logging.INFO
+) -> Iterator[list[logging.LogRecord]]:
+    """Give a list that fills with what is logged in this thread.
+
+    Args:
+        log: whose messages, and those of the loggers below it; the sweep's if left out.
+        lowest: level of the least important messages to keep.
 
     Example:
         >>> with collected() as said:
@@ -35,12 +41,12 @@ def collected() -> Iterator[list[logging.LogRecord]]:
         >>> [record.getMessage() for record in said]
         ['stack: 2 frames']
     """
-    keeper, level = _Keeper(), _LOG.level
-    if not _LOG.isEnabledFor(logging.INFO):
-        _LOG.setLevel(logging.INFO)
-    _LOG.addHandler(keeper)
+    keeper, level = _Keeper(lowest), log.level
+    if not log.isEnabledFor(lowest):
+        log.setLevel(lowest)
+    log.addHandler(keeper)
     try:
         yield keeper.records
     finally:
-        _LOG.removeHandler(keeper)
-        _LOG.setLevel(level)
+        log.removeHandler(keeper)
+        log.setLevel(level)

@@ -35,6 +35,15 @@ def test_only_this_thread_and_only_while_collected():
     assert log.getEffectiveLevel() == level
 
 
+def test_warnings_of_another_logger_are_collected_without_its_lesser_messages():
+    log = logging.getLogger("a_pack_of_loggers")
+    with messages.collected(log, logging.WARNING) as said:
+        log.getChild("nodes").info("read")
+        log.getChild("core.part").warning("slow")
+        logging.getLogger("another").warning("not ours")
+    assert [one.getMessage() for one in said] == ["slow"]
+
+
 def test_the_estimator_hands_a_prior_on():
     stack = stack_at(0.3)
     size = tuple(stack.reference.shape[:2])
