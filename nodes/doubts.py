@@ -35,8 +35,8 @@ def guessed_unit(value: object, name: str = "depth") -> str:
         return ""
     if is_in_metres(high):
         return (
-            f"{name}: an IMAGE up to {high:.4g} was taken as metres. Give 0…1, near is white, "
-            "if it is none."
+            f"{name}: an IMAGE up to {high:.4g} was taken as metres. Give values of 0…1, near is "
+            "white, for a depth picture."
         )
     return (
         f"{name}: an IMAGE up to {high:.4g} was taken as relative. Connect METRIC_DEPTH if it is "

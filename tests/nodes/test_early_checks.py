@@ -59,7 +59,8 @@ def test_an_image_read_as_metres_or_scaled_back_is_told():
     metres = ramp(12.5, 2.0)
     told = doubts(metres, DepthMap(metres[..., 0]), torch.zeros(1, 40, 60, 3))
     assert told == (
-        "depth: an IMAGE up to 12.5 was taken as metres. Give 0…1, near is white, if it is none."
+        "depth: an IMAGE up to 12.5 was taken as metres. Give values of 0…1, near is white, for a "
+        "depth picture."
     )
     overshot = guessed_unit(ramp(0.1, 1.05))
     assert overshot.startswith("depth: an IMAGE up to 1.05 was taken as relative. Connect METRIC")
