@@ -46,6 +46,7 @@ def guess_portrait_depth(
         `find_people` and `depth_from_mask` name theirs.
 
     Example:
+        >>> import torch
         >>> try:
         ...     guess_portrait_depth(torch.full((1, 40, 30, 3), 0.5))  # a grey wall
         ... except ValueError as error:
