@@ -14,6 +14,7 @@ from ..bokehdepth_core.optics.camera import intrinsics_from_focal_length
 from . import host, pictures, sockets
 from .captions import depth_views
 from .doubts import guessed_unit
+from .early import said
 from .geometry import depth_picture
 
 _PICTURE_RANGE = {
@@ -153,7 +154,7 @@ class DefocusAwareDepth(io.ComfyNode):
         unit = guessed_unit(prior, "prior")
         if prior is not None:
             prior = sockets.as_depth(prior, tuple(image.shape[1:3]))
-        with collected() as said:
+        with collected() as records:
             found = depth_model.estimate(
                 image,
                 stacks,
@@ -173,7 +174,7 @@ class DefocusAwareDepth(io.ComfyNode):
         if confidence is None:
             confidence = depth.depth.new_ones(depth.depth.shape)
         preview = ui.PreviewImage(depth_views(depth), cls=cls).as_dict()
-        report = "\n".join(filter(None, [unit, *(record.getMessage() for record in said)]))
+        report = "\n".join(filter(None, [unit, *(record.getMessage() for record in records)]))
         if report:
             host.show_text(report)
             preview |= ui.PreviewText(report).as_dict()
@@ -240,11 +241,15 @@ class SaveMetricDepth(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, format=None, input_types=None):
+        """Check the format; by naming `input_types` this node checks the types of links, too."""
+        return said(lambda types: _check_save(format, types), input_types)
+
+    @classmethod
     def execute(cls, depth, filename_prefix, format, image=None):
         unit = guessed_unit(depth)
         depth = sockets.as_depth(depth)
-        if format not in FORMATS:
-            raise ValueError(f"format: unknown kind {format!r}. Use one of {', '.join(FORMATS)}.")
+        _check_format(format)
         size = tuple(depth.depth.shape[1:])
         count = len(depth.depth)
         if image is not None:
@@ -263,6 +268,36 @@ class SaveMetricDepth(io.ComfyNode):
         host.show_text("\n".join(texts))
         shown = ui.PreviewImage(host.result(depth_picture(depth)), cls=cls).as_dict()
         return io.NodeOutput(ui={**shown, "text": texts})
+
+
+def _check_format(format: str) -> None:
+    if format not in FORMATS:
+        raise ValueError(f"format: unknown kind {format!r}. Use one of {', '.join(FORMATS)}.")
+
+
+def _check_save(format: str | None, types: dict[str, str]) -> None:
+    """Check what is known before the run.
+
+    Args:
+        format: None where it is linked.
+        types: of what is connected, by the names of the inputs.
+
+    Raises:
+        ValueError: a link of another type, an unknown format, or a JPEG without its photo.
+    """
+    depths = [one.io_type for one in sockets.DEPTH_TYPES]
+    for name, wanted in (("depth", depths), ("image", ["IMAGE"]), ("filename_prefix", ["STRING"])):
+        kinds = set(types.get(name, "*").split(","))
+        if not kinds & {*wanted, "*"}:
+            raise ValueError(f"{name}: connect {' or '.join(wanted)}. {types[name]} is connected.")
+    if format is None:
+        return
+    _check_format(format)
+    if FORMATS[format] == ".jpg" and "image" not in types:
+        raise ValueError(
+            f"image: connect the photo. A {format} is the photo with its depth inside; the other "
+            "formats need none."
+        )
 
 
 def _save_all(depth: DepthMap, image, prefix: str, suffix: str, texts: dict[str, str]) -> list[str]:

@@ -76,6 +76,35 @@ def test_another_type_than_a_part_of_flux_is_refused(server):
     assert "vae: connect a VAE. A IMAGE is connected." in told
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "JPEG portrait"}, "image: connect the photo. A JPEG portrait is the photo"),
+        ({"format": "BMP"}, "format: unknown kind 'BMP'. Use one of EXR, 16-bit PNG"),
+        ({"format": "EXR", "image": ["strength", 0]}, "image: connect IMAGE. FLOAT is connected."),
+    ],
+)
+def test_a_save_that_cannot_be_is_said_before_the_run(server, changes, message):
+    lens = LENS | {"focus_distance": 2.0}
+    graph = {
+        "photo": node("BokehDepthExample"),
+        "strength": node("LensBokehStrength", image=["photo", 0], **lens),
+        "it": node("SaveMetricDepth", depth=["photo", 2], filename_prefix="early/d", **changes),
+    }
+    status, answer = server.post("/prompt", {"prompt": graph})
+    assert status == 400
+    told = " ".join(one["details"] for one in answer["node_errors"]["it"]["errors"])
+    assert message in told
+
+
+def test_a_jpeg_with_its_photo_is_saved(server):
+    links = {"depth": ["photo", 2], "image": ["photo", 0]}
+    save = node("SaveMetricDepth", **links, filename_prefix="early/d", format="JPEG portrait")
+    run = server.run({"photo": node("BokehDepthExample"), "it": save})
+    assert run.error == ""
+    assert run.outputs["it"]["text"] == [str(Path("early") / "d_00001_.jpg")]
+
+
 def test_what_is_right_still_runs(server):
     graph = {"photo": node("BokehDepthExample"), "load": LOAD}
     graph["lens"] = node("LensBokehStrength", image=["photo", 0], **LENS | {"focus_distance": 2.0})
