@@ -75,8 +75,8 @@ def check_not_colour_mapped(colours: Tensor) -> None:
         return
     if kind_of_picture(colours[0].cpu().numpy()) == COLOUR_MAP:
         raise ValueError(
-            "depth: a colour-mapped depth picture (turbo, Spectral, viridis …) cannot be read "
-            "back as depth. Switch its node to grey, near is white."
+            "depth: a colour-mapped depth picture cannot be read back as depth. Switch its node "
+            "from turbo, Spectral, viridis … to grey, near is white."
         )
 
 

@@ -154,8 +154,8 @@ def checked_lens(lens: object, own, depth_map) -> "core.Lens":
         )
     if lens.has_strength and not depth_map.metric:
         raise ValueError(
-            "lens: a strength from f-number and focal length needs depth in metres, and this depth "
-            "has none. Use f_number 0 and focal_length_mm 0, or connect a METRIC_DEPTH."
+            "lens: a strength from f-number and focal length needs depth in metres. Connect a "
+            "METRIC_DEPTH, or use f_number 0 and focal_length_mm 0; this depth has no metres."
         )
     return lens.changed(own)
 

@@ -22,7 +22,9 @@ def as_rgb(image: Tensor, name: str = "image") -> Tensor:
         ValueError: another shape, or an empty batch.
     """
     if not isinstance(image, Tensor):
-        raise TypeError(f"{name}: expected an IMAGE, found {type(image).__name__}.")
+        raise TypeError(
+            f"{name}: expected an IMAGE, found {type(image).__name__}. Connect a picture."
+        )
     found = list(image.shape)
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
         raise ValueError(

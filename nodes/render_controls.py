@@ -190,8 +190,8 @@ def turning_of(controls, depth_map, points: Tensor, count: int) -> dict[str, Ten
         name = "tilt" if controls.tilt else "swing"
         found = "intrinsics" if depth_map.metric else "metres"
         raise ValueError(
-            f"{name}: turning the plane of focus needs depth in metres with intrinsics, and this "
-            f"depth has no {found}. Use 0, or connect a METRIC_DEPTH of a known camera."
+            f"{name}: turning the plane of focus needs depth in metres with intrinsics. Use 0, or "
+            f"connect a METRIC_DEPTH of a known camera; this depth has no {found}."
         )
     return {
         "intrinsics": depth_map.intrinsics.expand(count, -1, -1),

@@ -75,7 +75,8 @@ def check_kind(value: object, kind: type, name: str) -> None:
     """
     if not isinstance(value, kind):
         raise TypeError(
-            f"{name}: expected the output of Load BokehDepth, found {type(value).__name__}."
+            f"{name}: expected the output of Load BokehDepth, found {type(value).__name__}. "
+            "Connect that node."
         )
 
 

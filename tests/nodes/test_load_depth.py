@@ -156,5 +156,5 @@ def test_metres_in_an_image_stay_metres_and_overshoot_stays_disparity():
         with pytest.raises(ValueError, match="depth: an IMAGE with"):
             geometry.depth_from_picture(levels)
     jet = torch.stack([(1.5 - (4 * torch.linspace(0, 1, 200) - k).abs()) for k in (3, 2, 1)], -1)
-    with pytest.raises(ValueError, match="depth: a colour-mapped depth picture"):
+    with pytest.raises(ValueError, match=r"depth: a colour-mapped .{,50}\. Switch"):
         geometry.depth_from_picture(jet.clamp(0, 1)[None, None].expand(1, 8, -1, -1))

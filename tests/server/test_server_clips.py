@@ -190,7 +190,10 @@ def test_a_lens_look_renders_and_the_plain_one_changes_nothing(server):
     ("more", "message"),
     [
         ({"f_number": 1.8}, "f_number: 1.8 given without focal_length_mm"),
-        ({"f_number": 1.8, "focal_length_mm": 85.0}, "lens: a strength from f-number"),
+        (
+            {"f_number": 1.8, "focal_length_mm": 85.0},
+            "lens: a strength from f-number and focal length needs depth in metres. Connect",
+        ),
         ({"aperture_image": ["black", 0]}, "aperture_image: its red is black everywhere"),
         ({"fringe": -0.5}, "fringe: expected 0 to 50"),
     ],
