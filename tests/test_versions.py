@@ -5,6 +5,8 @@ test is skipped and says which.
 """
 
 import re
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,15 @@ import versions
 PROJECT = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
 
 
+LIMIT = 420.0  # s, so that all tests together stay within twenty minutes on two cores
+
+
 @pytest.mark.slow
 @pytest.mark.minutes
 @pytest.mark.parametrize("name", versions.CASES)
 def test_the_fast_tests_pass_with(name):
     try:
-        code, output = versions.run(name)
+        code, output = versions.run(name, LIMIT)
     except versions.AbsentError as error:
         pytest.skip(f"{versions.title(name)}: {error}")
     assert code == 0, output[-5000:]
@@ -31,6 +36,11 @@ def test_the_oldest_case_is_what_the_project_states():
         package, version = stated.split("==")
         oldest = re.sub(r"(\.0)+$", "", version)
         assert f'"{package}>={oldest}"' in PROJECT, stated
+
+
+def test_a_case_that_takes_too_long_is_stopped_and_said():
+    with pytest.raises(versions.AbsentError, match="too slow"):
+        versions._run([sys.executable, "-c", "import time; time.sleep(60)"], time.monotonic() + 0.2)
 
 
 def test_a_missing_python_is_said():

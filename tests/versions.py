@@ -8,6 +8,7 @@ where PyTorch's wheels want NVIDIA's libraries, `cuda_stand_ins.py` saves the do
 gigabytes: 0.8 GB for the oldest case.
 """
 
+import math
 import os
 import platform
 import shutil
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import cuda_stand_ins
 
@@ -64,20 +66,33 @@ def python_of(release: str) -> str:
     raise AbsentError(f"no Python {release} on this machine")
 
 
-def _pip(python: Path, *arguments: str) -> None:
+def _pip(python: Path, until: float, *arguments: str) -> None:
     command = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q", *arguments]
     environment = {key: value for key, value in os.environ.items() if key != "PIP_CONSTRAINT"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = _run(command, until, env=environment)
     if done.returncode:
         raise AbsentError(f"pip install {' '.join(arguments)}: {done.stderr.strip()[-300:]}")
 
 
-def _environment(folder: Path, release: str, torch: str, packages: tuple[str, ...]) -> Path:
+def _run(
+    command: list[str | Path], until: float, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a command that ends before a time of the monotonic clock, or is stopped."""
+    left = None if math.isinf(until) else max(until - time.monotonic(), 1.0)
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=left, **options)
+    except subprocess.TimeoutExpired as error:
+        raise AbsentError("stopped, for this machine is too slow for it") from error
+
+
+def _environment(
+    folder: Path, until: float, release: str, torch: str, packages: tuple[str, ...]
+) -> Path:
     """Make the environment of a case and return its Python."""
     subprocess.run([python_of(release), "-m", "venv", folder], check=True)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    _pip(python, "--no-deps", f"torch=={torch}")
-    _pip(python, *TORCH_NEEDS, *packages, *OTHERS)
+    _pip(python, until, "--no-deps", f"torch=={torch}")
+    _pip(python, until, *TORCH_NEEDS, *packages, *OTHERS)
     if platform.system() == "Linux":
         (libraries,) = folder.glob("lib/python*/site-packages/torch/lib")
         cuda_stand_ins.add_stand_ins(libraries)
@@ -90,19 +105,24 @@ def title(name: str) -> str:
     return f"{name} (Python {release}, torch {torch}, {', '.join(packages)})"
 
 
-def run(name: str) -> tuple[int, str]:
+def run(name: str, limit: float = math.inf) -> tuple[int, str]:
     """Run the fast tests of a case and return pytest's exit code and output.
 
+    Args:
+        name: of the case.
+        limit: seconds after which it is stopped.
+
     Raises:
-        AbsentError: its Python or its packages are not to be had here.
+        AbsentError: its Python or its packages are not to be had here, or not in time.
     """
+    until = time.monotonic() + limit
     with tempfile.TemporaryDirectory() as folder:
         try:
-            python = _environment(Path(folder), *CASES[name])
+            python = _environment(Path(folder), until, *CASES[name])
         except (OSError, subprocess.CalledProcessError) as error:
             raise AbsentError(str(error)) from error
         command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *FAST]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        done = _run(command, until, cwd=ROOT)
     return done.returncode, done.stdout + done.stderr
 
 
