@@ -43,8 +43,10 @@ CASES = {
 FAST = (
     *("tests/weights", "tests/optics", "tests/files", "tests/generator", "tests/depth"),
     *("tests/test_checks.py", "tests/test_color.py", "tests/test_datatypes.py"),
-    *("tests/test_imports.py", "tests/test_resample.py", "--ignore=tests/depth/sweep"),
-    *("--ignore=tests/depth/test_estimator.py", "-k", "not odd_size"),  # large pictures take long
+    *("tests/test_imports.py", "tests/test_resample.py"),
+    *(f"--ignore=tests/depth/{part}" for part in ("sweep", "alignment", "focus_stacks", "person")),
+    *("--ignore=tests/depth/test_estimator.py", "--ignore=tests/depth/test_from_mask.py"),
+    *("--ignore=tests/depth/test_depth_loading.py", "-k", "not odd_size and not whole_stage"),
 )
 
 
