@@ -109,7 +109,7 @@ def read_exr(path: str | Path) -> tuple[ExrPart, ...]:
     # OpenEXR drops parts and channels that it cannot decode.
     whole = len(headers) == len(parts) and all(
         {channel.name for channel in header["channels"]} == set(part.channels)
-        for header, part in zip(headers, parts, strict=False)
+        for header, part in zip(headers, parts, strict=True)
     )
     if not whole:
         raise ValueError(f"{source.name}: damaged EXR file (pixels are missing). Save it again.")

@@ -6,7 +6,6 @@ batch (arXiv 2512.12425, stage 1). Text encoders, VAE and transformer are needed
 other, so that only one of them has to fit into the device's memory.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,9 @@ from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cance
 from ..checks import check_image, check_number, check_strengths
 from ..color import color_transfer_lab
 from ..datatypes import BokehStack, DepthMap
-from ..devices import is_out_of_memory
 from ..weights.published import BUILT_IN
 from .adapter import BokehAdapter, folded, load_adapter
+from .batches import in_batches
 from .flux.latents import decoded, encoded, end_of_path, packed_noise
 from .flux.layers import attention_layers, check_fit, one_at_a_time, strengths_added
 from .flux.pipeline import DEFAULT_SOURCES, load_pipeline
@@ -35,7 +34,6 @@ from .prompts import GUIDANCE, PROMPT, PROMPT_TOKENS, STEPS, bokeh_prompt
 # (642 for its encoder); a sixth more for what a device's libraries take.
 NUMBERS_PER_TOKEN = 20
 NUMBERS_PER_PIXEL = 1500
-_LOG = logging.getLogger(__name__)
 
 OnPreview = Callable[[Tensor], None]
 """Called with what the frames of a batch look like so far: latents [n,C,h/8,w/8], as FLUX's."""
@@ -235,7 +233,7 @@ class KontextGenerator:
         pairs = self.adapter.query_key_pairs(lora_scale)
         projections = {i: (layer.to_q, layer.to_k) for i, layer in enumerate(layers.attention)}
         with folded(projections, pairs):
-            latents = _in_batches(run, count, at_once)
+            latents = in_batches(run, count, at_once)
         return self._decode(latents, check_cancelled)
 
     def _encode(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -372,27 +370,6 @@ def load_kontext(
     pipeline = load_pipeline(base_model, dtype, sources)
     check_fit(loaded, pipeline.transformer)
     return KontextGenerator(pipeline, loaded, InTurn(pipeline, torch.device(device)))
-
-
-def _in_batches(run: Callable[[int, int], Tensor], count: int, at_once: int) -> Tensor:
-    try:
-        return _spans(run, count, at_once)
-    except RuntimeError as error:
-        if at_once == 1 or not is_out_of_memory(error):
-            raise
-    # Outside the handler, which would keep the failed call's tensors alive.
-    _LOG.warning(
-        "strengths: %d did not fit into memory at once. Use a smaller picture to save time; they "
-        "were made one by one.",
-        count,
-    )
-    torch.cuda.empty_cache()
-    return _spans(run, count, 1)
-
-
-def _spans(run: Callable[[int, int], Tensor], count: int, at_once: int) -> Tensor:
-    firsts = range(0, count, at_once)
-    return torch.cat([run(first, min(first + at_once, count)) for first in firsts])
 
 
 def _check_settings(steps: int, guidance: float, frames_at_once: int | None) -> None:
