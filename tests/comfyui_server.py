@@ -16,6 +16,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from links import link_file, link_folder
+
 ROOT = Path(__file__).parents[1]
 PACK = "ComfyUI-BokehDepth"
 SILENT_SECONDS = 600  # a start whose log stands still for so long hangs
@@ -37,9 +39,9 @@ class ComfyServer:
         self.folder = folder
         for name in ("custom_nodes", "input", "output", "models"):
             (folder / name).mkdir()
-        (folder / "custom_nodes" / PACK).symlink_to(ROOT, target_is_directory=True)
+        link_folder(folder / "custom_nodes" / PACK, ROOT)
         for file in more_nodes:
-            (folder / "custom_nodes" / file.name).symlink_to(file)
+            link_file(folder / "custom_nodes" / file.name, file)
         self.port = _free_port()
         self.log = folder / "server.log"
         command = [

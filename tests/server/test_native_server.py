@@ -17,6 +17,7 @@ if not os.environ.get("COMFYUI_PATH"):
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import make_tiny_flux as tiny
 from comfyui_server import ROOT, ComfyServer
+from links import link_folder
 from PIL import Image
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
@@ -27,7 +28,7 @@ NODES = Path(__file__).parents[1] / "tiny_flux_nodes.py"
 def _start(folder, models, **environment):
     server = ComfyServer(folder, NODES, **environment)
     (folder / "models").rmdir()
-    (folder / "models").symlink_to(models, target_is_directory=True)
+    link_folder(folder / "models", models)
     return server
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import golden
 import pytest
 import torch
+from links import link_folder
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
@@ -131,7 +132,7 @@ def test_the_weights_folder_is_comfyuis_also_where_the_pack_is_a_link(tmp_path, 
     (tmp_path / "code" / "bokehdepth_core" / "weights").mkdir(parents=True)
     (tmp_path / "custom_nodes").mkdir()
     pack = tmp_path / "custom_nodes" / "BokehDepth"
-    pack.symlink_to(tmp_path / "code", target_is_directory=True)
+    link_folder(pack, tmp_path / "code")
     file = "bokehdepth_core/weights/published.py"
     monkeypatch.setattr(weights, "__file__", str(pack / file))
     assert weights.weights_folder() == tmp_path / "models" / "bokehdepth"
