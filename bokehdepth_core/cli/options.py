@@ -20,6 +20,7 @@ from ..optics.focus.controls import STRENGTH_UNITS, FocusControls
 from ..optics.lens import LENS_LOOKS, PLAIN, Lens, lens_look
 from ..render.highlights import BOOST_FROM
 from ..render.renderer import QUALITIES
+from ..training.manifest import ON_BAD
 from .focus_pull import add_focus_pull_options
 from .inputs import add_depth_reading_options
 
@@ -304,9 +305,15 @@ def _add_color_space(parser: argparse.ArgumentParser) -> None:
 def add_stack_options(parser: argparse.ArgumentParser) -> None:
     """Add what `stack` takes."""
     add = parser.add_argument
-    add("image", type=Path, help="the sharp photo")
+    add("image", type=Path, help="the sharp photo; or a folder of photos, or a manifest .jsonl")
     add("--strengths", required=True, help='bokeh strengths, px·m, as "10, 20, 30"')
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    many = parser.add_argument_group(
+        "a folder or a manifest",
+        "Each photo gets a folder; manifest.jsonl lists them for training. What is there already "
+        "is not made again. Processes of accelerate launch share the photos.",
+    )
+    bad_data_options(many)
     _add_color_space(parser)
     add("--adapter", default=BUILT_IN, help="bokeh adapter file (built-in: render from --depth)")
     add(
@@ -323,6 +330,20 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
     _add_focus(parser)
     add_depth_reading_options(parser)
     _add_lens_shape(parser)
+
+
+def bad_data_options(parser: "argparse._ActionsContainer") -> None:
+    """Add what is done about data that cannot be used."""
+    parser.add_argument(
+        "--on-bad",
+        choices=ON_BAD,
+        help="a bad line, a missing or damaged file: refuse to go on (default), or skip and say it",
+    )
+    parser.add_argument(
+        "--outside-files",
+        action="store_true",
+        help="allow a manifest to name files outside of its folder",
+    )
 
 
 def _add_focus(parser: argparse.ArgumentParser) -> None:

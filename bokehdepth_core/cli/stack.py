@@ -1,14 +1,19 @@
-"""`bokehdepth stack`: a photo in, the photo at growing bokeh strengths out."""
+"""`bokehdepth stack`: a photo in, the photo at growing bokeh strengths out.
+
+A folder of photos, or a manifest of them, goes to `stack_folder.py`.
+"""
 
 import argparse
 import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..checks import parse_strengths
 from ..color import convert_color
-from ..datatypes import BokehStack
+from ..datatypes import BokehStack, DepthMap
 from ..devices import network_dtype
 from ..files.atomic import whole_file
 from ..files.pictures.images import write_image
@@ -21,6 +26,9 @@ from .options import aperture_of
 from .photos import read_photo_for
 from .progress import progress_bar
 
+MANIFEST_SUFFIX = ".jsonl"
+RECORD = "stack.json"  # written last: a folder that has it is whole
+Make = Callable[[argparse.Namespace, Tensor, tuple[float, ...], DepthMap | None], BokehStack]
 _RETRAINED = ("alpha", "lora_scale", "query_only")
 
 
@@ -34,14 +42,29 @@ def run_stack(options: argparse.Namespace) -> None:
     if options.output.exists() and not options.output.is_dir():
         raise ValueError(f"output: {options.output} is a file. Give a folder.")
     strengths = parse_strengths(options.strengths)
-    _check_used(options)
+    if options.image.is_dir() or options.image.suffix.lower() == MANIFEST_SUFFIX:
+        from .stack_folder import run_stack_folder
+
+        run_stack_folder(options, strengths)
+        return
+    if options.on_bad is not None or options.outside_files:
+        name = "outside_files" if options.outside_files else "on_bad"
+        raise ValueError(f"{name}: is for a folder or a manifest, and this is one photo.")
+    check_used(options)
     photo = read_photo_for(options)
     image = convert_color(photo.image, photo.color_space, "sRGB")
-    make = _rendered_stack if options.adapter == BUILT_IN else _generated_stack
-    _write_stack(options, make(options, image, strengths), photo.color_space)
+    depth = depth_for(options, image)
+    stack = stack_maker(options)(options, image, strengths, depth)
+    record = write_stack(options, stack, photo.color_space)
+    print(f"{options.output}: {len(stack.strengths)} frames, {record['reference']} and stack.json")
 
 
-def _check_used(options: argparse.Namespace) -> None:
+def stack_maker(options: argparse.Namespace) -> Make:
+    """Return what makes the stacks of photos by these options, its networks loaded once."""
+    return _rendered_stack if options.adapter == BUILT_IN else _generator_of(options)
+
+
+def check_used(options: argparse.Namespace) -> None:
     """Refuse options of the generator that is not chosen, which would be ignored."""
     built_in = options.adapter == BUILT_IN
     names = (
@@ -60,16 +83,29 @@ def _check_used(options: argparse.Namespace) -> None:
             )
 
 
-def _rendered_stack(
-    options: argparse.Namespace, image: Tensor, strengths: tuple[float, ...]
-) -> BokehStack:
+def depth_for(options: argparse.Namespace, image: Tensor) -> DepthMap | None:
+    """Return the depth that frames of an image [H,W,3] are rendered from; None with an adapter.
+
+    Raises:
+        ValueError: no depth file was given, or an unusable one.
+    """
+    if options.adapter != BUILT_IN:
+        return None
     if options.depth is None:
         raise ValueError(
             "depth: the built-in generator renders its frames from a depth map and none was "
             "given. Give --depth, or --adapter and --base-model."
         )
-    depth = depth_of(options, options.depth, image[None])
-    if options.focus_distance is not None:
+    return depth_of(options, options.depth, image[None])
+
+
+def _rendered_stack(
+    options: argparse.Namespace,
+    image: Tensor,
+    strengths: tuple[float, ...],
+    depth: DepthMap | None,
+) -> BokehStack:
+    if options.focus_distance is not None and depth is not None:
         need_metres(depth)
     generator = RenderedStackGenerator(torch.device(options.device))
     with progress_bar("stack") as on_progress:
@@ -85,9 +121,8 @@ def _rendered_stack(
         )
 
 
-def _generated_stack(
-    options: argparse.Namespace, image: Tensor, strengths: tuple[float, ...]
-) -> BokehStack:
+def _generator_of(options: argparse.Namespace) -> Make:
+    """Return what makes stacks by FLUX, which is loaded here."""
     device = torch.device(options.device)
     generator = load_bokeh_generator(
         find_weights(options.adapter, ADAPTER),
@@ -98,19 +133,33 @@ def _generated_stack(
     )
     chosen = {"steps": options.steps, "guidance": options.guidance}
     preset = FAST if options.fast else PUBLISHED_SAMPLING
-    with progress_bar("stack") as on_progress:
-        return generator.generate(
-            image,
-            strengths,
-            **preset | {name: value for name, value in chosen.items() if value is not None},
-            seed=options.seed,
-            on_progress=on_progress,
-        )
+    sampling = preset | {name: value for name, value in chosen.items() if value is not None}
+
+    def make(
+        one: argparse.Namespace,
+        image: Tensor,
+        strengths: tuple[float, ...],
+        depth: DepthMap | None,
+    ) -> BokehStack:
+        with progress_bar("stack") as on_progress:
+            return generator.generate(
+                image, strengths, **sampling, seed=one.seed, on_progress=on_progress
+            )
+
+    return make
 
 
-def _write_stack(options: argparse.Namespace, stack: BokehStack, color_space: str) -> None:
-    """Write the frames: as PNG, or as EXR where the photo is linear light."""
-    folder = options.output
+def write_stack(
+    options: argparse.Namespace,
+    stack: BokehStack,
+    color_space: str,
+    more: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """Write the frames: as PNG, or as EXR where the photo is linear light; return the record.
+
+    The record, `stack.json`, is written last, with what `more` adds.
+    """
+    folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
     suffix = ".png" if color_space == "sRGB" else ".exr"
 
@@ -124,7 +173,7 @@ def _write_stack(options: argparse.Namespace, stack: BokehStack, color_space: st
         name = f"frame_{index:02d}_k{strength:g}{suffix}"
         write(name, frame)
         entries.append({"file": name, "strength": strength})
-    record = {
+    record: dict[str, object] = {
         "reference": f"reference{suffix}",
         "frames": entries,
         "image": options.image.name,
@@ -132,6 +181,7 @@ def _write_stack(options: argparse.Namespace, stack: BokehStack, color_space: st
     }
     if options.adapter == BUILT_IN:
         record |= {"depth": options.depth.name, "aperture": vars(aperture_of(options))}
-    with whole_file(folder / "stack.json") as part:
+    record |= more or {}
+    with whole_file(folder / RECORD) as part:
         part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print(f"{folder}: {len(entries)} frames, reference{suffix} and stack.json")
+    return record

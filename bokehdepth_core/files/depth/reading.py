@@ -37,11 +37,13 @@ class DepthFile:
         photo: [h,w,3], sRGB, 0…1, where the file holds the photo too; its size may differ.
         report: a line for everything that was chosen or guessed. Options are in backticks by the
             names of `read_depth_file`.
+        nan_pixels: how many of its numbers are NaN; holes like all that is not measured.
     """
 
     depth: DepthMap
     photo: Tensor | None
     report: tuple[str, ...]
+    nan_pixels: int = 0
 
 
 def read_depth(
@@ -128,7 +130,8 @@ def read_depth_file(
             alone = "from what is measured around them; `photo` gives colours to go along"
             done = f"filled {alone if guide is None else 'along the colours of the photo'}"
         lines = (*lines, holes_line(missing, done))
-    return DepthFile(depth, inside, lines)
+    broken = int(np.isnan(raw.values).sum()) if raw.values.dtype.kind == "f" else 0
+    return DepthFile(depth, inside, lines, broken)
 
 
 def holes_line(missing: Tensor, done: str) -> str:
