@@ -26,7 +26,7 @@ def known_background(background, depth, image: Tensor, depth_map) -> dict[str, T
         missing = "background" if background is None else "background_depth"
         raise ValueError(f"{missing}: nothing is connected. Connect both, or neither.")
     size = tuple(image.shape[1:3])
-    hidden = sockets.as_depth(depth, size)
+    hidden = sockets.as_depth(depth, size, name="background_depth")
     if hidden.metric != depth_map.metric:
         kinds = ["metres" if one.metric else "no metres" for one in (depth_map, hidden)]
         raise ValueError(

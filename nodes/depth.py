@@ -153,7 +153,7 @@ class DefocusAwareDepth(io.ComfyNode):
         level = int(check_number(resolution, "resolution", -1, 9))
         unit = guessed_unit(prior, "prior")
         if prior is not None:
-            prior = sockets.as_depth(prior, tuple(image.shape[1:3]))
+            prior = sockets.as_depth(prior, tuple(image.shape[1:3]), name="prior")
         with collected() as records:
             found = depth_model.estimate(
                 image,

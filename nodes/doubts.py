@@ -30,7 +30,7 @@ def guessed_unit(value: object, name: str = "depth") -> str:
         value: what the socket received, [B,H,W,C] for an IMAGE.
         name: of the input.
     """
-    high = largest_grey(value) if isinstance(value, Tensor) else 0.0
+    high = largest_grey(value, name) if isinstance(value, Tensor) else 0.0
     if high <= 1:
         return ""
     if is_in_metres(high):

@@ -17,28 +17,32 @@ _LOG = logging.getLogger(__name__)
 PICTURE_RANGE = (0.001, 0.999)  # percentiles of disparity drawn black and white
 
 
-def depth_from_picture(image: Tensor) -> DepthMap:
+def depth_from_picture(image: Tensor, name: str = "depth") -> DepthMap:
     """Return a depth picture, near is white, as normalised disparity without metres.
 
     Values above 1 are metres, as Depth Anything 3 and Depth Pro nodes pass them on: 0, negative
     and NaN are not measured there. A little above 1, as resampling leaves it, is scaled back.
 
+    Args:
+        image: [B,H,W,C].
+        name: of the input, for messages; so below.
+
     Raises:
         ValueError: a colour-mapped depth picture, levels of 8 bits, or colour beyond 1.
     """
-    colours = as_rgb(image, "depth")
-    high = largest_grey(colours)
+    colours = as_rgb(image, name)
+    high = largest_grey(colours, name)
     if is_in_metres(high):
-        return _metres_from_picture(colours, high)
-    check_not_colour_mapped(colours)
+        return _metres_from_picture(colours, high, name)
+    check_not_colour_mapped(colours, name)
     grey = colours.mean(dim=-1)
     disparity = torch.nan_to_num(grey, nan=0.0, posinf=1.0, neginf=0.0).clamp(min=0)
     return DepthMap.from_normalized_disparity(disparity / max(high, 1.0))
 
 
-def largest_grey(image: Tensor) -> float:
+def largest_grey(image: Tensor, name: str = "depth") -> float:
     """Return the largest finite mean of the channels of pictures [B,H,W,C]; 0 without one."""
-    grey = as_rgb(image, "depth").mean(dim=-1)
+    grey = as_rgb(image, name).mean(dim=-1)
     seen = grey[torch.isfinite(grey)]
     return float(seen.max()) if seen.numel() else 0.0
 
@@ -48,24 +52,24 @@ def is_in_metres(high: float) -> bool:
     return high > OVERSHOOT
 
 
-def _metres_from_picture(colours: Tensor, high: float) -> DepthMap:
+def _metres_from_picture(colours: Tensor, high: float, name: str) -> DepthMap:
     grey = colours[..., 0]
     finite = grey[torch.isfinite(grey)]
     if not torch.allclose(colours[..., :1].nan_to_num(), colours.nan_to_num(), rtol=1e-3):
         raise ValueError(
-            f"depth: an IMAGE with values up to {high:.4g} whose channels differ is no depth. "
+            f"{name}: an IMAGE with values up to {high:.4g} whose channels differ is no depth. "
             "Connect a grey depth picture 0…1, near is white, or METRIC_DEPTH."
         )
     if high <= 255 and bool((finite == finite.round()).all()) and high > LEVELS:
         raise ValueError(
-            f"depth: an IMAGE with whole values up to {high:g} looks like 8-bit levels. "
+            f"{name}: an IMAGE with whole values up to {high:g} looks like 8-bit levels. "
             "Divide it by 255, or connect METRIC_DEPTH."
         )
-    _LOG.info("depth: values up to %.4g in an IMAGE are taken as metres.", high)
+    _LOG.info("%s: values up to %.4g in an IMAGE are taken as metres.", name, high)
     return DepthMap(_surfaces(grey))
 
 
-def check_not_colour_mapped(colours: Tensor) -> None:
+def check_not_colour_mapped(colours: Tensor, name: str = "depth") -> None:
     """Refuse turbo, Spectral and the like, whose brightness is no depth.
 
     Raises:
@@ -75,19 +79,20 @@ def check_not_colour_mapped(colours: Tensor) -> None:
         return
     if kind_of_picture(colours[0].cpu().numpy()) == COLOUR_MAP:
         raise ValueError(
-            "depth: a colour-mapped depth picture cannot be read back as depth. Switch its node "
+            f"{name}: a colour-mapped depth picture cannot be read back as depth. Switch its node "
             "from turbo, Spectral, viridis … to grey, near is white."
         )
 
 
-def depth_from_moge(geometry: dict) -> DepthMap:
+def depth_from_moge(geometry: dict, name: str = "depth") -> DepthMap:
     """Return MoGe's geometry in metres; pixels outside its mask are infinitely far.
 
     Args:
         geometry: `depth` [B,H,W], m, inf where invalid; `mask` [B,H,W] bool and `intrinsics`
             [B,3,3] in shares of width and height, where known.
+        name: of the input, for messages.
     """
-    depth = _depth_plane(geometry, "MOGE_GEOMETRY")
+    depth = _depth_plane(geometry, "MOGE_GEOMETRY", name)
     mask = geometry.get("mask")
     if mask is not None:
         depth = torch.where(mask.to(depth.device, torch.bool), depth, torch.inf)
@@ -99,7 +104,7 @@ def depth_from_moge(geometry: dict) -> DepthMap:
     return DepthMap(_surfaces(depth), None, intrinsics)
 
 
-def depth_from_da3(geometry: dict) -> DepthMap:
+def depth_from_da3(geometry: dict, name: str = "depth") -> DepthMap:
     """Return Depth Anything 3's geometry as normalised disparity; its sky is infinitely far.
 
     The dictionary does not say which of its models is in metres, and none of them is without the
@@ -108,8 +113,9 @@ def depth_from_da3(geometry: dict) -> DepthMap:
     Args:
         geometry: `depth` [B,H,W]; `sky` [B,H,W], 0…1, and `intrinsics` [1,S,3,3], px, where
             known; S views are a batch of S.
+        name: of the input, for messages.
     """
-    depth = _depth_plane(geometry, "DA3_GEOMETRY")
+    depth = _depth_plane(geometry, "DA3_GEOMETRY", name)
     sky = geometry.get("sky")
     if sky is not None:
         depth = torch.where(sky.to(depth.device).reshape(depth.shape) >= 0.5, torch.inf, depth)
@@ -122,12 +128,12 @@ def depth_from_da3(geometry: dict) -> DepthMap:
     return DepthMap(normalized.depth, None, intrinsics, metric=False)
 
 
-def _depth_plane(geometry: dict, socket: str) -> Tensor:
+def _depth_plane(geometry: dict, socket: str, name: str) -> Tensor:
     depth = geometry.get("depth")
     if depth is None:
         found = ", ".join(sorted(map(str, geometry))) or "nothing"
         raise ValueError(
-            f"depth: this {socket} holds no depth, only {found}. "
+            f"{name}: this {socket} holds no depth, only {found}. "
             "Choose a model that estimates depth."
         )
     return depth.float()

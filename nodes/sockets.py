@@ -24,13 +24,18 @@ def depth_input(name: str = "depth", optional: bool = False, tooltip: str = ""):
 
 
 def as_depth(
-    value: object, size: tuple[int, int] | None = None, *, soft_edges: bool = False
+    value: object,
+    size: tuple[int, int] | None = None,
+    *,
+    name: str = "depth",
+    soft_edges: bool = False,
 ) -> DepthMap:
     """Return whatever a depth input received as a depth map.
 
     Args:
         value: a METRIC_DEPTH, IMAGE, MOGE_GEOMETRY or DA3_GEOMETRY.
         size: (height, width) that it is resampled to, px; None leaves it.
+        name: of the input, for messages.
         soft_edges: as in `fit_depth`.
 
     Raises:
@@ -40,14 +45,14 @@ def as_depth(
     if isinstance(value, DepthMap):
         depth = value
     elif isinstance(value, Tensor):
-        depth = depth_from_picture(value)
+        depth = depth_from_picture(value, name)
     elif isinstance(value, dict) and "mode" in value:
-        depth = depth_from_da3(value)
+        depth = depth_from_da3(value, name)
     elif isinstance(value, dict):
-        depth = depth_from_moge(value)
+        depth = depth_from_moge(value, name)
     else:
         raise TypeError(
-            f"depth: expected METRIC_DEPTH, IMAGE, MOGE_GEOMETRY or DA3_GEOMETRY, found "
+            f"{name}: expected METRIC_DEPTH, IMAGE, MOGE_GEOMETRY or DA3_GEOMETRY, found "
             f"{type(value).__name__}. Connect one of these."
         )
     return depth if size is None else fit_depth(depth, size, soft_edges=soft_edges)

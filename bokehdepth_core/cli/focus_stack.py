@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,17 +11,15 @@ from torch import Tensor
 from ..checks import parse_strengths
 from ..depth.focus_stacks import focus_stack_from_frames, parse_focus_distances
 from ..depth.sweep.estimate import sweep_depth
-from ..files.depth.portrait_writing import JPEG_SUFFIXES
 from ..files.pictures.images import read_image, write_image
 from ..weights.published import BUILT_IN
 from .inputs import save_depth
-from .options import aperture_of, check_folder
+from .options import aperture_of, camera_of, check_folder
 from .progress import progress_bar
 
 _UNUSED = (
     *("image", "photo", "stack", "subject", "focus_distance", "calibration"),
     *("resolution", "precision", "max_depth", "attention_scale", "alibi", "heads", "stages"),
-    *("focal_length_px", "focal_length_35mm"),
 )
 
 
@@ -34,9 +33,17 @@ def run_focus_stack(options: argparse.Namespace) -> None:
     _check_unused(options)
     if options.all_in_focus is not None:
         check_folder(options.all_in_focus)
+    distances = parse_focus_distances(options.focus_distances or "")
+    frames = _read(options.focus_stack)
+    intrinsics = camera_of(options, frames[0])
+    if options.output.suffix.lower() == ".ply" and (not distances or intrinsics is None):
+        raise ValueError(
+            "output: a point cloud needs metres and the view of the lens. "
+            "Give --focus-distances, and --focal-length-px or --focal-length-35mm."
+        )
     stack, report = focus_stack_from_frames(
-        _read(options.focus_stack).to(options.device),
-        parse_focus_distances(options.focus_distances or ""),
+        frames.to(options.device),
+        distances,
         _strength(options.strengths),
         align=options.align,
     )
@@ -47,7 +54,7 @@ def run_focus_stack(options: argparse.Namespace) -> None:
         depth = sweep_depth(
             stack, aperture=aperture_of(options), align=options.align, on_progress=on_progress
         )
-    save_depth(options, depth, stack.reference)
+    save_depth(options, replace(depth, intrinsics=intrinsics), stack.reference.cpu())
     kind = "metres" if depth.metric else "normalised disparity"
     print(f"{options.output}: {kind} from {len(stack.frames)} focus distances")
 
@@ -61,10 +68,6 @@ def _check_unused(options: argparse.Namespace) -> None:
         raise ValueError(
             f"{given[0]}: has no effect on a focus stack, whose frames give picture and depth. "
             "Leave it out, or leave --focus-stack out."
-        )
-    if options.output.suffix.lower() in (*JPEG_SUFFIXES, ".ply"):
-        raise ValueError(
-            "output: depth of a focus stack goes to .exr, .png or .npz. Choose one of these."
         )
 
 

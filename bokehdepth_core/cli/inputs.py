@@ -201,13 +201,14 @@ def save_depth(options: argparse.Namespace, depth: DepthMap, image: Tensor | Non
     Args:
         options: of `depth`.
         depth: one map.
-        image: the photo [H,W,3]; None where there is none.
+        image: the photo [H,W,3], of a focus stack the picture that is sharp everywhere; None where
+            there is none.
     """
     photo = None
     if options.output.suffix.lower() in JPEG_SUFFIXES:
         source = options.photo or options.image
-        photo = source if is_jpeg(source) else None
-        if photo is None and image is not None:
+        photo = source if source is not None and is_jpeg(source) else None
+        if photo is None and source is not None and image is not None:
             print(f"{options.output.name}: {source.name} is no JPEG; its picture is encoded anew")
     write_depth(options.output, depth, image, photo=photo)
 

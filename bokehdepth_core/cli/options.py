@@ -82,11 +82,15 @@ def check_folder(path: Path) -> None:
 
 
 def camera_of(options: argparse.Namespace, image: Tensor) -> Tensor | None:
-    """Return intrinsics [1,3,3], px, from the options or the photo's EXIF; None where unknown."""
+    """Return intrinsics [1,3,3], px, from the options or the photo's EXIF; None where unknown.
+
+    The photo is the first frame where a focus stack takes its place.
+    """
     height, width = image.shape[:2]
     focal_px = options.focal_length_px
     if focal_px is None:
-        focal_35 = options.focal_length_35mm or read_photo_lens(options.image).focal_length_35mm
+        photo = options.image or options.focus_stack[0]
+        focal_35 = options.focal_length_35mm or read_photo_lens(photo).focal_length_35mm
         if focal_35 is None:
             return None
         focal_px = focal_length_px_from_35mm(focal_35, width, height)

@@ -4,6 +4,7 @@ import lens_sampled
 import pytest
 
 from bokehdepth_core import cli, read_depth, read_image, write_image
+from bokehdepth_core.files.depth_maps import read_depth_file
 
 PLANES = (1.05, 0.6)
 DISTANCES = "0.952, 1.667"
@@ -26,6 +27,20 @@ def test_a_focus_stack_becomes_metres_and_a_sharp_picture(frames, tmp_path, caps
     assert tuple(depth.depth.shape) == (1, 64, 64)
     assert tuple(read_image(tmp_path / "sharp.png").shape) == (64, 64, 3)
     assert "metres from 2 focus distances" in capsys.readouterr().out
+
+
+def test_a_focus_stack_becomes_a_point_cloud_or_a_portrait(frames, tmp_path, capsys):
+    command = ["depth", *frames, "--strengths", "14", "--no-align"]
+    assert cli.main([*command, "-o", "cloud.ply"]) == 2
+    assert "output: a point cloud needs metres and the view of the lens" in capsys.readouterr().err
+    lens = ["--focus-distances", DISTANCES, "--focal-length-px", "80"]
+    assert cli.main([*command, *lens, "-o", "cloud.ply"]) == 0
+    assert b"element vertex 4096\n" in (tmp_path / "cloud.ply").read_bytes()  # 64 x 64, no sky
+    assert cli.main([*command, *lens, "--all-in-focus", "sharp.png", "-o", "portrait.jpg"]) == 0
+    found = read_depth_file(tmp_path / "portrait.jpg")
+    # The picture inside is the merged one, after JPEG of quality 95.
+    assert (found.photo - read_image(tmp_path / "sharp.png")).abs().mean() < 0.02
+    assert found.depth.metric
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,14 @@ def test_a_depth_picture_is_normalised_disparity():
     assert depth.depth.flatten().tolist() == [float("inf"), 2.0, 1.0]
 
 
+def test_a_fault_is_told_under_the_name_of_its_input():
+    levels = torch.arange(256.0).reshape(1, 16, 16, 1).expand(-1, -1, -1, 3)
+    with pytest.raises(ValueError, match=r"^prior: an IMAGE with whole values up to 255"):
+        geometry.depth_from_picture(levels, "prior")
+    with pytest.raises(ValueError, match=r"^prior: this MOGE_GEOMETRY holds no depth, only points"):
+        geometry.depth_from_moge({"points": levels}, "prior")
+
+
 def test_moge_keeps_metres_and_its_camera_becomes_pixels():
     camera = torch.tensor([[[0.8, 0, 0.5], [0, 1.2, 0.5], [0, 0, 1.0]]])
     found = geometry.depth_from_moge(

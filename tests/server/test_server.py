@@ -145,6 +145,15 @@ def test_a_bracket_of_photos_becomes_depth(server):
     assert [line[:8] for line in report.splitlines()[:3]] == ["frame 1:", "frame 2:", "frame 3:"]
 
 
+def test_a_prior_reaches_the_built_in_estimator(server):
+    graph = bracket()
+    graph["estimate"]["inputs"]["prior"] = ["example", 2]  # of the full size: made 96x64
+    assert server.run(graph).error == ""
+    graph["two"] = node("RepeatImageBatch", image=["example", 2], amount=2)
+    graph["estimate"]["inputs"]["prior"] = ["two", 0]
+    assert "prior: 2 depth maps for 1 stacks." in server.run(graph).error
+
+
 def test_photos_of_several_focus_distances_become_depth(server):
     graph = bracket() | {
         "stack": node(
