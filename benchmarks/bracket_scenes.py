@@ -233,6 +233,9 @@ SCENES = {
 }
 
 
+Recipe = Callable[[Canvas], tuple[list[Surface], float, dict]]
+
+
 def lens_points(lens: dict, count: int) -> Tensor:
     """Return [count,4]: points of the opening of circumradius 1 and offsets within a pixel."""
     plastic = 1.1673039782614187  # root of x^5 = x + 1: the R4 sequence spreads points evenly
@@ -307,9 +310,14 @@ def save(light: Tensor, path: Path) -> None:
     Image.fromarray((srgb * 255).round().byte().permute(1, 2, 0).numpy()).save(path)
 
 
-def write(name: str, folder: Path, side: int, samples: int) -> None:
-    """Write one scene in the layout of the public ones."""
-    surfaces, focus, lens = (SCENES | FITTING)[name](Canvas(side, sum(name.encode())))
+def write(
+    recipe: Recipe, seed: int, folder: Path, side: int, samples: int, *, fewer: bool = False
+) -> None:
+    """Write one scene in the layout of the public ones; it is called as its folder.
+
+    With `fewer`, a narrow blur takes fewer of the points of the opening than the widest.
+    """
+    surfaces, focus, lens = recipe(Canvas(side, seed))
     folder.mkdir(parents=True, exist_ok=True)
     points = lens_points(lens, samples)
     files = []
@@ -317,10 +325,13 @@ def write(name: str, folder: Path, side: int, samples: int) -> None:
         files.append(f"stack_{strength:02.0f}.png")
         # Area means of a sharp picture take fewer points than the opening does.
         used = points if strength else points[:64]
+        if strength and fewer:
+            used = points[: max(64, round(samples * strength / STRENGTHS[-1]))]
+            used = used - used.mean(0)
         save(picture(surfaces, side, focus, strength, used), folder / files[-1])
     np.savez_compressed(folder / "depth.npz", depth=depth_of(surfaces, side))
     stack = {"K": [0.0, *STRENGTHS], "focus_depth_m": focus, "files": files}
-    facts = {"name": name, "aperture": lens, "stack": stack}
+    facts = {"name": folder.name, "aperture": lens, "stack": stack}
     (folder / "scene.json").write_text(json.dumps(facts, indent=1))
 
 
@@ -331,8 +342,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=400, help="points of the lens opening")
     parser.add_argument("--fitting", action="store_true", help="the scenes of fit_confidence.py")
     arguments = parser.parse_args()
-    for name in FITTING if arguments.fitting else SCENES:
-        write(name, arguments.out / name, arguments.side, arguments.samples)
+    for name, recipe in (FITTING if arguments.fitting else SCENES).items():
+        folder = arguments.out / name
+        write(recipe, sum(name.encode()), folder, arguments.side, arguments.samples)
 
 
 if __name__ == "__main__":
