@@ -28,10 +28,12 @@ SMALLEST_PART = 64
 RADII = (1.5, 24.0)  # px in the part
 RADIUS_STEP = 1.12  # between neighbours
 FITTING = 0.2  # cost of the disc over that of the mean candidate, where a radius was found
-TRIED = 7  # radii, around those that the disc finds most
+TRIED = 7  # radii, around those that the disc finds most …
+TRIED_ROUGHLY = 3  # … and while shapes are compared, on the blocks of the middle one
 CLEAR_COST = 4e-4  # squared difference of the mean candidate where there is texture
 FLOOR = 3e-6  # rounding of 8-bit pictures, squared, in square-root-encoded luma
 ENOUGH_BLOCKS = 200
+ENOUGH_ROUGHLY = 100
 BELIEVED = 0.02  # fall of the mean log cost below the disc's; pub4: 0.038, disc stacks: none
 CONFIRMED = 0.15  # of that fall that another frame must show, at least
 ALONE = 0.05  # fall at which a single frame is believed
@@ -94,28 +96,29 @@ def _best_polygon(match: "_ShapeMatch", check_cancelled: CheckCancelled) -> tupl
         for turn in range(turns):
             check_cancelled()
             one = Aperture(blades, 360 / blades * turn / turns)
-            found = match.fall(one)
+            found = match.rough_fall(one)
             if found > fall:
                 best, fall = one, found
     if best is DISC:
-        return best, fall
-    return _turned(match, best, fall, check_cancelled)
+        return best, 0.0
+    best = _turned(match, best, fall, check_cancelled)
+    return best, match.fall(best)
 
 
 def _turned(
     match: "_ShapeMatch", best: Aperture, fall: float, check_cancelled: CheckCancelled
-) -> tuple[Aperture, float]:
-    """Return the polygon at a better angle, and its fall."""
+) -> Aperture:
+    """Return the polygon at a better angle."""
     step = 360 / best.blades / TURNS
     for _ in range(REFINEMENTS):
         check_cancelled()
         step /= 2
         for turn in (best.rotation - step, best.rotation + step):
             one = Aperture(best.blades, turn % (360 / best.blades))
-            found = match.fall(one)
+            found = match.rough_fall(one)
             if found > fall:
                 best, fall = one, found
-    return best, fall
+    return best
 
 
 class _ShapeMatch:
@@ -144,14 +147,26 @@ class _ShapeMatch:
         self._radii = ladder[first : first + TRIED]
         self._use &= (index > first) & (index < first + TRIED - 1)
         self.count = int(self._use.sum())
-        self._disc = (least[self._use] + FLOOR).log()
+        self._disc = (least + FLOOR).log()
+        around, central = TRIED_ROUGHLY // 2, first + middle
+        self._few_radii = ladder[central - around : central + around + 1]
+        self._few = self._use & (index == central)
+        if int(self._few.sum()) < ENOUGH_ROUGHLY:
+            self._few_radii, self._few = self._radii, self._use
 
     def fall(self, aperture: Aperture) -> float:
         """Return the fall of the mean logarithm of the least cost, against the disc's."""
+        return self._fall(aperture, self._radii, self._use)
+
+    def rough_fall(self, aperture: Aperture) -> float:
+        """Return the fall among blocks of much the same blur: quick, to compare shapes by."""
+        return self._fall(aperture, self._few_radii, self._few)
+
+    def _fall(self, aperture: Aperture, radii: list[float], use: Tensor) -> float:
         if not self.count:
             return 0.0
-        least = torch.stack(list(self._costs(aperture, self._radii))).amin(0)[self._use]
-        return float((self._disc - (least + FLOOR).log()).mean())
+        least = torch.stack(list(self._costs(aperture, radii))).amin(0)[use]
+        return float((self._disc[use] - (least + FLOOR).log()).mean())
 
     def _costs(self, aperture: Aperture, radii: list[float]) -> Iterator[Tensor]:
         """Yield the cost of every radius, on blocks of 2 x 2 pixels, [h,w]."""
