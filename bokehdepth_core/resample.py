@@ -1,6 +1,8 @@
 """Depth maps resampled to the size of a picture, without depths that no surface has."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +14,9 @@ EDGE = 0.05  # relative step of disparity between neighbours that counts as a de
 _LOG = logging.getLogger(__name__)
 
 
-def fit_depth(depth: DepthMap, size: tuple[int, int], *, soft_edges: bool = False) -> DepthMap:
+def fit_depth(
+    depth: DepthMap, size: tuple[int, int], *, soft_edges: bool = False, wraps: bool = False
+) -> DepthMap:
     """Return a depth map resampled to (height, width) px where it differs.
 
     Disparity is interpolated (a plane stays a plane). Next to a depth edge the nearest pixel is
@@ -23,6 +27,7 @@ def fit_depth(depth: DepthMap, size: tuple[int, int], *, soft_edges: bool = Fals
         size: (height, width), px.
         soft_edges: interpolate across depth edges too, for a renderer that will refine the depth:
             it finds the edge of the picture within such a ramp, but keeps the stairs of the other.
+        wraps: whether left and right border join, as in a 360° panorama.
 
     Returns:
         The map of the new size on the same device; intrinsics follow it.
@@ -40,13 +45,28 @@ def fit_depth(depth: DepthMap, size: tuple[int, int], *, soft_edges: bool = Fals
     _LOG.info("depth: %dx%d made %dx%d like the image.", *old, *size)
     confidence = depth.confidence
     if confidence is not None:
-        confidence = _resize(confidence, size, "bilinear").clamp(0, 1)
+        confidence = _around_joint(_resize, confidence, size, "bilinear", wraps).clamp(0, 1)
     intrinsics = depth.intrinsics
     if intrinsics is not None:
         scale = torch.tensor([size[1] / old[1], size[0] / old[0], 1.0]).to(intrinsics)
         intrinsics = intrinsics * scale[:, None]
-    disparity = _resize_disparity(depth.disparity.float(), size, soft_edges)
+    plane = depth.disparity.float()
+    disparity = _around_joint(_resize_disparity, plane, size, soft_edges, wraps)
     return DepthMap(torch.reciprocal(disparity), confidence, intrinsics, depth.metric)
+
+
+def _around_joint(
+    resize: Callable[[Tensor, tuple[int, int], Any], Tensor],
+    planes: Tensor,
+    size: tuple[int, int],
+    how: object,
+    wraps: bool,
+) -> Tensor:
+    """Return resized planes [B,H,W]; where left and right border join, those of the middle turn."""
+    if not wraps:
+        return resize(planes, size, how)
+    height, width = size
+    return resize(planes.repeat(1, 1, 3), (height, 3 * width), how)[..., width : 2 * width]
 
 
 def _resize_disparity(disparity: Tensor, size: tuple[int, int], soft_edges: bool) -> Tensor:

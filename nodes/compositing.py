@@ -14,7 +14,9 @@ def fitted_masks(size: tuple[int, int], **masks) -> dict[str, Tensor]:
     }
 
 
-def known_background(background, depth, image: Tensor, depth_map) -> dict[str, Tensor]:
+def known_background(
+    background, depth, image: Tensor, depth_map, wraps: bool = False
+) -> dict[str, Tensor]:
     """Return the background's picture and depth as `render_bokeh` takes them; {} without one.
 
     Raises:
@@ -26,7 +28,7 @@ def known_background(background, depth, image: Tensor, depth_map) -> dict[str, T
         missing = "background" if background is None else "background_depth"
         raise ValueError(f"{missing}: nothing is connected. Connect both, or neither.")
     size = tuple(image.shape[1:3])
-    hidden = sockets.as_depth(depth, size, name="background_depth")
+    hidden = sockets.as_depth(depth, size, name="background_depth", wraps=wraps)
     if hidden.metric != depth_map.metric:
         kinds = ["metres" if one.metric else "no metres" for one in (depth_map, hidden)]
         raise ValueError(

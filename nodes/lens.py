@@ -6,12 +6,12 @@ from torch import Tensor
 
 from .. import bokehdepth_core as core
 from ..bokehdepth_core.render.finish.focus_view import focus_view
-from ..bokehdepth_core.render.renderer import render_memory
+from ..bokehdepth_core.render.memory import render_memory
 from . import host, sockets
 from .early import said
 from .focus_preview import focus_ui
 from .focus_pull import focus_input
-from .lens_inputs import check_blades, compositing_inputs, opening_inputs
+from .lens_inputs import check_blades, compositing_inputs, opening_inputs, panorama_input
 from .lens_look import lens_input
 from .lens_steps import Blur, Focus, Inputs, Scene, choose_focus, measure_blur, set_scene
 from .render_controls import control_inputs
@@ -156,6 +156,7 @@ class RenderBokeh(io.ComfyNode):
                 *control_inputs(),
                 lens_input(),
                 focus_input(),
+                panorama_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The photo through the lens."),
@@ -190,7 +191,8 @@ class RenderBokeh(io.ComfyNode):
         scene = set_scene(asked)
         focus = choose_focus(asked, scene)
         blur = measure_blur(asked, scene, focus)
-        host.make_room(render_memory(*scene.size, blur.reach, "background" in scene.layers))
+        behind = "background" in scene.layers
+        host.make_room(render_memory(*scene.size, blur.reach, behind, wraps=asked.wrap))
         rendered = _render_each(
             {"image": scene.image, "depth": scene.depth, "focus_depth": focus.planes}
             | scene.layers
@@ -200,10 +202,10 @@ class RenderBokeh(io.ComfyNode):
             controls=blur.controls,
             **asked.finish(),
         )
-        return _outputs(scene, focus, blur, rendered, asked.color_space)
+        return _outputs(scene, focus, blur, rendered, asked)
 
 
-def _outputs(scene: Scene, focus: Focus, blur: Blur, rendered: Tensor, color_space: str):
+def _outputs(scene: Scene, focus: Focus, blur: Blur, rendered: Tensor, asked: Inputs):
     """Return what the node hands on, and what it shows.
 
     Args:
@@ -211,13 +213,13 @@ def _outputs(scene: Scene, focus: Focus, blur: Blur, rendered: Tensor, color_spa
         focus: where it is sharp.
         blur: how strongly it is blurred.
         rendered: [B,H,W,3 or 4], with coverage where the scene has an alpha.
-        color_space: of the result.
+        asked: whose colour space is that of the result.
     """
     picture, is_cut_out = rendered[..., :3], "alpha" in scene.layers
     covered = rendered[..., 3] if is_cut_out else torch.ones_like(rendered[..., 0])
-    view = focus_view(scene.seen, blur.signed.to(scene.seen.device))
+    view = focus_view(scene.seen, blur.signed.to(scene.seen.device), wraps=asked.wrap)
     decided = (focus.planes, focus.points, focus.by, (blur.strengths[0], blur.by))
-    shown = focus_ui(scene.seen, scene.depth_map, picture, color_space, *decided)
+    shown = focus_ui(scene.seen, scene.depth_map, picture, asked.color_space, *decided)
     return io.NodeOutput(
         picture.contiguous(),
         host.result(_as_share(blur.signed.abs())),

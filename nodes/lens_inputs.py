@@ -1,4 +1,4 @@
-"""Inputs of Render Bokeh for the shape of the opening, for linear light, and for cut-outs."""
+"""Inputs of Render Bokeh for the opening, for linear light, for cut-outs and for panoramas."""
 
 from comfy_api.latest import io
 
@@ -78,3 +78,17 @@ def compositing_inputs() -> list:
             tooltip="What stays as it is, and spills over nothing around it.",
         ),
     ]
+
+
+def panorama_input():
+    """Return the input that joins left and right border."""
+    return host.fit(
+        io.Boolean.Input,
+        "wrap",
+        default=False,
+        optional=True,
+        advanced=True,
+        tooltip="For 360° panoramas: left and right border join, so that no seam shows. Blur is "
+        "not widened towards the poles, which an equirectangular picture stretches: within 30° of "
+        "the horizon it is at most 13 % too narrow.",
+    )

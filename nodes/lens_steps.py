@@ -6,6 +6,7 @@ from torch import Tensor
 
 from .. import bokehdepth_core as core
 from ..bokehdepth_core.color import convert_color
+from ..bokehdepth_core.render.panorama import check_panorama
 from . import pictures
 from .compositing import fitted_masks, known_background
 from .focus_pull import checked_track, keyed_focus, keyed_strengths, signed_radii
@@ -51,6 +52,7 @@ class Inputs:
     grain: float = 0.0
     lens: object = None
     focus: object = None
+    wrap: bool = False
 
     def aperture(self) -> core.Aperture:
         """Return the opening that the inputs describe."""
@@ -77,7 +79,7 @@ class Inputs:
     def finish(self) -> dict:
         """Return the arguments of the renderer that go to it as they came."""
         names = ("highlight_boost", "highlight_threshold", "grain", "quality", "refine_depth")
-        as_came = {name: getattr(self, name) for name in (*names, "color_space")}
+        as_came = {name: getattr(self, name) for name in (*names, "color_space", "wrap")}
         return as_came | {"premultiplied": self.color_space != "sRGB"}
 
 
@@ -122,11 +124,13 @@ def set_scene(asked: Inputs) -> Scene:
     """
     image = pictures.as_rgb(asked.image)
     size = tuple(image.shape[1:3])
-    found = depth_or_guess(asked.depth, image, asked.color_space, asked.refine_depth)
+    wraps = asked.wrap
+    found = depth_or_guess(asked.depth, image, asked.color_space, asked.refine_depth, wraps)
     mask = asked.focus_mask
     if mask is not None:
         mask = pictures.fit_mask(mask, size, "focus_mask")
-    layers = known_background(asked.background, asked.background_depth, image, found.depth)
+    behind = (asked.background, asked.background_depth)
+    layers = known_background(*behind, image, found.depth, wraps)
     layers |= fitted_masks(size, alpha=asked.alpha, hold_out=asked.hold_out)
     track = checked_track(asked.focus, found.depth)
     parts = {"image": image, "depth": found.depth.depth, "focus_mask": mask}
@@ -217,6 +221,8 @@ def measure_blur(asked: Inputs, scene: Scene, focus: Focus) -> Blur:
     lens = checked_lens(asked.lens, asked.aperture(), scene.depth_map)
     strengths, by = _strengths(asked, scene, focus, lens)
     controls = asked.controls()
+    if asked.wrap:
+        check_panorama(lens.aperture, controls)
     turning = turning_of(controls, scene.depth_map, focus.points, len(scene.image))
     signed = signed_radii(scene.depth, strengths, focus.planes, controls, turning)
     return Blur(lens, strengths, by, controls, turning, signed)

@@ -8,6 +8,7 @@ from torch import Tensor
 from .. import bokehdepth_core as core
 from ..bokehdepth_core.color import convert_color
 from ..bokehdepth_core.depth.from_mask import SUBJECT_DISPARITY
+from ..bokehdepth_core.render.panorama import panorama_doubts
 from . import host, sockets
 from .doubts import doubts
 from .render_controls import mask_middles
@@ -28,7 +29,9 @@ class FoundDepth:
     report: str = ""
 
 
-def depth_or_guess(depth, image: Tensor, color_space: str, soft_edges: bool) -> FoundDepth:
+def depth_or_guess(
+    depth, image: Tensor, color_space: str, soft_edges: bool, wraps: bool = False
+) -> FoundDepth:
     """Return the depth that is connected, or a guess from the people in the pictures.
 
     Args:
@@ -36,21 +39,25 @@ def depth_or_guess(depth, image: Tensor, color_space: str, soft_edges: bool) -> 
         image: [B,H,W,3].
         color_space: of the image.
         soft_edges: as in `fit_depth`.
+        wraps: likewise; it is doubted where the pictures do not look like panoramas.
 
     Raises:
         ValueError: unusable depth; or none, and nobody in the pictures.
     """
+    unjoined = panorama_doubts(convert_color(image, color_space, "sRGB")) if wraps else ""
     if depth is not None:
-        given = sockets.as_depth(depth, tuple(image.shape[1:3]), soft_edges=soft_edges)
-        report = doubts(depth, given, image)
+        size = tuple(image.shape[1:3])
+        given = sockets.as_depth(depth, size, soft_edges=soft_edges, wraps=wraps)
+        report = " ".join(filter(None, [doubts(depth, given, image), unjoined]))
         if report:
             host.show_text(report)
         return FoundDepth(given, report=report)
     seen = convert_color(image, color_space, "sRGB").clamp(0, 1)
     found = core.guess_portrait_depth(seen.to(host.device()), check_cancelled=host.check_cancelled)
     guessed = core.DepthMap(host.result(found.depth.depth), metric=False)
-    host.show_text(found.report)
-    return FoundDepth(guessed, host.result(found.alpha), found.report)
+    report = " ".join(filter(None, [found.report, unjoined]))
+    host.show_text(report)
+    return FoundDepth(guessed, host.result(found.alpha), report)
 
 
 def focus_on_people(people: Tensor, depths: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,7 @@ def as_depth(
     *,
     name: str = "depth",
     soft_edges: bool = False,
+    wraps: bool = False,
 ) -> DepthMap:
     """Return whatever a depth input received as a depth map.
 
@@ -37,6 +38,7 @@ def as_depth(
         size: (height, width) that it is resampled to, px; None leaves it.
         name: of the input, for messages.
         soft_edges: as in `fit_depth`.
+        wraps: likewise.
 
     Raises:
         TypeError: anything else.
@@ -55,7 +57,7 @@ def as_depth(
             f"{name}: expected METRIC_DEPTH, IMAGE, MOGE_GEOMETRY or DA3_GEOMETRY, found "
             f"{type(value).__name__}. Connect one of these."
         )
-    return depth if size is None else fit_depth(depth, size, soft_edges=soft_edges)
+    return depth if size is None else fit_depth(depth, size, soft_edges=soft_edges, wraps=wraps)
 
 
 def as_stacks(value: object) -> tuple[BokehStack, ...]:

@@ -77,7 +77,12 @@ def photo_and_depth(options: argparse.Namespace, image: Tensor, refined: bool = 
         return _guessed(options, image, missing)
     found = said_depth(options, options.image, _camera_in_shares(options, image))
     photo = image if found.photo is None else found.photo[None]
-    return Given(photo, fitted(options.image, found.depth, photo, refined))
+    fit = fitted(options.image, found.depth, photo, refined, _wraps(options))
+    return Given(photo, fit)
+
+
+def _wraps(options: argparse.Namespace) -> bool:
+    return bool(getattr(options, "wrap", False))  # of `render` alone
 
 
 def _lacks_depth(options: argparse.Namespace) -> str:
@@ -113,7 +118,7 @@ def depth_of(
 ) -> DepthMap:
     """Return the depth in a file, holes filled along the image [1,H,W,3], at the image's size."""
     found = said_depth(options, path, _camera_in_shares(options, image), image[0])
-    return fitted(path, found.depth, image, refined)
+    return fitted(path, found.depth, image, refined, _wraps(options))
 
 
 def said_depth(
@@ -165,7 +170,9 @@ def _camera_in_shares(options: argparse.Namespace, image: Tensor) -> Tensor | No
     )
 
 
-def fitted(path: Path, depth: DepthMap, image: Tensor, refined: bool = True) -> DepthMap:
+def fitted(
+    path: Path, depth: DepthMap, image: Tensor, refined: bool = True, wraps: bool = False
+) -> DepthMap:
     """Return depth at the size of the image [1,H,W,3]; tell where it had another."""
     size = (image.shape[1], image.shape[2])
     found = (depth.depth.shape[1], depth.depth.shape[2])
@@ -174,7 +181,7 @@ def fitted(path: Path, depth: DepthMap, image: Tensor, refined: bool = True) -> 
             f"{path.name}: depth of {found[0]}x{found[1]} made {size[0]}x{size[1]} like the image"
         )
         print(note, file=sys.stderr)
-    return fit_depth(depth, size, soft_edges=refined)
+    return fit_depth(depth, size, soft_edges=refined, wraps=wraps)
 
 
 def carried_depth(options: argparse.Namespace) -> DepthFile | None:

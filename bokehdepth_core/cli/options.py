@@ -214,6 +214,7 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     add("--focal-length-35mm", type=float, metavar="MM", help="35 mm equivalent; else from EXIF")
     add("--background", type=Path, metavar="PHOTO", help="what stands behind the front, if known")
     add("--background-depth", type=Path, metavar="DEPTH", help="its depth; goes with it")
+    add("--wrap", action="store_true", help="a 360° panorama: left and right border join")
     add("--no-refine", dest="refine", action="store_false", help="keep soft depth edges soft")
     _add_color_space(parser)
     add("--hold-out", type=Path, metavar="MASK", help="picture: white stays as it is, unspilled")

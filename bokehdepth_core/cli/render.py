@@ -1,6 +1,7 @@
 """`bokehdepth render`: a photo in, with its depth or a person in it; through a lens out."""
 
 import argparse
+import sys
 from typing import Any
 
 from torch import Tensor
@@ -19,6 +20,7 @@ from ..optics.focus.controls import (
 )
 from ..optics.thin_lens import bokeh_strength_from_lens
 from ..render.lens_look import render_lens_look
+from ..render.panorama import panorama_doubts
 from .focus_pull import options_of_frames, track_of, write_focus_pull
 from .inputs import depth_of, focus_plane, photo_and_depth
 from .options import check_folder, controls_of, look_of
@@ -48,6 +50,8 @@ def run_render(options: argparse.Namespace) -> None:
     image = photo.image[None]
     track = track_of(options, depth)
     seen = convert_color(image, photo.color_space, "sRGB")
+    if options.wrap:
+        _doubt_panorama(seen)
     focus_depth, point = focus_plane(options, depth, seen, given.subject)
     lens = _lens_of(options, photo, depth, focus_depth, point)
     if track is not None:
@@ -69,6 +73,12 @@ def run_render(options: argparse.Namespace) -> None:
     print(f"{options.output}: strength {strength:g}, focus at {float(focus_depth):.3g}{unit}")
 
 
+def _doubt_panorama(seen: Tensor) -> None:
+    said = panorama_doubts(seen)
+    if said:
+        print(said, file=sys.stderr)
+
+
 def _lens_of(
     options: argparse.Namespace, photo: Photo, depth: DepthMap, focus_depth: Tensor, point: Tensor
 ) -> dict[str, Any]:
@@ -85,6 +95,7 @@ def _lens_of(
         "grain": options.grain,
         "quality": options.quality,
         "refine_depth": options.refine,
+        "wrap": options.wrap,
         "background": background,
         "background_depth": behind,
         "color_space": photo.color_space,

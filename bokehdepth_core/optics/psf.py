@@ -30,6 +30,7 @@ class LensBlur:
         device: where the pictures are.
         field: where they lie in the whole picture; None where they are the whole. A lens with
             `cat_eye` or `swirl` has another PSF at each place, which `convolve` alone can do.
+        wraps: whether left and right border join; for a lens with one PSF.
 
     Example:
         >>> blur = LensBlur((32, 32), 6, Aperture(), torch.device("cpu"))
@@ -47,15 +48,18 @@ class LensBlur:
         aperture: Aperture,
         device: torch.device,
         field: Field | None = None,
+        *,
+        wraps: bool = False,
     ) -> None:
         self._size = size
         self._border = margin
         self._field = field or Field(*size)
-        # Reflection cannot reach further than the picture itself.
-        self._margin = min(margin, size[0] - 1), min(margin, size[1] - 1)
+        # Reflection cannot reach further than the picture itself. A discrete Fourier transform is
+        # that of a picture that repeats, so a picture that does needs no border and no other size.
+        self._margin = min(margin, size[0] - 1), 0 if wraps else min(margin, size[1] - 1)
         self._padded = (
             _fast_size(size[0] + 2 * self._margin[0]),
-            _fast_size(size[1] + 2 * self._margin[1]),
+            size[1] if wraps else _fast_size(size[1] + 2 * self._margin[1]),
         )
         self._aperture = aperture
         self._frequencies = _frequencies(self._padded, device)

@@ -7,6 +7,7 @@ inpainted (`scene/`). Slices of equal defocus are blurred and composited front t
 with its highlights and back; grain and the view of the focus come last (`finish/`).
 """
 
-from .renderer import QUALITIES, render_bokeh, render_memory
+from .memory import render_memory
+from .renderer import QUALITIES, render_bokeh
 
 __all__ = ["QUALITIES", "render_bokeh", "render_memory"]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .highlights import rolled_off
+from .panorama import own_columns, with_other_end
 from .scene.discontinuities import largest_within
 from .scene.layers import Layers
 from .scene.matting import WHITE
@@ -66,7 +67,7 @@ def _levels_up_to(end: float, spacing: SliceSpacing) -> list[float]:
     return [level * end / levels[-1] for level in levels]
 
 
-def without_ringing(blur: Blur, support_radius: float) -> Blur:
+def without_ringing(blur: Blur, support_radius: float, *, wraps: bool = False) -> Blur:
     """Return a blur that gives no more and no less than what it averages, for lamps above white.
 
     The PSF's transform is cut off at the pixel grid, so beside a hard edge the blurred picture
@@ -76,13 +77,17 @@ def without_ringing(blur: Blur, support_radius: float) -> Blur:
     Args:
         blur: blurs [C,H,W] by the PSF of a defocus, px.
         support_radius: how far the PSF reaches, as a multiple of the blur radius.
+        wraps: whether left and right border join.
     """
 
     def held(planes: Tensor, defocus: float) -> Tensor:
         reach = math.ceil(abs(defocus) * support_radius) + 1
         blurred = blur(planes, defocus)
+        around = min(reach, planes.shape[-1]) if wraps else 0
         for plane, out in zip(planes, blurred, strict=True):
-            least, most = -largest_within(-plane, reach), largest_within(plane, reach)
+            wide = with_other_end(plane, around)
+            least, most = -largest_within(-wide, reach), largest_within(wide, reach)
+            least, most = own_columns(least, around), own_columns(most, around)
             torch.minimum(torch.maximum(out, least, out=out), most, out=out)
         return blurred
 

@@ -113,4 +113,5 @@ def _refined_once(
     )
     guide = meaning.as_seen(image[0], None if alpha is None else alpha[0])
     cancelled = lens.get("check_cancelled", lambda: None)
-    return sharpened_depth(guide[None], depth.to(image.device, torch.float32), cancelled)
+    own = depth.to(image.device, torch.float32)
+    return sharpened_depth(guide[None], own, cancelled, wraps=lens.get("wrap", False))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check_number
+from .panorama import own_columns, with_other_end
 from .scene.discontinuities import largest_within
 from .scene.matting import WHITE
 
@@ -54,13 +55,14 @@ class HighlightBoost:
             hint="It is linear light, white is 1.",
         )
 
-    def share(self, light: Tensor) -> Tensor:
+    def share(self, light: Tensor, wraps: bool = False) -> Tensor:
         """Return by how much of the boost each pixel of a whole picture is boosted, [H,W], 0…1.
 
         It rises smoothly from the threshold to white where light is clipped or stands out.
 
         Args:
             light: [3,H,W], linear light.
+            wraps: whether left and right border join.
 
         Example:
             >>> light = torch.full((3, 40, 40), 0.8)  # a bright wall
@@ -73,7 +75,9 @@ class HighlightBoost:
         if float(strongest.max()) <= self.threshold:
             return torch.zeros_like(strongest)
         bright = _smooth_step((strongest - self.threshold) / (WHITE - self.threshold))
-        return bright * _looks_like_a_lamp(light, strongest)
+        lamps = _Lamps.of(min(strongest.shape))
+        around = lamps.reach if wraps else 0
+        return bright * own_columns(lamps.likeness(with_other_end(light, around)), around)
 
     def gain(self, share: Tensor, defocus: Tensor) -> Tensor:
         """Return the factor [1,H,W] by which light is multiplied, the same for all channels.
@@ -91,19 +95,42 @@ class HighlightBoost:
         return 1 + self.strength * (share * (defocus.abs() / BOOST_RADIUS).clamp(max=1))[None]
 
 
-def _looks_like_a_lamp(light: Tensor, strongest: Tensor) -> Tensor:
-    """Return how surely light is a lamp's, [H,W], 0…1: clipped, or brighter than all around.
+@dataclass(frozen=True)
+class _Lamps:
+    """How large lamps are in a picture, px.
 
-    Two clipped channels are clipped light. One alone may be a deep colour that fills it, as a sky
-    at dusk fills blue; it has to stand out as well, but may be larger than what is not clipped.
+    Attributes:
+        small: up to here unclipped light stands out of its surroundings.
+        large: the same for light of which one channel is clipped.
     """
-    second = light.sort(0).values[-2]
-    clipped = largest_within(_rise(second, CLIPPED_FROM, WHITE), RIM)
-    one_clipped = largest_within(_rise(strongest, CLIPPED_FROM, WHITE), RIM)
-    side = min(strongest.shape)
-    small = _standing_out(strongest, max(SMALLEST_LAMP, round(LAMP_SHARE * side)))
-    large = _standing_out(strongest, max(SMALLEST_LAMP, round(LARGE_LAMP_SHARE * side)))
-    return torch.maximum(torch.maximum(clipped, small), torch.minimum(one_clipped, large))
+
+    small: int
+    large: int
+
+    @classmethod
+    def of(cls, side: int) -> "_Lamps":
+        """Return the sizes in a picture whose shorter side is given, px."""
+        shares = (LAMP_SHARE, LARGE_LAMP_SHARE)
+        return cls(*(max(SMALLEST_LAMP, round(share * side)) for share in shares))
+
+    @property
+    def reach(self) -> int:
+        """How far around a pixel its surroundings count, px: two lengths, each rounded up."""
+        return 2 * (self.large + 2) + RIM
+
+    def likeness(self, light: Tensor) -> Tensor:
+        """Return how surely light is a lamp's, [H,W], 0…1: clipped, or brighter than all around.
+
+        Two clipped channels are clipped light. One alone may be a deep colour that fills it, as a
+        sky at dusk fills blue; it has to stand out as well, but may be larger than what is not
+        clipped.
+        """
+        strongest, second = light.amax(0), light.sort(0).values[-2]
+        clipped = largest_within(_rise(second, CLIPPED_FROM, WHITE), RIM)
+        one_clipped = largest_within(_rise(strongest, CLIPPED_FROM, WHITE), RIM)
+        small = _standing_out(strongest, self.small)
+        large = _standing_out(strongest, self.large)
+        return torch.maximum(torch.maximum(clipped, small), torch.minimum(one_clipped, large))
 
 
 def _standing_out(plane: Tensor, length: int) -> Tensor:

@@ -6,7 +6,6 @@ into slices of equal defocus, blurred and composited (`compositing.py`, `optics/
 pictures go through in tiles (`tiles.py`).
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -39,16 +38,14 @@ from .compositing import (
 from .coverage import check_mask
 from .draft import halved, render_at_half_size
 from .highlights import BOOST_FROM, HighlightBoost
+from .memory import support_radius
+from .panorama import check_panorama, own_columns, with_other_end
 from .scene.depth_edges import refine_depth as sharpened_depth
-from .scene.inpaint import inpainting_support_radius
 from .scene.layers import Layers, separate_layers
 from .scene.matting import WHITE
 from .tiles import cut_tiles
 from .views import PixelMeaning, View
 
-FLOATS_PER_PIXEL = 64  # that the layers take, measured with `benchmarks/render.py costs`
-KEPT_MEANWHILE = 42  # floats a pixel that are kept while slices are blurred
-FLOATS_BLURRED = 20  # floats that blurring takes for a pixel of a slice and of its border
 FARTHEST = 8  # times both sides of a picture: a PSF this large leaves next to nothing in it
 FLAT = 1.0  # px of difference in defocus below which a picture is one plane
 
@@ -83,6 +80,7 @@ def render_bokeh(
     focus_point: FocusPoint = (0.5, 0.5),
     grain: float = 0.0,
     grain_seed: int = 0,
+    wrap: bool = False,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Tensor:
@@ -118,13 +116,17 @@ def render_bokeh(
         focus_point: (x, y), or [B,2], in shares of the picture: about which it is turned.
         grain: 0…1, how much of the photo's noise is given back to what is blurred.
         grain_seed: of the first picture's noise; each one after it takes the next.
+        wrap: whether pictures are 360° panoramas, whose left and right border join. The blur is the
+            same at every height: towards the poles of an equirectangular picture, which stretches
+            what is there, it should be 1/cos(latitude) times as wide.
         on_progress: called for every slice, in hundredths of a picture.
         check_cancelled: raises to stop; called for every slice and between the steps before.
 
     Raises:
         TypeError: a picture or depth that is not floating point.
         ValueError: sizes that do not match, unusable depth, strength, focus depth, quality or
-            colour space, a background without depth or depth without a background.
+            colour space, a background without depth or depth without a background, or what a
+            panorama cannot have (`check_panorama`).
 
     Reference:
         Thin lens, arXiv 2512.12425: blur radius r = K |1/Z - 1/Z_f|, px.
@@ -147,6 +149,8 @@ def render_bokeh(
     if quality not in QUALITIES:
         raise ValueError(f"quality: unknown {quality!r}. Use one of {', '.join(QUALITIES)}.")
     check_color_space(color_space)
+    if wrap:
+        check_panorama(aperture, controls)
     alpha, hold_out = check_mask(alpha, image, "alpha"), check_mask(hold_out, image, "hold_out")
     planes = thin_lens.as_focus_depth(focus_depth, size["B"])
     points = as_focus_points(focus_point, size["B"])
@@ -166,13 +170,13 @@ def render_bokeh(
         own, cover = depth[index : index + 1], None if alpha is None else alpha[index]
         if refine_depth and strength > 0:
             guide = meaning.as_seen(image[index], cover)
-            own = sharpened_depth(guide[None], own, check_cancelled)
-        first_view = View(image[index], defocus_of(own), meaning, cover)
+            own = sharpened_depth(guide[None], own, check_cancelled, wraps=wrap)
+        first_view = View(image[index], defocus_of(own), meaning, cover, wraps=wrap)
         views = [first_view.cut_out()]
         if known is not None:
             behind = torch.minimum(defocus_of(known[1][index : index + 1]), views[0].defocus)
             whole = None if cover is None else torch.ones_like(cover)
-            views += [View(known[0][index], behind, meaning, whole)]
+            views += [View(known[0][index], behind, meaning, whole, wraps=wrap)]
         held = None if hold_out is None else hold_out[index]
         if held is not None:
             views[0] = views[0].without(held)
@@ -276,7 +280,7 @@ def _render_picture(views: list[View], lens: _Lens, before_slice: BeforeSlice) -
     darkest, brightest = meaning.light(ends[:, 0].min()), meaning.light(ends[:, 1].max())
     darkest, brightest = darkest.clamp(max=0.0), brightest.clamp(min=1.0)
     out = picture.new_empty(*size, 3 if view.alpha is None else 4)
-    tiles = cut_tiles(size[0], size[1], support_radius(lens.psf_radius))
+    tiles = cut_tiles(size[0], size[1], support_radius(lens.psf_radius), wraps=view.wraps)
     for index, tile in enumerate(tiles):
 
         def before_tile_slice(done: int, total: int, first: int = index) -> None:
@@ -285,8 +289,11 @@ def _render_picture(views: list[View], lens: _Lens, before_slice: BeforeSlice) -
         seen_y, seen_x = tile.seen
         field = Field(size[0], size[1], seen_y.start, seen_x.start)
         parts = [view.part(tile.seen) for view in views]
-        light = _render_tile(parts, lens, field, before_tile_slice)
+        whole_turn = view.wraps and tile.kept[1] == slice(0, size[1])
         inner_y, inner_x = tile.inner
+        light = _render_tile(
+            parts, lens, field, before_tile_slice, inner_x.start if whole_turn else 0
+        )
         light = light[:, inner_y, inner_x].clamp(darkest, brightest)
         if view.alpha is None:
             out[tile.kept] = meaning.values(light).movedim(0, -1).to(picture.dtype)
@@ -295,54 +302,38 @@ def _render_picture(views: list[View], lens: _Lens, before_slice: BeforeSlice) -
     return out
 
 
-def render_memory(height: int, width: int, radius: float, background: bool = False) -> int:
-    """Return an upper estimate of the bytes that rendering takes beyond the picture and its depth.
+def _render_tile(
+    views: list[View], lens: _Lens, field: Field, before_slice: BeforeSlice, around: int
+) -> Tensor:
+    """Return [3,H,W] linear light that views give through the lens.
 
     Args:
-        height: of the picture, px.
-        width: of the picture, px.
-        radius: px, how far the largest PSF reaches from its middle.
-        background: whether the occluded background is given as well.
-
-    Example:
-        >>> render_memory(1024, 1024, 20.0) // 2**20  # MiB
-        288
+        views: of the tile.
+        lens: how the picture is taken.
+        field: where the tile lies in the picture.
+        before_slice: called for every slice; may raise to stop.
+        around: columns of the other end at either side, where the tile is a whole turn of a
+            panorama; else 0.
     """
-    more = 8 if background else 0
-    most = 0.0
-    for tile in cut_tiles(height, width, support_radius(radius)):
-        sides = [place.stop - place.start for place in tile.seen]
-        bordered = math.prod(side + 2 * min(radius + 2, side) for side in sides)
-        seen, blurred = math.prod(sides), FLOATS_BLURRED * bordered
-        layers, kept = (FLOATS_PER_PIXEL + more) * seen, (KEPT_MEANWHILE + more) * seen
-        most = max(most, layers, kept + blurred)
-    return math.ceil(4 * (most + 8 * height * width))
-
-
-def support_radius(psf_radius: float) -> int:
-    """Return how far, px, a pixel's result depends on others when PSFs reach `psf_radius` px.
-
-    As far as the PSF reaches, and from there as far as the background there is inpainted from.
-    """
-    return math.ceil(psf_radius + inpainting_support_radius(psf_radius)) + 5
-
-
-def _render_tile(views: list[View], lens: _Lens, field: Field, before_slice: BeforeSlice) -> Tensor:
-    """Return [3,H,W] linear light that views give through the lens."""
     lights = [(view.light(lens.boost), view.defocus) for view in views]
     # A picture with light above white is high dynamic range, and its lamps stay above white.
     boosted = lens.boost.strength > 0 and all(view.within_white() for view in views)
     if not lens.half_size:
-        prepared = _prepare_compositing(lights, lens, field, 1.0, before_slice)
+        prepared = _prepare_compositing(lights, lens, field, 1.0, before_slice, around)
         if views[0].present is not None:
-            prepared = (prepared[0].within(views[0].present), *prepared[1:])
-        return composite_front_to_back(*prepared, before_slice, roll_off=boosted)
+            present = own_columns(views[0].present, around)
+            prepared = (prepared[0].within(present), *prepared[1:])
+        light = composite_front_to_back(*prepared, before_slice, roll_off=boosted)
+        return with_other_end(light, around)
     behind = [halved(*light) for light in lights[1:]]
+    # An odd number of columns is no whole number of half as many: it has no turn at half size.
+    half_around = 0 if views[0].defocus.shape[1] % 2 else around // 2
 
     def render_half(light: Tensor, defocus: Tensor) -> tuple[Tensor, Tensor]:
-        halves = [(light, defocus), *behind]
-        prepared = _prepare_compositing(halves, lens, field.scaled(0.5), 0.5, before_slice)
-        return composite_with_foreground(*prepared, before_slice, roll_off=boosted)
+        halves, place = [(light, defocus), *behind], field.scaled(0.5)
+        prepared = _prepare_compositing(halves, lens, place, 0.5, before_slice, half_around)
+        blurred, front = composite_with_foreground(*prepared, before_slice, roll_off=boosted)
+        return with_other_end(blurred, half_around), with_other_end(front, half_around)
 
     return render_at_half_size(*lights[0], render_half)
 
@@ -353,6 +344,7 @@ def _prepare_compositing(
     field: Field,
     scale: float,
     before_slice: BeforeSlice,
+    around: int,
 ) -> tuple[Layers, list[float], Blur]:
     """Return the layers, the levels of their slices and the blur, of pixels 1/`scale` as large.
 
@@ -362,15 +354,19 @@ def _prepare_compositing(
         field: where the picture lies in the whole, px of its own size.
         scale: 1 for full size, 0.5 for half.
         before_slice: called between steps; may raise to stop.
+        around: columns of the other end at either side, px of its own size, that the layers need
+            and the blur of a whole turn does not; else 0.
     """
     (light, defocus), background = lights[0], lights[1] if len(lights) > 1 else None
     psf_radius = lens.psf_radius * scale
-    size = (defocus.shape[0], defocus.shape[1])
-    psf = LensBlur(size, int(psf_radius) + 2, lens.aperture, defocus.device, field)
+    size, turns = (defocus.shape[0], defocus.shape[1] - 2 * around), around > 0
+    psf = LensBlur(size, int(psf_radius) + 2, lens.aperture, defocus.device, field, wraps=turns)
     levels = [level * scale for level in lens.levels]
     layers = separate_layers(
         light, defocus, psf_radius, background, lambda: before_slice(0, len(levels))
     )
     glare = bool((light > WHITE).any())
-    reach = lens.aperture.support_radius
-    return layers, levels, without_ringing(psf.convolve, reach) if glare else psf.convolve
+    blur = psf.convolve
+    if glare:
+        blur = without_ringing(blur, lens.aperture.support_radius, wraps=turns)
+    return layers.own_columns(around), levels, blur

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from ..color import convert_color, linear_to_srgb, srgb_to_linear
-from .coverage import extended, solid_pixels
+from .coverage import BORDER, extended, solid_pixels
 from .finish.grain import add_grain, measure_grain
 from .highlights import HighlightBoost
+from .panorama import own_columns, turned_part, with_other_end
 
 GREY = 0.5  # sRGB behind a cut-out where its edges are looked for; a picture may be white or black
 LEAST_ALPHA = 1e-4  # below it light over alpha is rounding, not a colour
@@ -58,6 +59,7 @@ class View:
         alpha: [H,W], 0…1, what it covers; None for all.
         present: [H,W], 0 where it is held out; None for nowhere.
         boosted: [H,W], 0…1, where lamps are boosted; None for nowhere.
+        wraps: whether left and right border join (`panorama.py`).
     """
 
     picture: Tensor
@@ -66,23 +68,26 @@ class View:
     alpha: Tensor | None = None
     present: Tensor | None = None
     boosted: Tensor | None = None
+    wraps: bool = False
 
     def part(self, place: tuple[slice, slice]) -> "View":
-        """Return the view of a part of the picture."""
+        """Return the view of a part of the picture; of a panorama also of columns outside of it."""
+        alpha, present, boosted = self.alpha, self.present, self.boosted
         return replace(
             self,
-            picture=self.picture[place],
-            defocus=self.defocus[place],
-            alpha=None if self.alpha is None else self.alpha[place],
-            present=None if self.present is None else self.present[place],
-            boosted=None if self.boosted is None else self.boosted[place],
+            picture=turned_part(self.picture, place),
+            defocus=turned_part(self.defocus, place),
+            alpha=None if alpha is None else turned_part(alpha, place),
+            present=None if present is None else turned_part(present, place),
+            boosted=None if boosted is None else turned_part(boosted, place),
         )
 
     def with_lamps(self, boost: HighlightBoost) -> "View":
         """Return the view of a whole picture that knows where its lamps are."""
         if boost.strength == 0:
             return self
-        return replace(self, boosted=boost.share(self.meaning.light(self.picture).movedim(-1, 0)))
+        light = self.meaning.light(self.picture).movedim(-1, 0)
+        return replace(self, boosted=boost.share(light, self.wraps))
 
     def within_white(self) -> bool:
         """Tell whether the picture as given holds no light above white."""
@@ -92,7 +97,10 @@ class View:
         """Return the view with the defocus of what is solid beside what is transparent."""
         if self.alpha is None:
             return self
-        return replace(self, defocus=extended(self.defocus, solid_pixels(self.alpha)))
+        around = self._half_a_turn
+        alpha, defocus = (with_other_end(one, around) for one in (self.alpha, self.defocus))
+        found = extended(defocus, solid_pixels(alpha))
+        return replace(self, defocus=own_columns(found, around))
 
     def without(self, held: Tensor) -> "View":
         """Return the view without what a mask [H,W] holds out: its surroundings go on there."""
@@ -100,7 +108,9 @@ class View:
         planes = [self.picture.movedim(-1, 0), self.defocus[None].to(self.picture)]
         if self.alpha is not None:
             planes.append(self.alpha[None].to(self.picture))
-        found = extended(torch.cat(planes), there)
+        around = self._half_a_turn
+        wide = with_other_end(torch.cat(planes), around)
+        found = own_columns(extended(wide, with_other_end(there, around)), around)
         alpha = None if self.alpha is None else found[4]
         return replace(
             self,
@@ -109,6 +119,11 @@ class View:
             alpha=alpha,
             present=there.to(self.defocus),
         )
+
+    @property
+    def _half_a_turn(self) -> int:
+        """Columns at either side among which the nearest of all pixels is; 0 without a joint."""
+        return self.defocus.shape[1] // 2 + 1 + BORDER if self.wraps else 0
 
     def light(self, boost: HighlightBoost) -> Tensor:
         """Return [3,H,W] linear light, clipped highlights boosted; [4,H,W] with its coverage."""
@@ -141,7 +156,8 @@ class View:
         space, colors = self.meaning.color_space, rendered[..., :3].float()
         grain = measure_grain(convert_color(self.picture.float(), space, "sRGB"))
         seen = convert_color(colors, space, "sRGB")
-        found = convert_color(add_grain(seen, self.defocus, grain, amount, seed), "sRGB", space)
+        grained = add_grain(seen, self.defocus, grain, amount, seed, wraps=self.wraps)
+        found = convert_color(grained, "sRGB", space)
         if self.alpha is not None and self.meaning.premultiplied:
             found = torch.lerp(colors, found, rendered[..., 3:].float())
         return torch.cat([found.to(rendered.dtype), rendered[..., 3:]], dim=-1)

@@ -206,7 +206,7 @@ def test_tiles_leave_no_seam(monkeypatch, aperture):
     image = torch.nn.functional.avg_pool2d(image.movedim(-1, 1), 5, 1, 2).movedim(1, -1)
     whole = render_bokeh(image, depth, 6.0, 2.0, aperture=aperture)
     monkeypatch.setattr(
-        render, "cut_tiles", lambda height, width, halo: cut_tiles(height, width, halo, 96)
+        render, "cut_tiles", lambda *sizes, wraps: cut_tiles(*sizes, 96, wraps=wraps)
     )
     assert len(cut_tiles(150, 170, render.support_radius(6.0), 96)) > 1
     tiled = render_bokeh(image, depth, 6.0, 2.0, aperture=aperture)

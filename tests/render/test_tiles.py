@@ -46,7 +46,7 @@ def test_tiles_leave_no_seam(quality, known, monkeypatch):
         options |= {"background": image.flip(2), "background_depth": torch.full_like(depth, 9.0)}
     whole = render_bokeh(image, depth, 7.0, 4.0, **options)
     monkeypatch.setattr(
-        render, "cut_tiles", lambda height, width, support: cut_tiles(height, width, support, 96)
+        render, "cut_tiles", lambda *sizes, wraps: cut_tiles(*sizes, 96, wraps=wraps)
     )
     tiled = render_bokeh(image, depth, 7.0, 4.0, **options)
     # A PSF that is cut at the grid's highest frequency ripples far, by less than one can see.

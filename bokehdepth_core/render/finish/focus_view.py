@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ...checks import check_image, check_shape
+from ..panorama import with_other_end
 
 SHARP = 1.0  # px of blur radius that count as sharp: a disc of two pixels' width
 FRONT_TINT = (1.0, 0.55, 0.1)  # sRGB, orange
@@ -13,12 +14,13 @@ _STRONGEST = 0.6  # of a tint, where blur is widest
 _WEAKEST = 0.25  # where it begins, so that the zone's end is seen
 
 
-def focus_view(image: Tensor, radius: Tensor) -> Tensor:
+def focus_view(image: Tensor, radius: Tensor, *, wraps: bool = False) -> Tensor:
     """Return pictures with the sharp zone outlined, what is in front orange, what is behind blue.
 
     Args:
         image: [B,H,W,3], sRGB; clipped to 0…1.
         radius: [B,H,W], px, signed blur radius, front positive.
+        wraps: whether left and right border join.
 
     Raises:
         ValueError: sizes that do not match.
@@ -45,7 +47,8 @@ def focus_view(image: Tensor, radius: Tensor) -> Tensor:
         share[..., None],
     )
     sharp = radius.abs() <= SHARP
-    blurred = torch.nn.functional.pad((~sharp).float(), (1, 1, 1, 1))
+    blurred = torch.nn.functional.pad((~sharp).float(), (0, 0, 1, 1))
+    blurred = with_other_end(blurred, 1) if wraps else torch.nn.functional.pad(blurred, (1, 1))
     beside = torch.nn.functional.max_pool2d(blurred, 3, 1) > 0
     out = torch.where(sharp[..., None], image.clamp(0, 1), tinted)
     return torch.where((sharp & beside)[..., None], image.new_tensor(OUTLINE), out)

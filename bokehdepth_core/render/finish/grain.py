@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..panorama import with_other_end
+
 BLOCK = 8  # px, side of the blocks in which noise is measured
 BINS = 8  # of brightness
 FEWEST = 12  # blocks that a bin needs
@@ -165,7 +167,9 @@ def _spread_by_brightness(level: Tensor, variance: Tensor, size: float) -> Tenso
     return out
 
 
-def add_grain(seen: Tensor, radius: Tensor, grain: Grain, amount: float, seed: int) -> Tensor:
+def add_grain(
+    seen: Tensor, radius: Tensor, grain: Grain, amount: float, seed: int, *, wraps: bool = False
+) -> Tensor:
     """Return a rendered picture [H,W,3], sRGB, with the grain that its blur took.
 
     A disc of radius r leaves about a/(a + π r²) of the variance of noise whose grains have the area
@@ -177,6 +181,7 @@ def add_grain(seen: Tensor, radius: Tensor, grain: Grain, amount: float, seed: i
         grain: of the photo.
         amount: 0…1, of what is missing.
         seed: of the noise; the same on every device.
+        wraps: whether left and right border join; so does then the noise.
 
     Example:
         >>> quiet = Grain(torch.zeros(BINS, 3), 0.0, 0.0)
@@ -187,7 +192,7 @@ def add_grain(seen: Tensor, radius: Tensor, grain: Grain, amount: float, seed: i
     height, width = radius.shape
     disc = math.pi * radius.square()
     missing = (disc / (grain.area + disc)).sqrt()[..., None] * amount
-    noise = _noise(height, width, grain, seed).to(seen)
+    noise = _noise(height, width, grain, seed, wraps).to(seen)
     place = (seen.clamp(0, 1) * BINS - 0.5).clamp(0, BINS - 1)
     low = place.floor().long().clamp(max=BINS - 2)
     channel = torch.arange(3, device=seen.device)
@@ -196,11 +201,14 @@ def add_grain(seen: Tensor, radius: Tensor, grain: Grain, amount: float, seed: i
     return seen + missing * here * noise
 
 
-def _noise(height: int, width: int, grain: Grain, seed: int) -> Tensor:
+def _noise(height: int, width: int, grain: Grain, seed: int, wraps: bool = False) -> Tensor:
     """Return noise [H,W,3] of variance 1, with the grain's size, shared by channels as it is."""
     generator = torch.Generator().manual_seed(seed)
     reach = math.ceil(3 * grain.size)
-    white = torch.randn(4, 1, height + 2 * reach, width + 2 * reach, generator=generator)
+    columns = width if wraps else width + 2 * reach
+    white = torch.randn(4, 1, height + 2 * reach, columns, generator=generator)
+    if wraps:
+        white = with_other_end(white, reach)
     if reach:
         at = torch.arange(-reach, reach + 1, dtype=torch.float32)
         kernel = torch.exp(-0.5 * (at / grain.size) ** 2)

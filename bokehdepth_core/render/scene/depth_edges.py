@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...callbacks import CheckCancelled, never_cancelled
 from ...checks import check_depth, check_image
+from ..panorama import own_columns, with_other_end
 
 RAMP_RADIUS = 16  # px to either side within which a ramp must end
 LEVEL_OFF = 0.2  # times its steepest step; a ramp has ended where it rises by less
@@ -32,6 +33,7 @@ DISPARITY_WEIGHT = 3.0
 COLOR_SPREAD = 0.08  # sRGB, standard deviation of the colours of one surface
 COLOR_DOUBT = 0.1  # likelihood of a colour that was not seen beside the ramp
 SAMPLE_RADIUS = 2  # px around the end of a ramp in which its side's colours are sampled
+SUPPORT_RADIUS = RAMP_RADIUS + SAMPLE_RADIUS + 2  # px: a step looks one px beyond its pixel
 SAME_SIDE = 0.25  # of the rise, by which the disparities of one side may differ
 
 
@@ -88,7 +90,11 @@ class _Climb:
 
 @torch.no_grad()
 def refine_depth(
-    image: Tensor, depth: Tensor, check_cancelled: CheckCancelled = never_cancelled
+    image: Tensor,
+    depth: Tensor,
+    check_cancelled: CheckCancelled = never_cancelled,
+    *,
+    wraps: bool = False,
 ) -> Tensor:
     """Return depth whose soft edges are hard steps that follow the picture, [B,H,W], m.
 
@@ -99,6 +105,7 @@ def refine_depth(
         image: [B,H,W,3], sRGB, 0…1.
         depth: [B,H,W] or [1,H,W], m or in any unit of 1/disparity, > 0; infinity is allowed.
         check_cancelled: raises to stop.
+        wraps: whether left and right border join.
 
     Raises:
         TypeError: a picture or depth that is not floating point.
@@ -118,13 +125,20 @@ def refine_depth(
             f"{list(depth.shape)}. Resample it to the picture first."
         )
     depth = depth.to(image.device).expand(size["B"], -1, -1)
-    return torch.stack(
-        [_refine_one(*pair, check_cancelled) for pair in zip(image, depth, strict=True)]
-    )
+    around = SUPPORT_RADIUS if wraps else 0
+    out = []
+    for picture, own in zip(image, depth, strict=True):
+        visible = SMALLEST_VISIBLE * own.float().reciprocal().flatten().mean()
+        wide = with_other_end(picture.movedim(-1, 0), around).movedim(0, -1)
+        refined = _refine_one(wide, with_other_end(own, around), visible, check_cancelled)
+        out.append(own_columns(refined, around))
+    return torch.stack(out)
 
 
-def _refine_one(picture: Tensor, depth: Tensor, check_cancelled: CheckCancelled) -> Tensor:
-    """Return the refined depth [H,W] of one picture [H,W,3].
+def _refine_one(
+    picture: Tensor, depth: Tensor, visible: Tensor, check_cancelled: CheckCancelled
+) -> Tensor:
+    """Return the refined depth [H,W] of one picture [H,W,3]; edges rise by more than `visible`.
 
     With t in 0…1 the position of a pixel's disparity between the far and the near end of its ramp,
     c its colour and w `DISPARITY_WEIGHT`, it is near where the log odds are positive:
@@ -132,7 +146,7 @@ def _refine_one(picture: Tensor, depth: Tensor, check_cancelled: CheckCancelled)
         w · log(t / (1 - t)) + log p(c | near) - log p(c | far) > 0.
     """
     disparity = depth.float().reciprocal()
-    ramps = _find_ramps(disparity, check_cancelled)
+    ramps = _find_ramps(disparity, visible, check_cancelled)
     if ramps.pixel.numel() == 0:
         return depth.clone()
     flat, color = disparity.flatten(), picture[..., :3].float().clamp(0, 1)
@@ -149,7 +163,7 @@ def _refine_one(picture: Tensor, depth: Tensor, check_cancelled: CheckCancelled)
     return out.view_as(depth)
 
 
-def _find_ramps(disparity: Tensor, check_cancelled: CheckCancelled) -> _Ramps:
+def _find_ramps(disparity: Tensor, visible: Tensor, check_cancelled: CheckCancelled) -> _Ramps:
     """Return the soft edges of disparity [H,W]: neither hard edges nor slopes nor noise."""
     flat = disparity.flatten()
     uphill, downhill = _ground(disparity), _ground(-disparity)
@@ -165,7 +179,7 @@ def _find_ramps(disparity: Tensor, check_cancelled: CheckCancelled) -> _Ramps:
     ramp = down.count < RAMP_RADIUS
     ramp &= torch.maximum(up.straight, down.straight) < STEEPEST * total
     ramp &= total > SMALLEST_RISE * flat[up.last]
-    ramp &= total > SMALLEST_VISIBLE * flat.mean()
+    ramp &= total > visible
     even = total >= EVEN * length * torch.maximum(up.steepest, down.steepest)
     ramp &= (length <= STRAIGHT) | ~even
     return _Ramps(pixel[ramp], up.last[ramp], down.last[ramp])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...callbacks import CheckCancelled, never_cancelled
+from ..panorama import own_columns
 from .discontinuities import EDGE_STEP, find_depth_edges
 from .inpaint import (
     BackgroundSample,
@@ -70,6 +71,18 @@ class Layers:
 
         visible = replace(self.visible, alpha=self.visible.alpha * mask)
         return Layers(visible, *map(masked, (self.occluded, self.deeper, self.spill)))
+
+    def own_columns(self, around: int) -> "Layers":
+        """Return the layers of a whole turn without the columns of the other end at its sides."""
+
+        def turned(layer: Layer | None) -> Layer | None:
+            if layer is None or not around:
+                return layer
+            planes = (layer.light, layer.defocus, layer.alpha)
+            return Layer(*(own_columns(one, around).contiguous() for one in planes))
+
+        visible = turned(self.visible) or self.visible
+        return Layers(visible, *map(turned, (self.occluded, self.deeper, self.spill)))
 
 
 def separate_layers(
