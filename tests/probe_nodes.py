@@ -1,4 +1,4 @@
-"""Nodes that the server tests add to ComfyUI: living networks, and tensors from and to files.
+"""Nodes that the server tests add to ComfyUI: living networks, tensors and tracks from files.
 
 ComfyUI loads this file as a custom node.
 """
@@ -79,4 +79,30 @@ class TensorToFile:
         return {"ui": {}}
 
 
-NODE_CLASS_MAPPINGS = {one.__name__: one for one in (LivingNetworks, TensorFromFile, TensorToFile)}
+class TrackFromFile:
+    """Gives masks of the input folder, [frames,objects,H,W] (.npy), as SAM 3's tracker does.
+
+    The tracker's network is not needed: `SAM3_TrackToMask` takes its masks, eight pixels a byte, and
+    the size of the clip.
+    """
+
+    RETURN_TYPES = ("SAM3_TRACK_DATA",)
+    FUNCTION = "read"
+    CATEGORY = "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802
+        sizes = {name: ("INT", {"default": 0}) for name in ("height", "width")}
+        return {"required": {"file": ("STRING", {"default": ""}), **sizes}}
+
+    def read(self, file, height, width):
+        from comfy.ldm.sam3.tracker import pack_masks  # ComfyUI 0.26 and later
+
+        masks = torch.from_numpy(np.load(Path(folder_paths.get_input_directory()) / file))
+        lost = None if masks.shape[1] == 0 else pack_masks(masks)
+        track = {"packed_masks": lost, "orig_size": (height, width), "n_frames": len(masks)}
+        return (track | {"scores": []},)
+
+
+NODES = (LivingNetworks, TensorFromFile, TensorToFile, TrackFromFile)
+NODE_CLASS_MAPPINGS = {one.__name__: one for one in NODES}
