@@ -1,8 +1,13 @@
-"""Front-to-back compositing of layers that are cut into slices of equal defocus.
+"""The layers of a scene blurred and laid over each other: what the lens shows.
 
-Each slice is convolved with the point spread function (PSF) of its defocus. The slices are then
-composited from the front, as far as what lies before them lets light through (transmittance).
-Neighbouring slices share one surface, so their alphas add up instead of covering each other.
+In go the layers (`scene/layers.py`), light [3,H,W] with a blur radius and an alpha at every pixel;
+out comes the picture, [3,H,W]. Pixels of about the same blur radius make a slice, which is blurred
+as a whole by the point spread function (PSF) of that radius. Slices are then added, the nearest
+first, to what the picture has received so far:
+
+    light += min(alpha, T) · color,    T -= min(alpha, T),
+
+with T, the transmittance, 1 at first: the part of a pixel that no nearer slice has covered.
 """
 
 import math

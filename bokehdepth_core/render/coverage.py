@@ -1,9 +1,10 @@
-"""Cut-outs and hold-outs: pictures of which a part is transparent, or must not take part.
+"""Masks that come with a picture: which part of it is there, and which is not to be blurred.
 
-A transparent pixel has no surface, so its depth means nothing: it takes the depth of the nearest
-one that has. Its light is multiplied with its alpha and blurred together with it, so that no colour
-from outside of the cut-out comes in. A held-out region is taken away before the blur, what is
-around it goes on in its place, and it is put back as it was.
+In go masks [B,H,W], 0…1, of users; out come checked masks, and planes in which pixels that do not
+count have the value of the nearest one that does: out(p) = in(q), q the pixel that counts nearest
+to p. A cut-out (alpha) needs that for its depth, since nothing stands where it is transparent. A
+hold-out needs it for its picture and its depth: what is around goes on behind the held-out region,
+which is put back after the blur.
 """
 
 import torch

@@ -1,4 +1,13 @@
-"""What the numbers of a picture mean, and the picture as light with its defocus and coverage."""
+"""One picture on its way through the lens: from numbers to light, and back to numbers.
+
+In goes a picture [H,W,3] as the user gave it, with the blur radius of every pixel; out comes its
+light, [3,H,W] with white at 1, or [4,H,W] multiplied with alpha where it is a cut-out. In sRGB
+
+    light = ((value + 0.055) / 1.055)^2.4,    value ≥ 0.04045,
+
+and in the linear colour spaces light = value (`PixelMeaning`). A `View` keeps together what belongs
+to one picture: it is cut into tiles as one, and knows what of it is held out or boosted.
+"""
 
 from dataclasses import dataclass, replace
 
