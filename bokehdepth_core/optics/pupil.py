@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..devices import exact_float32
 from .aperture import Aperture
+from .outline import distance_inside, regular_corners
 from .special import sine_quotient
 
 SMALLEST, LARGEST = 128, 1024  # px of a mask's side
@@ -95,23 +96,8 @@ def _distance_inside(y: Tensor, x: Tensor, aperture: Aperture) -> Tensor:
         return torch.full_like(y + x, 2.0)
     if aperture.is_round:
         return 1 - torch.hypot(y, x)
-    # Corners lie on the unit circle. The blade between two of them is an arc of a larger circle
-    # whose top rises from the chord (curvature 0) to the unit circle (curvature 1).
-    half_angle = math.pi / aperture.blades
-    chord, half_chord = math.cos(half_angle), math.sin(half_angle)
-    rise = aperture.curvature * (1 - chord)
-    distances = []
-    for blade in range(aperture.blades):
-        towards = math.radians(aperture.rotation) + (2 * blade + 1) * half_angle
-        along = x * math.cos(towards) + y * math.sin(towards)
-        if rise:
-            bend = (half_chord**2 + rise**2) / (2 * rise)
-            across = y * math.cos(towards) - x * math.sin(towards)
-            distance = bend - torch.hypot(along - (chord + rise - bend), across)
-        else:
-            distance = chord - along
-        distances.append(distance)
-    return functools.reduce(torch.minimum, distances)
+    corners = regular_corners(aperture.blades, aperture.rotation)
+    return distance_inside(y, x, corners, aperture.curvature)
 
 
 def mask_transform(mask: Tensor, ky: Tensor, kx: Tensor) -> Tensor:
@@ -127,17 +113,38 @@ def mask_transform(mask: Tensor, ky: Tensor, kx: Tensor) -> Tensor:
         >>> mask_transform(aperture_mask(Aperture(), 128, front=True), zero, zero).abs()
         tensor([[1.0000]])
     """
-    size = len(mask)
-    half, pixel = _grid(size)
-    at = (torch.arange(size, device=ky.device, dtype=ky.dtype) + 0.5) * pixel - half
-    phase_y, phase_x = ky[:, None] * at, kx[:, None] * at
-    cos_y, sin_y = torch.cos(phase_y).float(), torch.sin(phase_y).float()
-    cos_x, sin_x = torch.cos(phase_x).float(), torch.sin(phase_x).float()
-    with exact_float32():
-        by_cos, by_sin = mask @ cos_x.T, mask @ sin_x.T
-        real, imaginary = cos_y @ by_cos - sin_y @ by_sin, -(sin_y @ by_cos + cos_y @ by_sin)
-    spectrum = torch.complex(real, imaginary)
-    # Edges are drawn as ramps one pixel wide; frequencies past the mask's own hold nothing.
-    radial = torch.hypot(ky[:, None], kx).float()
-    ramp = sine_quotient(radial * (pixel / 2)).clamp(min=0.5)
-    return torch.where(radial * pixel < math.pi, spectrum / ramp, 0.0)
+    return MaskTransform(len(mask), ky, kx)(mask)
+
+
+class MaskTransform:
+    """The Fourier transform of aperture masks of one size at the same frequencies.
+
+    Args:
+        size: side of the masks.
+        ky: [h], frequencies down, radians for each blur radius.
+        kx: [w], frequencies to the right, likewise.
+
+    Example:
+        >>> zero = torch.zeros(1)
+        >>> MaskTransform(128, zero, zero)(aperture_mask(Aperture(), 128, front=True)).abs()
+        tensor([[1.0000]])
+    """
+
+    def __init__(self, size: int, ky: Tensor, kx: Tensor) -> None:
+        half, pixel = _grid(size)
+        at = (torch.arange(size, device=ky.device, dtype=ky.dtype) + 0.5) * pixel - half
+        phase_y, phase_x = ky[:, None] * at, kx[:, None] * at
+        self._cos_y, self._sin_y = torch.cos(phase_y).float(), torch.sin(phase_y).float()
+        self._cos_x, self._sin_x = torch.cos(phase_x).float(), torch.sin(phase_x).float()
+        # Edges are drawn as ramps one pixel wide; frequencies past the mask's own hold nothing.
+        radial = torch.hypot(ky[:, None], kx).float()
+        self._ramp = sine_quotient(radial * (pixel / 2)).clamp(min=0.5)
+        self._held = radial * pixel < math.pi
+
+    def __call__(self, mask: Tensor) -> Tensor:
+        """Return the transform of a mask [n,n], [h,w], complex64."""
+        cos_y, sin_y = self._cos_y, self._sin_y
+        with exact_float32():
+            by_cos, by_sin = mask @ self._cos_x.T, mask @ self._sin_x.T
+            real, imaginary = cos_y @ by_cos - sin_y @ by_sin, -(sin_y @ by_cos + cos_y @ by_sin)
+        return torch.where(self._held, torch.complex(real, imaginary) / self._ramp, 0.0)
