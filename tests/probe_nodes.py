@@ -82,8 +82,8 @@ class TensorToFile:
 class TrackFromFile:
     """Gives masks of the input folder, [frames,objects,H,W] (.npy), as SAM 3's tracker does.
 
-    The tracker's network is not needed: `SAM3_TrackToMask` takes its masks, eight pixels a byte, and
-    the size of the clip.
+    The tracker's network is not needed: `SAM3_TrackToMask` takes its masks, eight pixels a byte,
+    and the size of the clip.
     """
 
     RETURN_TYPES = ("SAM3_TRACK_DATA",)

@@ -366,7 +366,7 @@ def _prepare_compositing(
         light, defocus, psf_radius, background, lambda: before_slice(0, len(levels))
     )
     glare = bool((light > WHITE).any())
-    blur = psf.convolve
+    blur: Blur = psf.convolve
     if glare:
         blur = without_ringing(blur, lens.aperture.support_radius, wraps=turns)
     return layers.own_columns(around), levels, blur

@@ -14,8 +14,8 @@ from bokehdepth_core.render.panorama import panorama_doubts
 from bokehdepth_core.render.tiles import cut_tiles
 from bokehdepth_core.resample import fit_depth
 
-# Single precision: a transform of 2^13 values errs by up to 13 · 6e-8, about 1e-6 of white. Up to 20
-# slices add up, divided by what they cover, a quarter at least. It is 1/40 of a step of 8 bits.
+# Single precision: a transform of 2^13 values errs by up to 13 · 6e-8, about 1e-6 of white. Up to
+# 20 slices add up, divided by what they cover, a quarter at least. A step of 8 bits is 40 times it.
 ROUNDING = 1e-4
 
 
