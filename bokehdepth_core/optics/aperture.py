@@ -30,13 +30,13 @@ class Aperture:
             lens.
         cat_eye: 0…1, optical vignetting: how much of the aperture the lens's outer rings hide in
             the picture's corners. There a circle of the aperture's size is moved by this many radii
-            towards the middle. What light is lost is given back.
+            towards the middle. What light a pixel loses is given back to it.
         obstruction: 0…0.9, radius of a round mirror or plate in the aperture's middle, as a share
             of its own: lamps become rings, as in a mirror lens.
         swirl: 0…0.8, vignetting by both ends of a long barrel: towards the corners discs become
             leaves that stand around the middle of the picture. In the corners two circles of the
             aperture's size are moved by this many radii, one towards the middle and one away from
-            it. What light is lost is given back.
+            it. What light a pixel loses is given back to it.
         picture: of the aperture, instead of a disc or blades; None without.
 
     Raises:

@@ -1,8 +1,10 @@
 """A PSF that changes over the picture: windows with one each, which pass into one another.
 
-A point takes the point spread function (PSF) of where it lies, so the light of each window is
-blurred and then added up. Windows lie fixed on the whole picture, so a tile of it is blurred as the
-whole is.
+What hides a part of the aperture is seen from the place on the sensor, so a pixel takes the point
+spread function (PSF) of where it lies: the mean of what is around it, weighted as the aperture is
+seen from there. An even picture stays even. What is around each window is blurred by the PSF of its
+middle, and windows pass into one another. They lie fixed on the whole picture, so a tile of it is
+blurred as the whole is.
 """
 
 import math
@@ -12,7 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ACROSS = 8  # windows over the longer side
+from .aperture import Aperture
+
+ACROSS = 8  # windows over the longer side, at most
+LARGEST_STEP = 1.0  # px by which vignetting may change from window to window; fewer are enough then
 SMALLEST_CELL = 32.0  # px between the middles of windows
 
 
@@ -35,10 +40,6 @@ class Field:
     width: float
     top: float = 0.0
     left: float = 0.0
-
-    def bordered(self, border: int) -> "Field":
-        """Return the place of the pictures with a border around them, px."""
-        return Field(self.height, self.width, self.top - border, self.left - border)
 
     def scaled(self, factor: float) -> "Field":
         """Return the same place where pixels are 1/`factor` as large."""
@@ -64,20 +65,43 @@ class Window:
     off_axis: tuple[float, float]
 
 
-def cut_windows(size: tuple[int, int], field: Field, device: torch.device) -> Iterator[Window]:
+def windows_across(aperture: Aperture, radius: float, field: Field) -> int:
+    """Return how many windows the longer side of the whole picture needs, 2…`ACROSS`.
+
+    From the middle to a corner vignetting moves by `cat_eye` + `swirl` blur radii.
+
+    Args:
+        aperture: with `cat_eye` or `swirl`.
+        radius: px, of the blur.
+        field: where the pictures lie.
+
+    Example:
+        >>> lens, field = Aperture(cat_eye=0.5), Field(400, 600)
+        >>> [windows_across(lens, radius, field) for radius in (1, 4, 30)]
+        [2, 4, 8]
+    """
+    moved = abs(radius) * (aperture.cat_eye + aperture.swirl)
+    half_diagonals = 2 * max(field.height, field.width) / math.hypot(field.height, field.width)
+    return min(ACROSS, max(2, math.ceil(moved * half_diagonals / LARGEST_STEP)))
+
+
+def cut_windows(
+    size: tuple[int, int], field: Field, device: torch.device, across: int = ACROSS
+) -> Iterator[Window]:
     """Yield the windows that lie on pictures.
 
     Args:
         size: (height, width) of the pictures, px.
         field: where they lie.
         device: where the shares go.
+        across: windows over the longer side of the whole.
 
     Example:
         >>> windows = list(cut_windows((64, 96), Field(64, 96), torch.device("cpu")))
         >>> len(windows), windows[0].rows, windows[0].off_axis[0] < 0  # above the middle
         (6, slice(0, 40, None), True)
     """
-    cell = max(SMALLEST_CELL, max(field.height, field.width) / ACROSS)
+    cell = max(SMALLEST_CELL, max(field.height, field.width) / across)
     half_diagonal = math.hypot(field.height, field.width) / 2
     columns = list(_cut(size[1], field.left, field.width, cell, device))
     for rows, row_share, down in _cut(size[0], field.top, field.height, cell, device):
@@ -96,7 +120,7 @@ def _cut(
     cell = whole / count
     for index in range(count):
         middle = (index + 0.5) * cell
-        # From window to window over half a cell; the outermost reach on to the picture's border.
+        # From window to window over half a cell; the outermost reach to the picture's border.
         rise = (at - (middle - 0.75 * cell)) / (0.5 * cell) if index else torch.ones_like(at)
         fall = ((middle + 0.75 * cell) - at) / (0.5 * cell)
         fall = fall if index < count - 1 else torch.ones_like(at)

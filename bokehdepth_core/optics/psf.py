@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from ..devices import exact_dtype
 from .aperture import Aperture
-from .field import Field, Window, cut_windows, reflected
-from .pupil import aperture_mask, mask_size, mask_transform
+from .field import Field, cut_windows, reflected, windows_across
+from .pupil import MaskTransform, aperture_mask, mask_size, mask_transform
 from .special import jinc, sine_quotient
 
 
@@ -119,48 +119,93 @@ class LensBlur:
         return _transfer_function(self._aperture, radius, *self._frequencies)
 
     def _convolve_in_windows(self, planes: Tensor, radius: float) -> Tensor:
-        """Blur the light of each window by the PSF of its middle, and add it up."""
+        """Blur what is seen around each window by the PSF of its middle, and lay them together."""
         out = torch.zeros_like(planes)
         support = math.ceil(abs(radius) * self._aperture.support_radius) + 2
         border = min(self._border, support, max(self._size))
-        bordered = (self._size[0] + 2 * border, self._size[1] + 2 * border)
+        across = windows_across(self._aperture, radius, self._field)
+        windows = list(cut_windows(self._size, self._field, planes.device, across))
+        # All parts have one size, and reach into what lies around: an even picture stays even.
+        side_y, side_x = (
+            _fast_size(max(place.stop - place.start for place in places) + 2 * border)
+            for places in ([one.rows for one in windows], [one.columns for one in windows])
+        )
+        frequencies = _frequencies((side_y, side_x), planes.device)
+        transfer = FieldTransfer(self._aperture, radius, *frequencies)
+        # Row and column 0 of the bordered pictures are `border` px above and left of the pictures.
         places = [
-            (window, _moved(window.rows, -border), _moved(window.columns, -border))
-            for window in cut_windows(bordered, self._field.bordered(border), planes.device)
+            (_from(one.rows.start, side_y), _from(one.columns.start, side_x)) for one in windows
         ]
+        last_y, last_x = (max(place[axis].stop for place in places) for axis in (0, 1))
+        bordered = reflected(
+            planes, slice(-border, last_y - border), slice(-border, last_x - border)
+        )
         # Layers are mostly empty. All windows are asked at once, as each answer waits for a GPU.
-        lit = (planes != 0).any(0, keepdim=True)
-        is_lit = torch.stack([reflected(lit, rows, columns).any() for _, rows, columns in places])
-        for (window, rows, columns), one_is_lit in zip(places, is_lit.tolist(), strict=True):
+        lit = (bordered != 0).any(0)
+        is_lit = torch.stack([lit[place].any() for place in places]).tolist()
+        for window, (rows, columns), one_is_lit in zip(windows, places, is_lit, strict=True):
             if one_is_lit:
-                part = reflected(planes, rows, columns).mul_(window.share)
-                part = self._blur_part(functional.pad(part, (border,) * 4), window, radius)
-                _add_at(out, part, rows.start - border, columns.start - border)
+                spectrum = torch.fft.rfft2(bordered[:, rows, columns])
+                spectrum = spectrum.mul_(transfer.at(window.off_axis))
+                blurred = torch.fft.irfft2(spectrum, s=(side_y, side_x))
+                height, width = window.share.shape
+                own = blurred[:, border : border + height, border : border + width]
+                out[:, window.rows, window.columns] += own * window.share
         return out
 
-    def _blur_part(self, part: Tensor, window: Window, radius: float) -> Tensor:
-        height, width = part.shape[1:]
-        size = (_fast_size(height), _fast_size(width))
-        frequencies = _frequencies(size, part.device)
-        transfer = _transfer_function(self._aperture, radius, *frequencies, window.off_axis)
-        spectrum = torch.fft.rfft2(part, s=size).mul_(transfer)
-        blurred: Tensor = torch.fft.irfft2(spectrum, s=size)
-        return blurred[:, :height, :width]
+
+def _from(start: int, length: int) -> slice:
+    return slice(start, start + length)
 
 
-def _moved(place: slice, by: int) -> slice:
-    return slice(place.start + by, place.stop + by)
+class FieldTransfer:
+    """Fourier transforms of the PSFs that one blur radius has over the picture.
 
+    Args:
+        aperture: with `cat_eye` or `swirl`.
+        radius: px, signed.
+        fy: [h], frequencies down, radians per px, of `rfft2`.
+        fx: [w], frequencies to the right.
 
-def _add_at(out: Tensor, part: Tensor, top: int, left: int) -> None:
-    """Add a part to pictures where it lies; what lies outside of them is lost."""
-    first, first_column = max(0, -top), max(0, -left)
-    last = min(part.shape[1], out.shape[1] - top)
-    last_column = min(part.shape[2], out.shape[2] - left)
-    if first < last and first_column < last_column:
-        out[:, top + first : top + last, left + first_column : left + last_column] += part[
-            :, first:last, first_column:last_column
-        ]
+    Example:
+        >>> grid = _frequencies((16, 16), torch.device("cpu"))
+        >>> transfer = FieldTransfer(Aperture(cat_eye=0.5), 3.0, *grid)
+        >>> transfer.at((0.4, -0.3)).shape
+        torch.Size([16, 9])
+    """
+
+    def __init__(self, aperture: Aperture, radius: float, fy: Tensor, fx: Tensor) -> None:
+        self._aperture, self._front = aperture, radius > 0
+        stretch = math.sqrt(aperture.anamorphic)
+        ky, kx = fy * radius / stretch, fx * radius * stretch
+        self._size, self._device = mask_size(radius), ky.device
+        self._transform = MaskTransform(self._size, ky, kx)
+        self._known: dict[tuple[float, float], Tensor] = {}
+
+    def at(self, off_axis: tuple[float, float]) -> Tensor:
+        """Return the transform, [h,w], at a place: (down, right) in half diagonals.
+
+        A round aperture is its own mirror image, and so is the PSF on the other side of the
+        picture's middle: F(−k_y, k_x), and F(k_y, −k_x) = F*(−k_y, k_x) of a real PSF. So a quarter
+        of the picture is transformed.
+        """
+        down, right = off_axis
+        if not self._aperture.is_round:
+            return self._drawn(off_axis)
+        found = self._drawn((abs(down), abs(right)))
+        if (down < 0) != (right < 0):
+            found = found.flip(0).roll(1, 0)
+        return found.conj() if right < 0 else found
+
+    def _drawn(self, off_axis: tuple[float, float]) -> Tensor:
+        key = (round(off_axis[0], 6), round(off_axis[1], 6))
+        if key not in self._known:
+            one = self._aperture
+            vignetting = (one.cat_eye * off_axis[0], one.cat_eye * off_axis[1])
+            leaf = (one.swirl * off_axis[0], one.swirl * off_axis[1])
+            mask = aperture_mask(one, self._size, self._front, vignetting, self._device, leaf)
+            self._known[key] = self._transform(mask)
+        return self._known[key]
 
 
 def _frequencies(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -172,21 +217,13 @@ def _frequencies(size: tuple[int, int], device: torch.device) -> tuple[Tensor, T
     )
 
 
-def _transfer_function(
-    aperture: Aperture,
-    radius: float,
-    fy: Tensor,
-    fx: Tensor,
-    off_axis: tuple[float, float] = (0.0, 0.0),
-) -> Tensor:
+def _transfer_function(aperture: Aperture, radius: float, fy: Tensor, fx: Tensor) -> Tensor:
     """Return the transform of the PSF of one radius, px, at frequencies down and to the right."""
     # Equal area: width and height of the PSF stand in the ratio `anamorphic`.
     stretch = math.sqrt(aperture.anamorphic)
     ky, kx = fy * radius / stretch, fx * radius * stretch
     if not aperture.has_closed_form:
-        vignetting = (aperture.cat_eye * off_axis[0], aperture.cat_eye * off_axis[1])
-        leaf = (aperture.swirl * off_axis[0], aperture.swirl * off_axis[1])
-        mask = aperture_mask(aperture, mask_size(radius), radius > 0, vignetting, ky.device, leaf)
+        mask = aperture_mask(aperture, mask_size(radius), radius > 0, device=ky.device)
         return mask_transform(mask, ky, kx)
     if aperture.is_round:
         return jinc(torch.hypot(ky[:, None], kx)).to(torch.float32)

@@ -1,4 +1,8 @@
-"""What was rendered before the controls of a compositor's lens came, it is rendered still."""
+"""What was rendered before the controls of a compositor's lens came, it is rendered still.
+
+"cat_eye" is from when vignetted blur became the mean that each pixel sees: light was up to a tenth
+too bright or too dark before.
+"""
 
 from pathlib import Path
 
