@@ -1,4 +1,4 @@
-"""What the focus picker of Render Bokeh shows: a small picture, its depth and the result.
+"""What the focus pickers show: a small picture, its depth and, of Render Bokeh, the result.
 
 They are saved once a run by ComfyUI's own preview helper into its temp folder, and the browser
 fetches them by ComfyUI's own `/view`. Depth travels as a PNG: 16 bits of disparity in red and
@@ -105,33 +105,57 @@ def focus_ui(
     colours, (low, high) = pack_disparity(depth[0])
     after = smaller_picture(convert_color(result[:1].float(), color_space, "sRGB"))
     exact = (colours[None] + 0.5) / 255  # the helper cuts fractions off
-    try:
-        files = _save([picture[0], exact[0], after[0]])
-    except OSError as error:
-        _LOG.warning("focus picker: its pictures could not be saved (%s).", error)
-        return {}
-    about = {
-        "size": [seen.shape[2], seen.shape[1]],
-        "disparity": [low, high],
-        "metric": depth_map.metric,
-        "camera": _camera(depth_map, seen.shape[2], seen.shape[1]),
+    files = _save({"picture": picture[0], "depth": exact[0], "result": after[0]})
+    about = _facts(depth_map, (low, high), seen.shape[1:3]) | {
         "focus": _place(plane, point) | {"by": by},
         "strength": {"value": strength[0], "by": strength[1]},
         "subject": _place(plane, point) if by == "automatic" else _subject(picture, depth),
     }
-    return {UI_NAME: [dict(zip(("picture", "depth", "result"), files, strict=True)) | about]}
+    return {UI_NAME: [files | about]} if files else {}
 
 
-def _save(pictures: list[Tensor]) -> list[dict]:
+def pull_ui(depth_map) -> dict[str, list]:
+    """Return the ui output for the picker of Focus Pull: depth alone; {} where saving fails.
+
+    Of a clip, the first depth map is shown.
+    """
+    depth = smaller_depth(depth_map.depth[:1].float())[0]
+    colours, (low, high) = pack_disparity(depth)
+    span = high - low
+    shown = (depth.reciprocal() - low) / span if span > 0 else torch.zeros_like(depth)
+    grey = shown.clamp(0, 1)[..., None].expand(-1, -1, 3)
+    files = _save({"picture": grey, "depth": (colours + 0.5) / 255})
+    about = _facts(depth_map, (low, high), depth_map.depth.shape[1:])
+    return {UI_NAME: [files | about]} if files else {}
+
+
+def _facts(depth_map, ends: tuple[float, float], size) -> dict[str, object]:
+    """Return what the picker needs to read depth; `size` is height and width, px."""
+    height, width = size
+    return {
+        "size": [width, height],
+        "disparity": list(ends),
+        "metric": depth_map.metric,
+        "camera": _camera(depth_map, width, height),
+    }
+
+
+def _save(pictures: dict[str, Tensor]) -> dict[str, dict]:
+    """Return where pictures [H,W,3] lie in the temp folder, by name; {} where that fails."""
     from comfy_api.latest import io, ui
 
-    return ui.ImageSaveHelper.save_images(
-        [one.cpu() for one in pictures],
-        filename_prefix="bokehdepth_focus",
-        folder_type=io.FolderType.temp,
-        cls=None,
-        compress_level=1,
-    )
+    try:
+        files = ui.ImageSaveHelper.save_images(
+            [one.cpu() for one in pictures.values()],
+            filename_prefix="bokehdepth_focus",
+            folder_type=io.FolderType.temp,
+            cls=None,
+            compress_level=1,
+        )
+    except OSError as error:
+        _LOG.warning("focus picker: its pictures could not be saved (%s).", error)
+        return {}
+    return dict(zip(pictures, files, strict=True))
 
 
 def _place(plane: Tensor, point: Tensor) -> dict[str, float]:

@@ -11,6 +11,7 @@ from ..bokehdepth_core.optics.focus.plot import plot_focus_track
 from ..bokehdepth_core.optics.focus.track import SMOOTHING
 from . import host, pictures, sockets
 from .doubts import guessed_unit
+from .focus_preview import pull_ui
 
 Track = io.Custom("FOCUS_TRACK")  # a core.FocusTrack
 
@@ -25,6 +26,7 @@ class FocusPull(io.ComfyNode):
             node_id="FocusPull",
             display_name="Focus Pull",
             category=host.CATEGORY,
+            has_intermediate_output=True,  # ui, also when cached
             description="Move the focus over a clip: from keyframes, or following a subject. "
             "Render Bokeh makes a clip of it, even of one photo.",
             search_aliases=[
@@ -96,7 +98,7 @@ class FocusPull(io.ComfyNode):
         if notes:
             host.show_text("\n".join(notes))
         plot = plot_focus_track(track)[None]
-        shown = ui.PreviewImage(plot, cls=cls).as_dict()
+        shown = ui.PreviewImage(plot, cls=cls).as_dict() | pull_ui(depth_map)
         return io.NodeOutput(track, host.result(plot), ui=shown)
 
 

@@ -1,8 +1,14 @@
-// Focus by clicking, on Render Bokeh: a picture in the node that writes its ordinary widgets.
+// Focus by clicking, on Render Bokeh and Focus Pull: a picture in the node that writes its ordinary
+// widgets.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { FocusPicker } from "./lib/focus_picker.js";
+import { LENS } from "./lib/focus_state.js";
+import { PULL } from "./lib/pull_state.js";
 import { fitStrengthRange, giveStartValues, OPEN } from "./lib/start_values.js";
+
+/** @type {Record<string, import("./lib/focus_state.js").Kind>} */
+const KINDS = { RenderBokeh: LENS, FocusPull: PULL };
 
 const START_WIDTH = 340; // px of a new node, so that the picture is not tiny
 let loading = 0; // how many API files are being read: their nodes bring their values later
@@ -21,12 +27,15 @@ function watchApiFiles() {
   };
 }
 
-/** @param {import("../tests/web/comfyui").ComfyNode} node */
-function addPicker(node) {
+/**
+ * @param {import("../tests/web/comfyui").ComfyNode} node
+ * @param {import("./lib/focus_state.js").Kind} kind
+ */
+function addPicker(node, kind) {
   giveStartValues(node, () => loading > 0);
   const fitRange = fitStrengthRange(node);
   fitRange();
-  const picker = new FocusPicker(app, api, node);
+  const picker = new FocusPicker(app, api, node, kind);
   const widget = node.addDOMWidget("focus picker", "bokeh_focus", picker.panel.root, {
     serialize: false, // not in the prompt
     hideOnZoom: false,
@@ -64,6 +73,7 @@ app.registerExtension({
   name: "BokehDepth.FocusPicker",
   setup: watchApiFiles,
   nodeCreated(node) {
-    if (node.comfyClass === "RenderBokeh") addPicker(node);
+    const kind = KINDS[node.comfyClass ?? ""];
+    if (kind) addPicker(node, kind);
   },
 });

@@ -90,7 +90,9 @@ export interface ComfyApp {
     emitAfterChange?(): void;
     processMouseWheel?(event: WheelEvent): void;
   };
+  ui?: { settings?: { getSettingValue?(name: string): unknown } };
   extensionManager?: {
     toast?: { add?(message: { severity: string; summary: string; detail: string }): void };
+    setting?: { get?(name: string): unknown };
   };
 }

@@ -1,7 +1,9 @@
 """The pack's JavaScript: its types, checked by tsc, and its optics against the Python core."""
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,9 +12,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from bokehdepth_core import DepthMap, FocusControls, focus_depth_at, strength_in_px
+from bokehdepth_core import (
+    DepthMap,
+    FocusControls,
+    focus_depth_at,
+    focus_track,
+    strength_in_px,
+)
 from bokehdepth_core.optics.camera import intrinsics_from_focal_length
 from bokehdepth_core.optics.focus import controlled_defocus
+from bokehdepth_core.optics.focus.keyframes import parse_keyframes
 
 HERE = Path(__file__).parent
 TYPESCRIPT = "typescript@5.9.3"
@@ -181,3 +190,107 @@ def test_the_same_graph_under_other_ids_has_the_same_signature(tools, tmp_path):
         history=history,
     )
     assert found == [True, False]
+
+
+KEYFRAMES = [
+    *("0: 0.5,0.5", "", "0: 1.2 m; 48: 4 m ease", "0: 80 cm\n12: inf hold; 4: .5, 1 linear"),
+    *(
+        "\uff10\uff1a\uff10\uff0e\uff13\uff0c\uff10\uff0e\uff15 strength 20",
+        "3: k=4; 9: 6 ft K 2 hold",
+        "1: ∞ m",
+    ),
+    *(
+        "0: 2,0.5",
+        "0: 0 m",
+        "x; 1: 2",
+        "5",
+        "1: 2 3",
+        "1: ease",
+        "100000: 1",
+        "0: 2 mx",
+        "0: subject; 1: 4mm",
+    ),
+]
+
+
+def _read_by_python(text: str):
+    """Return keyframes as plain lists, readable pieces alone, as the JavaScript keeps them."""
+    keys = []
+    for piece in re.split(r"[;\n]", text):
+        with contextlib.suppress(ValueError):
+            keys += parse_keyframes(piece)
+    keys.sort(key=lambda key: key.frame)
+    return [
+        [
+            key.frame,
+            list(key.focus) if isinstance(key.focus, tuple) else key.focus,
+            key.strength,
+            key.easing,
+        ]
+        for key in keys
+    ]
+
+
+def test_keyframes_are_read_as_the_core_reads_them(tools, tmp_path):
+    found = run_optics(
+        tools,
+        tmp_path,
+        """return import(given.module).then(({ readKeys }) => given.texts.map((text) =>
+          readKeys(text).keys.map(({ frame, focus, strength, easing }) =>
+            [frame, focus?.x === undefined ? focus === Infinity ? "inf" : focus
+              : [focus.x, focus.y], strength, easing])));""",
+        module=OPTICS.replace("focus_optics", "keyframes"),
+        texts=KEYFRAMES,
+    )
+    expected = [_read_by_python(text) for text in KEYFRAMES]
+    assert json.loads(json.dumps(found).replace('"inf"', "Infinity")) == expected
+
+
+def test_clicks_edit_the_keyframes_and_leave_the_rest(tools, tmp_path):
+    edits = [
+        ("0: 0.5,0.5", 48, "focus", "0.2,0.3", "0: 0.5,0.5; 48: 0.2,0.3 ease"),
+        ("0: 1 m; 48: 4 m hold", 24, "focus", "1,0", "0: 1 m; 24: 1,0 ease; 48: 4 m hold"),
+        ("0: 1 m\n48: 4 m strength 9", 48, "focus", "1,0", "0: 1 m\n48: 1,0 strength 9"),
+        ("0: 1 m\n48: 4 m ease", 48, "strength", "5", "0: 1 m\n48: 4 m strength 5 ease"),
+        ("0: 1 m strength 4", 0, "strength", "5.5", "0: 1 m strength 5.5"),
+        ("", 0, "focus", "0.1,0.2", "0: 0.1,0.2"),
+    ]
+    found = run_optics(
+        tools,
+        tmp_path,
+        """return import(given.module).then(({ writeKey, removeKey }) => [
+          ...given.edits.map((edit) => writeKey(...edit)), removeKey("0: 1; 4: 2;9: 3", 4)]);""",
+        module=OPTICS.replace("focus_optics", "keyframes"),
+        edits=[edit[:4] for edit in edits],
+    )
+    assert found == [*(edit[4] for edit in edits), "0: 1;9: 3"]
+    assert all(parse_keyframes(text) for text in found)
+
+
+def test_the_marker_between_keyframes_is_where_the_track_is(tools, tmp_path):
+    text = "4: 0.1,0.9; 10: 0.7,0.1 ease; 12: 0.2,0.2 hold; 20: 0.4,0.6"
+    frames = list(range(0, 26, 3))
+    found = run_optics(
+        tools,
+        tmp_path,
+        """return import(given.module).then(({ readKeys, between }) => given.frames.map((frame) =>
+          between(readKeys(given.text).keys, frame, ({ focus }) => [focus.x, focus.y])));""",
+        **{"module": OPTICS.replace("focus_optics", "keyframes"), "text": text, "frames": frames},
+    )
+    track = focus_track(torch.full((1, 4, 6), 2.0), text, 26)
+    torch.testing.assert_close(torch.tensor(found), track.points[frames])
+
+
+def test_every_text_of_the_picker_is_there_in_both_languages(tools, tmp_path):
+    texts = run_optics(
+        tools,
+        tmp_path,
+        "return import(given.module).then(({ allTexts }) => allTexts());",
+        module=OPTICS.replace("focus_optics", "texts"),
+    )
+    assert texts["en"].keys() == texts["zh"].keys()
+    places = {
+        language: {name: sorted(re.findall(r"\{\w+\}", text)) for name, text in table.items()}
+        for language, table in texts.items()
+    }
+    assert places["en"] == places["zh"]

@@ -1,5 +1,7 @@
 // How the focus picker looks: the picture, the sharp zone over it, marker, ring and labels.
 
+import { say } from "./texts.js";
+
 /** @typedef {{left: number, top: number, width: number, height: number}} Box in CSS px */
 /** @typedef {{x: number, y: number}} Point */
 
@@ -11,6 +13,7 @@
  * @property {number} zoneAlpha
  * @property {Point | null} marker in CSS px
  * @property {number} ring its radius, CSS px
+ * @property {{at: Point, text: string}[]} marks other places, CSS px, and what they are called
  * @property {boolean} automatic
  * @property {boolean} ringHot the pointer is at the ring
  * @property {string} ringText
@@ -94,6 +97,7 @@ export function drawView(context, width, height, view) {
     context.drawImage(view.zone, box.left, box.top, box.width, box.height);
     context.globalAlpha = 1;
   }
+  for (const { at, text } of view.marks) drawMark(context, at, text, box);
   if (view.marker) {
     const fits = view.marker.x + view.ring + 6 < box.left + box.width;
     drawRing(context, view.marker, view.ring, view.ringHot, fits ? 1 : -1);
@@ -170,6 +174,22 @@ function drawMarker(context, at, automatic) {
 }
 
 /**
+ * Draw a dot with a name.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Point} at
+ * @param {string} text
+ * @param {Box} box
+ */
+function drawMark(context, at, text, box) {
+  context.beginPath();
+  context.arc(at.x, at.y, 3.5, 0, 2 * Math.PI);
+  strokeTwice(context, 1, "rgba(0, 0, 0, 0.65)");
+  context.fillStyle = "#fff";
+  context.fill();
+  drawLabel(context, at, text, box, 6);
+}
+
+/**
  * Draw a text on a dark plate beside a point, within the picture.
  * @param {CanvasRenderingContext2D} context
  * @param {Point} at
@@ -212,7 +232,6 @@ export function drawNothing(context, width, height, wanted) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.fillStyle = "#c8cad0";
-  const text = wanted ? "The picture comes with the next run" : "Run once to see the picture here";
-  context.fillText(text, width / 2, height / 2);
+  context.fillText(say(wanted ? "nextRun" : "runOnce"), width / 2, height / 2);
   context.textAlign = "start";
 }

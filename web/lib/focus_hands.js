@@ -4,9 +4,6 @@ import {
   inside, isAtRing, isOnPicture, layoutOf, LEAST_RING, placeOf, sharesOf,
 } from "./focus_layout.js";
 import { ringStrength } from "./focus_optics.js";
-import {
-  focusOf, isStrengthFixed, shareOf, toggleAutomatic, writePoint, writeShare,
-} from "./focus_state.js";
 
 /** @typedef {import("./focus_drawing.js").Point} Point */
 /** @typedef {import("./focus_picker.js").FocusPicker} FocusPicker */
@@ -40,7 +37,7 @@ export class Hands {
     on(canvas, "keyup", (event) => this.key(event, false));
     on(canvas, "blur", () => this.hold(false));
     on(root, "wheel", (event) => this.wheel(event));
-    on(subject, "click", () => this.edit(() => toggleAutomatic(this.picker.node)));
+    on(subject, "click", () => this.subject());
     on(compare, "pointerdown", (event) => {
       event.stopPropagation();
       compare.setPointerCapture?.(event.pointerId);
@@ -52,8 +49,8 @@ export class Hands {
   }
 
   layout() {
-    const { panel, node, source } = this.picker;
-    return layoutOf(panel.canvas, node, source);
+    const { kind, panel, node, source } = this.picker;
+    return layoutOf(kind, panel.canvas, node, source);
   }
 
   /** @param {PointerEvent} event */
@@ -106,15 +103,15 @@ export class Hands {
 
   /** @param {Point} place */
   drag(place) {
-    const { node, source } = this.picker;
+    const { kind, node, source } = this.picker;
     const { box, marker, mostRing } = this.layout();
     this.pointer = sharesOf(box, place);
     this.isAtRing = this.dragging === "ring";
     if (this.isAtRing && marker) {
       const away = Math.hypot(place.x - marker.x, place.y - marker.y);
-      writeShare(node, source, ringStrength(away, LEAST_RING, mostRing));
+      kind.writeShare(node, source, ringStrength(away, LEAST_RING, mostRing));
     } else if (!this.isAtRing) {
-      writePoint(node, this.pointer);
+      kind.writePoint(node, this.pointer);
     }
     this.picker.draw();
   }
@@ -131,7 +128,6 @@ export class Hands {
    */
   key(event, isDown) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const { node } = this.picker;
     const key = event.key.toLowerCase();
     const step = event.shiftKey ? 4 * NUDGE : NUDGE;
     /** @type {Record<string, () => void>} */
@@ -139,7 +135,7 @@ export class Hands {
       arrowleft: () => this.nudge(-step, 0), arrowright: () => this.nudge(step, 0),
       arrowup: () => this.nudge(0, -step), arrowdown: () => this.nudge(0, step),
       "+": () => this.stronger(1), "-": () => this.stronger(-1),
-      s: () => this.edit(() => toggleAutomatic(node)),
+      s: () => this.subject(),
     };
     this.picker.panel.canvas.classList.add("keys"); // shows where the keys go
     if (key !== "b" && !acts[key]) return;
@@ -149,22 +145,28 @@ export class Hands {
     else if (isDown && !(key === "s" && event.repeat)) acts[key]();
   }
 
+  /** Focus on the subject, or no longer. */
+  subject() {
+    const { kind, node } = this.picker;
+    if (kind.hasSubject(node)) this.edit(() => kind.toggleAutomatic(node));
+  }
+
   /**
    * @param {number} right share of the width
    * @param {number} down share of the height
    */
   nudge(right, down) {
-    const { node, source } = this.picker;
-    const { x, y } = focusOf(node, source).point ?? { x: 0.5, y: 0.5 };
-    this.edit(() => writePoint(node, { x: inside(x + right), y: inside(y + down) }));
+    const { kind, node, source } = this.picker;
+    const { x, y } = kind.focusOf(node, source).point ?? { x: 0.5, y: 0.5 };
+    this.edit(() => kind.writePoint(node, { x: inside(x + right), y: inside(y + down) }));
   }
 
   /** @param {number} sign */
   stronger(sign) {
-    const { node, source } = this.picker;
-    if (isStrengthFixed(node, source)) return;
-    const share = shareOf(node, source);
-    this.edit(() => writeShare(node, source, share + sign * Math.max(0.1, 0.05 * share)));
+    const { kind, node, source } = this.picker;
+    if (kind.isStrengthFixed(node, source)) return;
+    const share = kind.shareOf(node, source);
+    this.edit(() => kind.writeShare(node, source, share + sign * Math.max(0.1, 0.05 * share)));
   }
 
   /**

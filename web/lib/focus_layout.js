@@ -2,12 +2,12 @@
 
 import { fitted } from "./focus_drawing.js";
 import { ringRadius } from "./focus_optics.js";
-import { focusOf, isStrengthFixed, shareOf } from "./focus_state.js";
 
 /** @typedef {import("../../tests/web/comfyui").ComfyNode} ComfyNode */
 /** @typedef {import("./focus_drawing.js").Box} Box */
 /** @typedef {import("./focus_drawing.js").Point} Point */
 /** @typedef {import("./focus_sources.js").Source} Source */
+/** @typedef {import("./focus_state.js").Kind} Kind */
 
 /**
  * @typedef {object} Layout
@@ -27,23 +27,24 @@ export function inside(share) {
 }
 
 /**
+ * @param {Kind} kind
  * @param {HTMLCanvasElement} canvas
  * @param {ComfyNode} node
  * @param {Source | null} source
  * @returns {Layout}
  */
-export function layoutOf(canvas, node, source) {
+export function layoutOf(kind, canvas, node, source) {
   const [width, height] = source?.size ?? [3, 2];
   const box = fitted(width, height, canvas.clientWidth, canvas.clientHeight);
   const mostRing = Math.max(LEAST_RING + 20, 0.5 * Math.min(box.width, box.height));
-  const { point } = focusOf(node, source);
+  const { point } = kind.focusOf(node, source);
   return {
     box,
     marker: point && source
       ? { x: box.left + point.x * box.width, y: box.top + point.y * box.height } : null,
-    ring: ringRadius(shareOf(node, source), LEAST_RING, mostRing),
+    ring: ringRadius(kind.shareOf(node, source), LEAST_RING, mostRing),
     mostRing,
-    isFixed: isStrengthFixed(node, source),
+    isFixed: kind.isStrengthFixed(node, source),
   };
 }
 

@@ -1,4 +1,7 @@
-// Live drafts: queue this node's branch alone, as a draft, up to a preview behind it.
+// Live drafts: queue this node's branch alone, as a draft, up to a preview behind it; where the
+// graph has none, the queued prompt gets one.
+
+import { say } from "./texts.js";
 
 /** @typedef {import("../../tests/web/comfyui").ComfyApp} ComfyApp */
 /** @typedef {import("../../tests/web/comfyui").ComfyApi} ComfyApi */
@@ -6,6 +9,7 @@
 /** @typedef {import("../../tests/web/comfyui").ApiPrompt} ApiPrompt */
 
 const PREVIEW = "PreviewImage"; // what saves nothing that stays
+const OWN_PREVIEW = "bokeh-draft"; // id of one that only the queued prompt holds
 
 /**
  * Return whether this front end can queue a branch alone: whether its queuePrompt takes options
@@ -58,14 +62,17 @@ export function promptId(output, node) {
 export async function queueDraft(app, api, node) {
   const prompt = await app.graphToPrompt();
   const id = promptId(prompt.output, node);
-  const target = id === null ? null : previewBehind(prompt.output, id);
-  if (id === null || target === null) return "Live needs a Preview Image behind this node.";
+  if (id === null) return say("notInPrompt");
+  const target = previewBehind(prompt.output, id) ?? OWN_PREVIEW;
+  if (target === OWN_PREVIEW) {
+    prompt.output[target] = { class_type: PREVIEW, inputs: { images: [id, 0] } };
+  }
   const ours = prompt.output[id];
   ours.inputs = { ...ours.inputs, quality: "draft" };
   try {
     await api.queuePrompt(0, prompt, { partialExecutionTargets: [target] });
   } catch (error) {
-    return `The draft was not queued: ${error instanceof Error ? error.message : error}`;
+    return say("noDraft", { error: error instanceof Error ? error.message : `${error}` });
   }
   return null;
 }

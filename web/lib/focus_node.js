@@ -1,4 +1,4 @@
-// Render Bokeh's ordinary widgets, read and written for the picker; nothing else is kept.
+// A node's ordinary widgets and links, read and written for the picker; nothing else is kept.
 
 /** @typedef {import("../../tests/web/comfyui").ComfyNode} ComfyNode */
 /** @typedef {import("../../tests/web/comfyui").ComfyWidget} ComfyWidget */
@@ -77,14 +77,36 @@ export function controlsOf(node) {
 }
 
 /**
+ * Return a link of a graph.
+ * @param {ComfyNode} node
+ * @param {number} id
+ */
+function linkOf(node, id) {
+  const links = node.graph?.links;
+  return links instanceof Map ? links.get(id) : links?.[id];
+}
+
+/**
+ * Return the first Render Bokeh that a node's first output goes to; null without one.
+ * @param {ComfyNode} node
+ */
+export function lensBehind(node) {
+  for (const id of node.outputs?.[0]?.links ?? []) {
+    const link = linkOf(node, id);
+    const target = link && node.graph?.getNodeById(link.target_id);
+    if (target?.comfyClass === "RenderBokeh") return target;
+  }
+  return null;
+}
+
+/**
  * Return the file that the Load Image node at the input `image` holds; null without one.
  * @param {ComfyNode} node
  */
 export function loadedFile(node) {
   const slot = node.inputs?.find((one) => one.name === "image");
   if (slot?.link == null || !node.graph) return null;
-  const links = node.graph.links;
-  const link = links instanceof Map ? links.get(slot.link) : links?.[slot.link];
+  const link = linkOf(node, slot.link);
   const origin = link && node.graph.getNodeById(link.origin_id);
   if (origin?.comfyClass !== "LoadImage") return null;
   const file = origin.widgets?.find((one) => one.name === "image")?.value;

@@ -1,6 +1,8 @@
 // The optics that the focus picker draws: the renderer's own formulas for one small picture.
 // Everything here is plain numbers and arrays; tests/web compares it with the Python core.
 
+import { say } from "./texts.js";
+
 /**
  * @typedef {object} Depth disparity of a small picture, row by row
  * @property {number} width px
@@ -92,6 +94,18 @@ export function strengthInPx(strength, unit, width) {
  */
 export function strengthInUnit(inPx, unit, width) {
   return unit === "px·m" ? inPx : (inPx / width) * 100;
+}
+
+/**
+ * Return a strength in its unit, in the steps of the widget, from one in % of the width.
+ * @param {number} share
+ * @param {string} unit
+ * @param {number} width of the whole picture, px
+ */
+export function steppedStrength(share, unit, width) {
+  const value = Math.max(0, strengthInUnit((share * width) / 100, unit, width));
+  const step = unit === "px·m" ? 0.5 : 0.05;
+  return Number((Math.round(value / step) * step).toFixed(2));
 }
 
 /**
@@ -193,7 +207,7 @@ export function ringStrength(radius, least, most) {
  * @param {boolean} metric
  */
 export function distanceText(disparity, metric) {
-  if (!metric) return `nearness ${Math.round(disparity * 100)} %`;
+  if (!metric) return say("nearness", { share: Math.round(disparity * 100) });
   if (disparity < 1e-4) return "∞";
   const metres = 1 / disparity;
   return `${metres.toFixed(metres < 10 ? 2 : metres < 100 ? 1 : 0)} m`;

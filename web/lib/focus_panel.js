@@ -1,4 +1,6 @@
-// The elements of the picker: a canvas, a row of buttons, a line of text. Made without HTML text.
+// The elements of the picker: a canvas, rows of buttons, a line of text. Made without HTML text.
+
+import { say } from "./texts.js";
 
 const STYLE = `
 .bokeh-focus { display: flex; flex-direction: column; gap: 5px; width: 100%; height: 100%;
@@ -21,6 +23,10 @@ const STYLE = `
 .bokeh-focus button:disabled { opacity: 0.45; cursor: default; filter: none; }
 .bokeh-focus button.bokeh-focus-fold { flex: 0 0 auto; }
 .bokeh-focus:not(.open) button.bokeh-focus-fold { flex: 1 1 auto; }
+.bokeh-focus label { flex: 1 1 auto; display: flex; gap: 6px; align-items: center; min-width: 0; }
+.bokeh-focus input { flex: 1 1 40px; min-width: 0; height: 24px; box-sizing: border-box; padding: 0 6px;
+  border: 1px solid var(--border-color, #4e4e4e); border-radius: 6px; font: inherit;
+  background: var(--comfy-input-bg, #222); color: var(--input-text, #ddd); }
 .bokeh-focus-text { flex: 0 0 auto; min-height: 32px; max-height: 32px; overflow: hidden; }
 `;
 
@@ -33,6 +39,17 @@ const STYLE = `
  * @property {HTMLButtonElement} live
  * @property {HTMLButtonElement} fold
  * @property {HTMLDivElement} text
+ * @property {Frames | null} frames of a picker that is set frame by frame
+ */
+
+/**
+ * @typedef {object} Frames
+ * @property {HTMLDivElement} row
+ * @property {HTMLSpanElement} word
+ * @property {HTMLInputElement} number
+ * @property {HTMLButtonElement} before
+ * @property {HTMLButtonElement} after
+ * @property {HTMLButtonElement} remove
  */
 
 /** Put the style into the page, once. */
@@ -45,42 +62,74 @@ function addStyle() {
 }
 
 /**
- * @param {string} text
- * @param {string} title
  * @param {string} name class
+ * @param {string} [text]
  */
-function button(text, title, name) {
+function button(name, text = "") {
   const made = document.createElement("button");
   made.type = "button";
-  made.textContent = text;
-  made.title = title;
   made.className = name;
+  made.textContent = text;
   return made;
 }
 
 /**
+ * Make the controls that choose the frame.
+ * @returns {Frames}
+ */
+function makeFrames() {
+  const row = document.createElement("div");
+  row.className = "bokeh-focus-row bokeh-focus-tool";
+  const label = document.createElement("label");
+  const word = document.createElement("span");
+  const number = document.createElement("input");
+  Object.assign(number, { type: "number", min: "0", max: "99999", step: "1" });
+  label.append(word, number);
+  const [before, after, remove] = ["◂", "▸", "✕"].map((sign) => button("", sign));
+  row.append(before, label, after, remove);
+  return { row, word, number, before, after, remove };
+}
+
+/**
  * Make the elements.
+ * @param {boolean} hasFrames whether the frame can be chosen
  * @returns {Panel}
  */
-export function makePanel() {
+export function makePanel(hasFrames) {
   addStyle();
   const root = document.createElement("div");
   root.className = "bokeh-focus";
   const canvas = document.createElement("canvas");
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
-  canvas.setAttribute("aria-label", "Focus picker: click what is to be sharp");
   const row = document.createElement("div");
   row.className = "bokeh-focus-row";
-  const tool = "bokeh-focus-tool";
-  const subject = button("Subject", "Find the subject: focus_mode automatic (key S)", tool);
-  const compare = button("Hold: after", "Hold to see the result of the last run (key B)", tool);
-  const live = button("Live", "Render a draft after each change, of this branch alone", tool);
-  const fold = button("", "", "bokeh-focus-fold");
+  const [subject, compare, live] = Array.from({ length: 3 }, () => button("bokeh-focus-tool"));
+  const fold = button("bokeh-focus-fold");
   row.append(subject, compare, live, fold);
   const text = document.createElement("div");
   text.className = "bokeh-focus-text";
   text.setAttribute("role", "status");
-  root.append(canvas, row, text);
-  return { root, canvas, subject, compare, live, fold, text };
+  const frames = hasFrames ? makeFrames() : null;
+  root.append(canvas, ...(frames ? [frames.row] : []), row, text);
+  return { root, canvas, subject, compare, live, fold, text, frames };
+}
+
+/**
+ * Write the words of the elements that stay as they are, in the page's language.
+ * @param {Panel} panel
+ */
+export function nameElements({ canvas, subject, compare, live, frames }) {
+  canvas.setAttribute("aria-label", say("canvas"));
+  subject.textContent = say("subject");
+  subject.title = say(frames ? "subjectKeyTitle" : "subjectTitle");
+  compare.title = say(frames ? "holdDepthTitle" : "holdTitle");
+  live.textContent = say("live");
+  live.title = say("liveTitle");
+  if (!frames) return;
+  frames.word.textContent = say("frame");
+  frames.number.title = say("frameTitle");
+  frames.before.title = say("keyBefore");
+  frames.after.title = say("keyAfter");
+  frames.remove.title = say("removeKey");
 }

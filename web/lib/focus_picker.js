@@ -1,18 +1,18 @@
-// The focus picker of one Render Bokeh: its life, what it shows, and the live drafts.
+// The focus picker of one node: its life, what it shows, and the live drafts. What differs between
+// Render Bokeh and Focus Pull is in their kinds (focus_state.js, pull_state.js).
 
 import { drawNothing, drawView, zonePixels } from "./focus_drawing.js";
 import { Hands } from "./focus_hands.js";
 import { runInHistory } from "./focus_history.js";
 import { layoutOf } from "./focus_layout.js";
 import { canQueueBranch, queueDraft } from "./focus_live.js";
-import { controlsOf, isLinked, loadedFile, viewOfFile } from "./focus_node.js";
+import { loadedFile } from "./focus_node.js";
 import * as optics from "./focus_optics.js";
-import { makePanel } from "./focus_panel.js";
-import { fetchFile, fetchRun, keepRun, keptRun } from "./focus_sources.js";
-import {
-  focusOf, isAutomatic, sentence, shownValues, strengthOf, strengthText,
-} from "./focus_state.js";
+import { makePanel, nameElements } from "./focus_panel.js";
+import { fetchWanted, keepRun, keptRun, runName } from "./focus_sources.js";
+import { frameOf, goToKey, keyHere, removeKeyHere, setFrame } from "./pull_state.js";
 import { OPEN } from "./start_values.js";
+import { followLanguage, say } from "./texts.js";
 
 /** @typedef {import("../../tests/web/comfyui").ComfyApp} ComfyApp */
 /** @typedef {import("../../tests/web/comfyui").ComfyApi} ComfyApi */
@@ -20,6 +20,7 @@ import { OPEN } from "./start_values.js";
 /** @typedef {import("./focus_sources.js").Source} Source */
 /** @typedef {import("./focus_sources.js").Run} Run */
 /** @typedef {import("./focus_state.js").Focus} Focus */
+/** @typedef {import("./focus_state.js").Kind} Kind */
 
 const UI_NAME = "bokehdepth_focus"; // as in nodes/focus_preview.py
 const LOOK_MS = 250; // between two looks for values changed elsewhere
@@ -31,12 +32,14 @@ export class FocusPicker {
    * @param {ComfyApp} app
    * @param {ComfyApi} api
    * @param {ComfyNode} node
+   * @param {Kind} kind of the node
    */
-  constructor(app, api, node) {
+  constructor(app, api, node, kind) {
     this.app = app;
     this.api = api;
     this.node = node;
-    this.panel = makePanel();
+    this.kind = kind;
+    this.panel = makePanel(kind.hasFrames);
     this.source = /** @type {Source | null} */ (null);
     this.shown = ""; // what `source` was made from
     this.drawn = ""; // what the last drawing showed
@@ -46,7 +49,10 @@ export class FocusPicker {
     this.trouble = ""; // why a draft could not be queued
     this.ended = new AbortController();
     this.hands = new Hands(this);
+    followLanguage(app);
+    nameElements(this.panel);
     this.begin();
+    this.beginFrames();
     this.fold(node.properties[OPEN] === "open");
   }
 
@@ -72,7 +78,27 @@ export class FocusPicker {
       clearInterval(timer);
       clearTimeout(this.liveTimer);
     });
-    live.hidden = !canQueueBranch(this.api);
+    live.hidden = this.kind.hasFrames || !canQueueBranch(this.api);
+  }
+
+  /** Listen to what chooses the frame. */
+  beginFrames() {
+    const { frames } = this.panel;
+    if (!frames) return;
+    const { node } = this;
+    const { signal } = this.ended;
+    /** @type {(one: HTMLElement, act: () => void) => void} */
+    const onClick = (one, act) => one.addEventListener("click", () => this.hands.edit(act), { signal });
+    onClick(frames.before, () => goToKey(node, -1));
+    onClick(frames.after, () => goToKey(node, 1));
+    onClick(frames.remove, () => removeKeyHere(node));
+    frames.number.addEventListener("input", () => {
+      setFrame(node, Number(frames.number.value));
+      this.draw();
+    }, { signal });
+    for (const name of ["pointerdown", "keydown", "wheel"]) {
+      frames.row.addEventListener(name, (event) => event.stopPropagation(), { signal });
+    }
   }
 
   end() {
@@ -92,8 +118,7 @@ export class FocusPicker {
 
   /** Return the name under which the runs of this node are kept. */
   get name() {
-    const { graph, id } = this.node;
-    return `${graph?.rootGraph?.id ?? ""}/${graph?.id ?? ""}/${id}`;
+    return runName(this.node);
   }
 
   /**
@@ -123,15 +148,23 @@ export class FocusPicker {
   look() {
     if (!this.panel.root.isConnected) this.takePlace();
     if (!this.panel.root.isConnected || document.hidden || !this.isOpen) return;
+    if (followLanguage(this.app)) this.rename();
     this.choose();
     if (this.state() !== this.drawn) this.draw();
+  }
+
+  /** Say all in another language. */
+  rename() {
+    nameElements(this.panel);
+    this.fold(this.isOpen);
+    this.draw();
   }
 
   /** Return all that a drawing depends on, as text. */
   state() {
     const { pointer, dragging, isAtRing, isHolding } = this.hands;
     return JSON.stringify([
-      shownValues(this.node), this.shown, pointer, dragging, isAtRing, isHolding, this.trouble,
+      this.kind.shownValues(this.node), this.shown, pointer, dragging, isAtRing, isHolding, this.trouble,
       this.zoom,
     ]);
   }
@@ -142,22 +175,20 @@ export class FocusPicker {
     return canvas.getBoundingClientRect().width / (canvas.clientWidth || 1);
   }
 
-  /** Choose what is shown: the last run, else the picture of Load Image, else nothing. */
+  /** Fetch what is to be shown, where that changed. */
   choose() {
-    const file = loadedFile(this.node);
-    const last = keptRun(this.name);
-    const run = last && (file === null || last.file === file) ? last.run : null;
-    const wanted = run ? JSON.stringify(run) : (file ?? "");
-    if (wanted === this.shown) return;
-    this.shown = wanted;
+    const wanted = this.kind.wanted(this.node);
+    const key = wanted ? JSON.stringify(wanted) : "";
+    if (key === this.shown) return;
+    this.shown = key;
     if (!wanted) {
       this.take(null);
       return;
     }
-    const fetched = run ? fetchRun(this.api, run) : fetchFile(this.api, viewOfFile(file ?? ""));
     /** @param {Source | null} source */
-    const take = (source) => this.shown === wanted && this.take(source);
-    fetched.then(take, () => take(null)); // a file that browsers do not show, or temp was emptied
+    const take = (source) => this.shown === key && this.take(source);
+    // null for a file that browsers do not show, or where temp was emptied
+    fetchWanted(this.api, wanted).then(take, () => take(null));
   }
 
   /** @param {Source | null} source */
@@ -177,8 +208,8 @@ export class FocusPicker {
   fold(open) {
     const { root, fold } = this.panel;
     root.classList.toggle("open", open);
-    fold.textContent = open ? "▴" : "Focus by clicking ▾";
-    fold.title = open ? "Fold the picture" : "Show the picture and click what is to be sharp";
+    fold.textContent = open ? "▴" : say("open");
+    fold.title = say(open ? "foldTitle" : "openTitle");
     if (open) this.look();
   }
 
@@ -195,7 +226,8 @@ export class FocusPicker {
 
   /** Return the least height of the widget, px, with the margin of the classic front end. */
   leastHeight() {
-    return this.isOpen ? 324 : 46;
+    if (!this.isOpen) return 46;
+    return this.kind.hasFrames ? 353 : 324;
   }
 
   // ---- live ----
@@ -245,8 +277,10 @@ export class FocusPicker {
   view(source) {
     const { pointer, dragging, isAtRing, isHolding } = this.hands;
     const isAfter = Boolean(source.result) && isHolding !== (this.isLive && !dragging);
-    const focus = focusOf(this.node, source);
-    const { box, marker, ring } = layoutOf(this.panel.canvas, this.node, source);
+    const { kind, node } = this;
+    const focus = kind.focusOf(node, source);
+    const { box, marker, ring } = layoutOf(kind, this.panel.canvas, node, source);
+    const marks = isHolding ? [] : kind.marksOf(node);
     return {
       picture: isAfter && source.result ? source.result : source.picture,
       box,
@@ -254,11 +288,12 @@ export class FocusPicker {
       zoneAlpha: dragging || pointer ? 1 : 0.55,
       marker: isHolding ? null : marker,
       ring,
+      marks: marks.map(({ at, text }) => ({ text, at: onPage(at, box) })),
       automatic: focus.by === "automatic",
       ringHot: isAtRing,
-      ringText: strengthText(this.node, source, focus.disparity),
+      ringText: kind.strengthText(node, source, focus.disparity),
       label: isHolding ? null : this.label(source, box),
-      corner: isAfter ? "after" : isHolding ? "before" : "",
+      corner: isAfter ? say(kind.hasFrames ? "depth" : "after") : isHolding ? say("before") : "",
     };
   }
 
@@ -272,7 +307,7 @@ export class FocusPicker {
     if (!pointer || !source.depth || !source.run) return null;
     const { x, y } = pointer;
     const text = optics.distanceText(optics.disparityAt(source.depth, x, y), source.run.metric);
-    return { at: { x: box.left + x * box.width, y: box.top + y * box.height }, text };
+    return { at: onPage({ x, y }, box), text };
   }
 
   /**
@@ -282,8 +317,8 @@ export class FocusPicker {
    */
   zonePicture({ depth, run, size: [width, height] }, { disparity, point }) {
     if (!depth || !run || disparity === null) return null;
-    const strength = strengthOf(this.node, this.source);
-    const controls = controlsOf(this.node);
+    const strength = this.kind.strengthOf(this.node, this.source);
+    const controls = this.kind.controlsOf(this.node);
     const key = JSON.stringify([disparity, point, strength, controls]);
     if (this.zone?.key === key) return this.zone.canvas;
     const plane = optics.turnedPlane(controls, run.camera, point ?? { x: 0.5, y: 0.5 });
@@ -300,12 +335,25 @@ export class FocusPicker {
 
   /** Say below the picture what decides the focus, and set the buttons. */
   tell() {
-    const { text, subject, compare } = this.panel;
-    text.textContent = this.trouble || sentence(this.node, this.source);
+    const { kind, node } = this;
+    const { text, subject, compare, frames } = this.panel;
+    text.textContent = this.trouble || kind.sentence(node, this.source);
     text.title = text.textContent;
-    subject.setAttribute("aria-pressed", `${isAutomatic(this.node)}`);
-    subject.disabled = isLinked(this.node, "focus_mode");
+    subject.setAttribute("aria-pressed", `${kind.isAutomatic(node)}`);
+    subject.disabled = !kind.hasSubject(node);
     compare.disabled = !this.source?.result;
-    compare.textContent = this.isLive ? "Hold: before" : "Hold: after";
+    compare.textContent = say(frames ? "holdDepth" : this.isLive ? "holdBefore" : "holdAfter");
+    if (!frames) return;
+    if (document.activeElement !== frames.number) frames.number.value = `${frameOf(node)}`;
+    frames.remove.disabled = !keyHere(node);
   }
+}
+
+/**
+ * Return where shares of the picture lie, CSS px.
+ * @param {import("./focus_drawing.js").Point} point
+ * @param {import("./focus_drawing.js").Box} box
+ */
+function onPage({ x, y }, box) {
+  return { x: box.left + x * box.width, y: box.top + y * box.height };
 }

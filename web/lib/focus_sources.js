@@ -3,6 +3,7 @@
 import { unpackDisparity } from "./focus_optics.js";
 
 /** @typedef {import("../../tests/web/comfyui").ComfyApi} ComfyApi */
+/** @typedef {import("../../tests/web/comfyui").ComfyNode} ComfyNode */
 /** @typedef {import("./focus_optics.js").Depth} Depth */
 /** @typedef {{x: number, y: number, disparity: number}} Place */
 
@@ -10,14 +11,14 @@ import { unpackDisparity } from "./focus_optics.js";
  * @typedef {object} Run what the node handed over (nodes/focus_preview.py)
  * @property {Record<string, string>} picture
  * @property {Record<string, string>} depth
- * @property {Record<string, string>} result
+ * @property {Record<string, string>} [result] of a node that renders
  * @property {[number, number]} size width and height of the whole picture, px
  * @property {[number, number]} disparity
  * @property {boolean} metric
  * @property {number[] | null} camera
- * @property {Place & {by: string}} focus
- * @property {{value: number, by: string}} strength K, px·m
- * @property {Place} subject
+ * @property {Place & {by: string}} [focus]
+ * @property {{value: number, by: string}} [strength] K, px·m
+ * @property {Place} [subject]
  */
 
 /**
@@ -27,6 +28,13 @@ import { unpackDisparity } from "./focus_optics.js";
  * @property {Depth | null} depth
  * @property {ImageBitmap | null} result
  * @property {Run | null} run
+ */
+
+/**
+ * @typedef {object} Wanted what is to be shown: a run, a photo, or a run's depth below a photo
+ * @property {Run | null} run
+ * @property {{query: string, size: [number, number] | null} | null} photo asked of ComfyUI's /view,
+ *   and the size of the whole picture, px; null: that of the file itself
  */
 
 /** What the last runs gave, so that it outlives undo, which makes all nodes anew. */
@@ -55,6 +63,24 @@ export function keptRun(key) {
 }
 
 /**
+ * Return the name under which the runs of a node are kept.
+ * @param {ComfyNode} node
+ */
+export function runName({ graph, id }) {
+  return `${graph?.rootGraph?.id ?? ""}/${graph?.id ?? ""}/${id}`;
+}
+
+/**
+ * Return the last run of a node, if it still shows the file in Load Image.
+ * @param {ComfyNode} node
+ * @param {string | null} file in Load Image now
+ */
+export function validRun(node, file) {
+  const last = keptRun(runName(node));
+  return last && (file === null || last.file === file) ? last.run : null;
+}
+
+/**
  * Fetch a picture by ComfyUI's /view, its colours untouched.
  * @param {ComfyApi} api
  * @param {string} query
@@ -66,14 +92,30 @@ async function fetchPicture(api, query) {
 }
 
 /**
- * Fetch what a run gave.
+ * Fetch what is to be shown. Of a run below a photo, its own picture is what holding shows.
  * @param {ComfyApi} api
- * @param {Run} run
+ * @param {Wanted} wanted
  * @returns {Promise<Source>}
  */
-export async function fetchRun(api, run) {
-  const queries = [run.picture, run.depth, run.result].map((one) => `${new URLSearchParams(one)}`);
-  const [picture, packed, result] = await Promise.all(queries.map((one) => fetchPicture(api, one)));
+export async function fetchWanted(api, { run, photo }) {
+  const own = run && `${new URLSearchParams(run.picture)}`;
+  const behind = run?.result ? `${new URLSearchParams(run.result)}` : photo ? own : null;
+  const [picture, result, depth] = await Promise.all([
+    fetchPicture(api, photo?.query ?? own ?? ""),
+    behind ? fetchPicture(api, behind) : null,
+    run && fetchDepth(api, run),
+  ]);
+  const size = photo ? (photo.size ?? [picture.width, picture.height]) : run?.size;
+  return { picture, size: size ?? [picture.width, picture.height], depth, result, run };
+}
+
+/**
+ * Fetch the depth of a run.
+ * @param {ComfyApi} api
+ * @param {Run} run
+ */
+async function fetchDepth(api, run) {
+  const packed = await fetchPicture(api, `${new URLSearchParams(run.depth)}`);
   const canvas = document.createElement("canvas");
   canvas.width = packed.width;
   canvas.height = packed.height;
@@ -81,17 +123,5 @@ export async function fetchRun(api, run) {
   if (!context) throw new Error("no canvas");
   context.drawImage(packed, 0, 0);
   const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-  const depth = unpackDisparity(data, canvas.width, canvas.height, run.disparity);
-  return { picture, size: run.size, depth, result, run };
-}
-
-/**
- * Fetch the picture of Load Image, before any run.
- * @param {ComfyApi} api
- * @param {string} query
- * @returns {Promise<Source>}
- */
-export async function fetchFile(api, query) {
-  const picture = await fetchPicture(api, query);
-  return { picture, size: [picture.width, picture.height], depth: null, result: null, run: null };
+  return unpackDisparity(data, canvas.width, canvas.height, run.disparity);
 }

@@ -1,8 +1,10 @@
 // What the widgets of a Render Bokeh and its last run mean: where the focus is, how strong the
 // blur, and how that is said. It also writes them, as a person would.
 
-import { controlsOf, isLinked, numberOf, textOf, write } from "./focus_node.js";
+import { controlsOf, isLinked, loadedFile, numberOf, textOf, viewOfFile, write } from "./focus_node.js";
 import * as optics from "./focus_optics.js";
+import { validRun } from "./focus_sources.js";
+import { say } from "./texts.js";
 
 /** @typedef {import("../../tests/web/comfyui").ComfyNode} ComfyNode */
 /** @typedef {import("./focus_drawing.js").Point} Point */
@@ -10,12 +12,32 @@ import * as optics from "./focus_optics.js";
 
 /**
  * @typedef {object} Focus
- * @property {"point" | "automatic" | "mask" | "distance" | "track" | "linked"} by what decides it
+ * @property {"point" | "automatic" | "mask" | "distance" | "track" | "linked" | "subject" |
+ *   "between" | "unread"} by what decides it
  * @property {Point | null} point shares of the picture; null where only the next run knows
  * @property {number | null} disparity of the focus plane; null where only the next run knows
  */
 
-const HINT = "Click what is to be sharp; drag the ring for strength.";
+/**
+ * @typedef {object} Kind what the picker does on one class of node
+ * @property {boolean} hasFrames whether it is set frame by frame
+ * @property {(node: ComfyNode) => import("./focus_sources.js").Wanted | null} wanted to be shown
+ * @property {(node: ComfyNode) => unknown} shownValues all values that the drawing depends on
+ * @property {(node: ComfyNode) => boolean} isAutomatic whether the subject is in focus
+ * @property {(node: ComfyNode) => boolean} hasSubject whether that can be chosen
+ * @property {(node: ComfyNode) => import("./focus_optics.js").Controls} controlsOf
+ * @property {(node: ComfyNode, source: Source | null) => Focus} focusOf
+ * @property {(node: ComfyNode) => {at: Point, text: string}[]} marksOf other places set
+ * @property {(node: ComfyNode, source: Source | null) => boolean} isStrengthFixed
+ * @property {(node: ComfyNode, source: Source | null) => number} strengthOf K, px·m
+ * @property {(node: ComfyNode, source: Source | null) => number} shareOf % of the width
+ * @property {(node: ComfyNode, source: Source | null, share: number) => void} writeShare
+ * @property {(node: ComfyNode, point: Point) => void} writePoint
+ * @property {(node: ComfyNode) => void} toggleAutomatic
+ * @property {(node: ComfyNode, source: Source | null, disparity: number | null) => string} strengthText
+ * @property {(node: ComfyNode, source: Source | null) => string} sentence
+ */
+
 const UNKNOWN_WIDTH = 1024; // px, before there is a picture
 const WIDGETS = [
   "focus_x", "focus_y", "focus_distance", "strength", "strength_unit", "focus_mode",
@@ -25,14 +47,14 @@ const WIDGETS = [
  * Return all values of the node that the picker shows.
  * @param {ComfyNode} node
  */
-export function shownValues(node) {
+function shownValues(node) {
   const linked = [...WIDGETS, "focus_mask", "focus", "lens"].map((name) => isLinked(node, name));
   const values = WIDGETS.map((name) => node.widgets?.find((one) => one.name === name)?.value);
   return [values, linked, controlsOf(node)];
 }
 
 /** @param {ComfyNode} node */
-export function isAutomatic(node) {
+function isAutomatic(node) {
   return textOf(node, "focus_mode", "point") === "automatic";
 }
 
@@ -42,13 +64,13 @@ export function isAutomatic(node) {
  * @param {Source | null} source
  * @returns {Focus}
  */
-export function focusOf(node, source) {
+function focusOf(node, source) {
   const run = source?.run ?? null;
   const distance = numberOf(node, "focus_distance", 0);
   const point = { x: numberOf(node, "focus_x", 0.5), y: numberOf(node, "focus_y", 0.5) };
   /** @type {(by: "mask" | "track") => Focus} */
   const asRun = (by) => {
-    const found = run?.focus.by === by ? run.focus : null;
+    const found = run?.focus?.by === by ? run.focus : null;
     return { by, point: found, disparity: found?.disparity ?? null };
   };
   if (isLinked(node, "focus")) return asRun("track");
@@ -83,7 +105,7 @@ function strengthElsewhere(node, source) {
  * @param {ComfyNode} node
  * @param {Source | null} source
  */
-export function isStrengthFixed(node, source) {
+function isStrengthFixed(node, source) {
   return isLinked(node, "strength") || strengthElsewhere(node, source) !== null;
 }
 
@@ -92,7 +114,7 @@ export function isStrengthFixed(node, source) {
  * @param {ComfyNode} node
  * @param {Source | null} source
  */
-export function strengthOf(node, source) {
+function strengthOf(node, source) {
   const elsewhere = strengthElsewhere(node, source);
   if (elsewhere) return elsewhere.value;
   const unit = textOf(node, "strength_unit", "px·m");
@@ -105,7 +127,7 @@ export function strengthOf(node, source) {
  * @param {ComfyNode} node
  * @param {Source | null} source
  */
-export function shareOf(node, source) {
+function shareOf(node, source) {
   const width = source?.size[0] ?? UNKNOWN_WIDTH;
   return optics.strengthInUnit(strengthOf(node, source), "% of width", width);
 }
@@ -116,12 +138,10 @@ export function shareOf(node, source) {
  * @param {Source | null} source
  * @param {number} share
  */
-export function writeShare(node, source, share) {
+function writeShare(node, source, share) {
   const width = source?.size[0] ?? UNKNOWN_WIDTH;
   const unit = textOf(node, "strength_unit", "px·m");
-  const value = Math.max(0, optics.strengthInUnit((share * width) / 100, unit, width));
-  const step = unit === "px·m" ? 0.5 : 0.05;
-  write(node, "strength", Number((Math.round(value / step) * step).toFixed(2)));
+  write(node, "strength", optics.steppedStrength(share, unit, width));
 }
 
 /**
@@ -129,7 +149,7 @@ export function writeShare(node, source, share) {
  * @param {ComfyNode} node
  * @param {Point} point shares of the picture
  */
-export function writePoint(node, point) {
+function writePoint(node, point) {
   if (["focus_x", "focus_y"].some((name) => isLinked(node, name))) return;
   write(node, "focus_mode", "point");
   write(node, "focus_distance", 0);
@@ -141,7 +161,7 @@ export function writePoint(node, point) {
  * Switch between automatic focus and the point.
  * @param {ComfyNode} node
  */
-export function toggleAutomatic(node) {
+function toggleAutomatic(node) {
   write(node, "focus_mode", isAutomatic(node) ? "point" : "automatic");
   if (isAutomatic(node)) write(node, "focus_distance", 0);
 }
@@ -152,14 +172,38 @@ export function toggleAutomatic(node) {
  * @param {Source | null} source
  * @param {number | null} disparity of the focus plane
  */
-export function strengthText(node, source, disparity) {
+function strengthText(node, source, disparity) {
   const by = strengthElsewhere(node, source)?.by;
-  const from = by && `strength ${shareOf(node, source).toFixed(1)} % by ${
-    by === "lens" ? "Lens Look" : "Focus Pull"}`;
-  const text = from
-    ?? `strength ${numberOf(node, "strength", 0)} ${textOf(node, "strength_unit", "px·m")}`;
+  const share = shareOf(node, source);
+  const value = numberOf(node, "strength", 0);
+  const text = by
+    ? say("strengthBy", { share: share.toFixed(1), by: by === "lens" ? "Lens Look" : "Focus Pull" })
+    : say("strength", { value, unit: textOf(node, "strength_unit", "px·m") });
+  return withBlur(text, share, source, disparity);
+}
+
+/**
+ * Return a text on strength with the blur that it means at infinity, where depth has metres.
+ * @param {string} text
+ * @param {number} share strength, % of the width
+ * @param {Source | null} source
+ * @param {number | null} disparity of the focus plane
+ */
+export function withBlur(text, share, source, disparity) {
   if (disparity === null || !source?.run?.metric) return text;
-  return `${text} · ${(shareOf(node, source) * disparity).toFixed(1)} % blur at ∞`;
+  return say("atInfinity", { text, share: (share * disparity).toFixed(1) });
+}
+
+/**
+ * Return where it is sharp, as a sentence; empty where only the next run knows.
+ * @param {Source | null} source
+ * @param {number | null} disparity of the focus plane
+ */
+export function sharpAt(source, disparity) {
+  const run = source?.run;
+  if (!run || disparity === null) return "";
+  const where = optics.distanceText(disparity, run.metric);
+  return say(run.metric ? "sharpAt" : "sharpAtRelative", { where });
 }
 
 /**
@@ -167,19 +211,46 @@ export function strengthText(node, source, disparity) {
  * @param {ComfyNode} node
  * @param {Source | null} source
  */
-export function sentence(node, source) {
+function sentence(node, source) {
   const { by, disparity } = focusOf(node, source);
-  const run = source?.run;
-  const where = run && disparity !== null ? optics.distanceText(disparity, run.metric) : "";
-  const at = where && ` Sharp at ${where}${run?.metric ? "" : " (depth has no metres)"}.`;
-  if (by === "linked") return "The focus comes from a link; unlink it to click here.";
-  if (by === "track") return "Focus Pull decides what is sharp; unlink focus to click here.";
-  if (by === "mask") return `focus_mask decides what is sharp.${at}`;
-  if (by === "distance") return `focus_distance decides.${at} A click takes over.`;
+  const at = sharpAt(source, disparity);
+  if (by === "linked" || by === "track") return say(by);
+  if (by === "mask" || by === "distance") return say(by, { at });
   if (by === "automatic") {
-    return run ? `Automatic focus.${at} Click to choose a point.`
-      : "Automatic: the run finds the subject. Click to choose a point.";
+    return source?.run ? say("automatic", { at }) : say("automaticBeforeRun");
   }
-  if (!source) return HINT;
-  return run ? `${at.trim()} ${HINT}` : `${HINT} Depth is shown after a run.`;
+  const hint = say("hint");
+  if (!source) return hint;
+  return source.run ? `${at} ${hint}`.trim() : say("hintBeforeRun", { hint });
 }
+
+/**
+ * Return what is to be shown: the last run, else the picture of Load Image, else nothing.
+ * @param {ComfyNode} node
+ */
+function wanted(node) {
+  const file = loadedFile(node);
+  const run = validRun(node, file);
+  if (!run && !file) return null;
+  return { run, photo: run ? null : { query: viewOfFile(file ?? ""), size: null } };
+}
+
+/** What the picker does on Render Bokeh. @type {Kind} */
+export const LENS = {
+  hasFrames: false,
+  wanted,
+  shownValues,
+  isAutomatic,
+  hasSubject: (node) => !isLinked(node, "focus_mode"),
+  controlsOf,
+  focusOf,
+  marksOf: () => [],
+  isStrengthFixed,
+  strengthOf,
+  shareOf,
+  writeShare,
+  writePoint,
+  toggleAutomatic,
+  strengthText,
+  sentence,
+};

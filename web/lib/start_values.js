@@ -1,4 +1,4 @@
-// Values that flatter, for a Render Bokeh that a person makes. Files, pasted nodes and undo bring
+// Values that flatter, for a node that a person makes. Files, pasted nodes and undo bring
 // their own values, and what they lack is the schema's default, which is how it always was.
 
 import { widgetOf } from "./focus_node.js";
@@ -10,7 +10,9 @@ import { widgetOf } from "./focus_node.js";
 export const OPEN = "focus picker";
 const SHARE = "% of width";
 /** A portrait lens: with depth in metres 85 mm at f/3.5, focused at 2 m. */
-const START = { strength: 3, strength_unit: SHARE, focus_mode: "automatic" };
+const START = /** @type {Record<string, Record<string, unknown>>} */ ({
+  RenderBokeh: { strength: 3, strength_unit: SHARE, focus_mode: "automatic" },
+});
 const RANGE = { max: 30, step: 1, step2: 0.1, precision: 2 }; // `step` is ten times the step
 
 /**
@@ -23,7 +25,7 @@ export function giveStartValues(node, isLoading) {
   const before = [];
   if (!isLoading()) {
     node.properties[OPEN] = "open";
-    for (const [name, value] of Object.entries(START)) {
+    for (const [name, value] of Object.entries(START[node.comfyClass ?? ""] ?? {})) {
       const widget = widgetOf(node, name);
       if (!widget) continue;
       before.push([widget, widget.value]);
