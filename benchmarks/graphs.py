@@ -14,6 +14,7 @@ WIDTH, GAP, TOP = 340, 80, 60
 ROW, TITLE = 24, 40  # px of a widget or socket, and of what is above them
 PICTURE = 340  # px below the widgets of nodes that show one
 PICKER = 420  # px of the focus picker
+PICKED = {"RenderBokeh", "FocusPull"}
 COLOURS = ("#3f789e", "#3f8f5a", "#8a6d3b", "#3f789e")
 HUB = "https://huggingface.co"
 # Of ComfyUI's nodes: sockets in (name, type), widgets (name, type), outputs (name, type).
@@ -166,7 +167,7 @@ class Graph:
         if kind == "LoadImage":
             shown.append("image")
         height = TITLE + ROW * (len(widgets) + max(len(sockets), len(outputs)))
-        height += PICTURE * (kind in SHOWS_PICTURE) + PICKER * (kind == "RenderBokeh")
+        height += PICTURE * (kind in SHOWS_PICTURE) + PICKER * (kind in PICKED)
         height += 90 * (kind == "CLIPTextEncode") + 120 * (kind == "DepthFromMask")
         node = self._add(kind, shown, name, WIDTH, height, left, top, inputs, outputs)
         for key, (source, output) in wired.items():
@@ -182,7 +183,7 @@ class Graph:
             folder, address = MODELS[models[0]]
             entry = {"name": models[0], "url": address + models[0], "directory": folder}
             properties["models"] = [entry]
-        if kind == "RenderBokeh":
+        if kind in PICKED:
             properties["focus picker"] = "open"
         node = {
             "id": len(self.nodes) + 1,

@@ -37,7 +37,7 @@ def known_background(
     picture = pictures.as_rgb(background, "background")
     if tuple(picture.shape[1:3]) != size:
         raise ValueError(
-            f"background: expected {size[0]}x{size[1]} px like the image, found "
-            f"{picture.shape[1]}x{picture.shape[2]}. Scale it to the image first."
+            f"background: scale it to the image first: expected {size[0]}x{size[1]} px, found "
+            f"{picture.shape[1]}x{picture.shape[2]}."
         )
     return {"background": picture, "background_depth": hidden.depth}

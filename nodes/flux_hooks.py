@@ -35,7 +35,7 @@ from . import host
 
 KEY = "bokehdepth"
 _COMPILE_KEY = "torch.compile"  # of ComfyUI's own wrapper, which other packs' nodes use too
-_TAKE_OUT = "Another node replaced these blocks. Take that node out."
+_TAKE_OUT = "model: take out the node that replaced blocks of it: the bokeh adapter"
 _LOG = logging.getLogger(__name__)
 
 
@@ -129,9 +129,7 @@ def projections(flux: nn.Module, layers: int) -> list[Projection]:
     """
     counts = len(flux.double_blocks), len(flux.single_blocks)
     if sum(counts) != layers:
-        raise RuntimeError(
-            f"model: the bokeh adapter finds {sum(counts)} of {layers} layers. {_TAKE_OUT}"
-        )
+        raise RuntimeError(f"{_TAKE_OUT} finds {sum(counts)} of {layers} layers.")
     found = []
     names = zip(fused_projection_names(*counts), fused_output_names(*counts), strict=True)
     for layer, (maker, outputs) in enumerate(names):
@@ -139,9 +137,7 @@ def projections(flux: nn.Module, layers: int) -> list[Projection]:
             try:
                 module = flux.get_submodule(name)
             except AttributeError:
-                raise RuntimeError(
-                    f"model: the bokeh adapter finds no {name}. {_TAKE_OUT}"
-                ) from None
+                raise RuntimeError(f"{_TAKE_OUT} finds no {name}.") from None
             found.append(Projection(name, module, layer, makes_queries=name == maker))
     return found
 
@@ -227,8 +223,8 @@ def _check_all_fired(wanted: list[Projection], fired: set[str]) -> None:
     silent = [projection.name for projection in wanted if projection.name not in fired]
     if silent:
         raise RuntimeError(
-            f"model: the bokeh adapter had no effect on {len(silent)} of {len(wanted)} layers, "
-            f"first {silent[0]}. {_TAKE_OUT}"
+            f"{_TAKE_OUT} had no effect on {len(silent)} of {len(wanted)} layers, first "
+            f"{silent[0]}."
         )
 
 
@@ -245,8 +241,8 @@ def run_uncompiled(executor, *args, **kwargs):
     if set_stance is None:
         if compiled:
             raise RuntimeError(
-                f"model: compiled by torch.compile, and torch {torch.__version__} cannot run it "
-                "with the bokeh adapter. Take Torch Compile Model out, or install torch 2.6."
+                "model: take Torch Compile Model out, or install torch 2.6: torch "
+                f"{torch.__version__} cannot run a compiled model with the bokeh adapter."
             )
         return executor(*args, **kwargs)
     if compiled:
@@ -328,20 +324,19 @@ def check_model(model, hidden: int, layers: int) -> None:
     found = f"{type(model.model).__name__} ({type(network).__name__})"
     if not _is_flux(network):
         raise ValueError(
-            f"model: expected FLUX.1-Kontext, found {found}. Load FLUX.1-Kontext with Load "
-            "Diffusion Model or a GGUF loader."
+            f"model: load FLUX.1-Kontext with Load Diffusion Model or a GGUF loader: found {found}."
         )
     blocks = len(network.double_blocks) + len(network.single_blocks)
     if (network.hidden_size, blocks) != (hidden, layers):
         raise ValueError(
-            f"model: the bokeh adapter is made for {layers} attention layers of width {hidden}, "
-            f"found {found} with {blocks} of width {network.hidden_size}. Load FLUX.1-Kontext-dev."
+            f"model: load FLUX.1-Kontext-dev: the bokeh adapter is made for {layers} attention "
+            f"layers of width {hidden}, found {found} with {blocks} of width {network.hidden_size}."
         )
     channels, out = network.params.in_channels, network.params.out_channels
     if channels != out:
         raise ValueError(
-            f"model: expected FLUX.1-Kontext, which reads {out} channels, found a FLUX that reads "
-            f"{channels}, such as Fill, Canny or Depth. Load FLUX.1-Kontext-dev."
+            f"model: load FLUX.1-Kontext-dev, which reads {out} channels: found a FLUX that reads "
+            f"{channels}, such as Fill, Canny or Depth."
         )
 
 

@@ -57,13 +57,13 @@ def _metres_from_picture(colours: Tensor, high: float, name: str) -> DepthMap:
     finite = grey[torch.isfinite(grey)]
     if not torch.allclose(colours[..., :1].nan_to_num(), colours.nan_to_num(), rtol=1e-3):
         raise ValueError(
-            f"{name}: an IMAGE with values up to {high:.4g} whose channels differ is no depth. "
-            "Connect a grey depth picture 0…1, near is white, or METRIC_DEPTH."
+            f"{name}: connect METRIC_DEPTH, or a grey picture 0…1, near is white: the channels of "
+            f"this IMAGE differ, and it goes up to {high:.4g}."
         )
     if high <= 255 and bool((finite == finite.round()).all()) and high > LEVELS:
         raise ValueError(
-            f"{name}: an IMAGE with whole values up to {high:g} looks like 8-bit levels. "
-            "Divide it by 255, or connect METRIC_DEPTH."
+            f"{name}: divide it by 255, or connect METRIC_DEPTH: an IMAGE with whole values up to "
+            f"{high:g} looks like 8-bit levels."
         )
     _LOG.info("%s: values up to %.4g in an IMAGE are taken as metres.", name, high)
     return DepthMap(_surfaces(grey))
@@ -79,8 +79,8 @@ def check_not_colour_mapped(colours: Tensor, name: str = "depth") -> None:
         return
     if kind_of_picture(colours[0].cpu().numpy()) == COLOUR_MAP:
         raise ValueError(
-            f"{name}: a colour-mapped depth picture cannot be read back as depth. Switch its node "
-            "from turbo, Spectral, viridis … to grey, near is white."
+            f"{name}: switch its node from turbo, Spectral, viridis … to grey, near is white: a "
+            "colour-mapped depth picture cannot be read back as depth."
         )
 
 

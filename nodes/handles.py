@@ -116,8 +116,8 @@ class BokehGenerator:
 
         if self.base_model == BUILT_IN:
             raise ValueError(
-                "base_model: the bokeh adapter works on FLUX.1-Kontext and none was given. Connect "
-                "model, clip and vae to Load BokehDepth, or choose a FLUX.1-Kontext file there."
+                "base_model: connect model, clip and vae to Load BokehDepth, or choose a FLUX.1-"
+                "Kontext file there: the bokeh adapter works on it, and none was given."
             )
         made = load_kontext(
             host.fetch_model(self.adapter),
@@ -188,8 +188,8 @@ class DepthEstimator:
             return estimator.estimate(image, stack, intrinsics, resolution, **options)
         if prior is not None:
             raise ValueError(
-                f"prior: {self.checkpoint} tells front from behind by itself and takes no prior. "
-                "Disconnect it, or choose the built-in depth_checkpoint in Load BokehDepth."
+                "prior: disconnect it, or choose the built-in depth_checkpoint in Load BokehDepth: "
+                f"{self.checkpoint} tells front from behind by itself."
             )
         estimator, patcher = self._network()
         height, width = image.shape[1:3]

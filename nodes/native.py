@@ -289,8 +289,8 @@ def _check_latent(latent: Tensor, photo: Tensor, network) -> None:
     found = f"{latent.shape[1]} channels, {photo.shape[1] // latent.shape[-2]} px each"
     if latent.shape[1] != wanted or photo.shape[1] // latent.shape[-2] != SIDE // 2:
         raise ValueError(
-            f"vae: expected FLUX's latents, {wanted} channels of {SIDE // 2} px, found {found}. "
-            "Load FLUX's own VAE, ae.safetensors."
+            f"vae: load FLUX's own VAE, ae.safetensors: expected {wanted} channels of {SIDE // 2} "
+            f"px, found {found}."
         )
 
 
@@ -302,6 +302,6 @@ def _check_text(conditioning: list, network) -> None:
     wanted = (network.params.context_in_dim, network.params.vec_in_dim)
     if found != wanted:
         raise ValueError(
-            f"clip: expected the text widths {wanted[0]} and {wanted[1]} of FLUX's encoders, found "
-            f"{found[0]} and {found[1]}. Load T5-XXL and CLIP-L with DualCLIPLoader, type flux."
+            "clip: load T5-XXL and CLIP-L with DualCLIPLoader, type flux: expected texts of width "
+            f"{wanted[0]} and {wanted[1]}, found {found[0]} and {found[1]}."
         )

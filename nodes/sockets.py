@@ -54,8 +54,8 @@ def as_depth(
         depth = depth_from_moge(value, name)
     else:
         raise TypeError(
-            f"{name}: expected METRIC_DEPTH, IMAGE, MOGE_GEOMETRY or DA3_GEOMETRY, found "
-            f"{type(value).__name__}. Connect one of these."
+            f"{name}: connect METRIC_DEPTH, IMAGE, MOGE_GEOMETRY or DA3_GEOMETRY: found "
+            f"{type(value).__name__}."
         )
     return depth if size is None else fit_depth(depth, size, soft_edges=soft_edges, wraps=wraps)
 

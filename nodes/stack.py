@@ -254,8 +254,8 @@ class BokehStackFromImages(io.ComfyNode):
         if len(frames) != wanted:
             pictures_each = f" for each of {count} references" if count > 1 else ""
             raise ValueError(
-                f"strengths: {len(values)} given{pictures_each}, but {len(frames)} frames where "
-                f"{wanted} were expected. Give one strength for each frame, in the same order."
+                f"strengths: give one for each frame, in the same order: {len(values)} "
+                f"given{pictures_each}, but {len(frames)} frames where {wanted} were expected."
             )
         groups = frames.split(len(values))
         stacks = tuple(

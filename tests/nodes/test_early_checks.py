@@ -1,16 +1,25 @@
 """What can be known before a run is said at the widget, the remedy within the first 80 letters."""
 
+import ast
 import re
+from pathlib import Path
 
+import pytest
 import torch
 from test_nodes import _plain_module
+
+from bokehdepth_core.optics.focus.keyframes import parse_keyframes
 
 early = _plain_module("early")
 doubts = _plain_module("doubts").doubts
 guessed_unit = _plain_module("doubts").guessed_unit
 DepthMap = _plain_module("geometry").DepthMap
 
-REMEDY = re.compile(r"\b([Uu]se|[Cc]onnect|[Cc]hoose|[Gg]ive|[Ww]rite|[Cc]rop|[Pp]ut|[Uu]pload)\b")
+REMEDY = re.compile(
+    r"\b(use|connect|disconnect|choose|give|write|crop|put|upload|load|reload|set|switch|take|divide|"
+    r"scale|resample|draw|free|install|lower|make|save|update|wait)\b",
+    re.IGNORECASE,
+)
 
 
 def test_a_passed_check_and_a_linked_value_are_true():
@@ -80,3 +89,41 @@ def test_no_tag_is_left_in_a_text_for_the_page():
     assert "<" not in told
     assert ">" not in told
     assert told.endswith("_00001_.exr & 3 \u2039 4")
+
+
+def _text(node):
+    """Return a message as text, six letters for each value that is not known before the run."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    parts = [one.value if isinstance(one, ast.Constant) else "·" * 6 for one in node.values]
+    return "".join(parts)
+
+
+def _messages():
+    for path in sorted(Path(__file__).parents[2].glob("nodes/*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and getattr(node.exc, "args", None):
+                message = node.exc.args[0]
+                if isinstance(message, ast.Constant | ast.JoinedStr):
+                    yield f"{path.name}:{node.lineno}", _text(message)
+
+
+def test_every_message_of_the_nodes_says_what_to_do_within_80_letters():
+    told = dict(_messages())
+    assert len(told) > 20
+    # what begins with a value, other than an input's name, has its message made elsewhere
+    late = {at: text for at, text in told.items() if not re.match("·{6}(?!: )", text)}
+    assert {at: text for at, text in late.items() if not REMEDY.search(text[:80])} == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("48", "0: near", "0: 1,2 m", "0: 1 m; 0: 2 m", "0: 1 m 2 m", "3: ease", "0: 0 m"),
+        *("0: 1e9 m", "999999: 1 m", f"7: {'far ' * 40}", f"7: {'0.5,0.5 ' * 40}"),
+    ],
+)
+def test_what_is_wrong_with_keyframes_comes_after_what_to_write(text):
+    with pytest.raises(ValueError, match=r"^keyframes: ") as error:
+        parse_keyframes(text)
+    assert REMEDY.search(str(error.value)[:80])

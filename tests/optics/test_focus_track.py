@@ -33,9 +33,9 @@ def test_keyframes_are_read_in_any_order_and_with_full_width_signs():
     [
         ("48", 'cannot read "48" as a keyframe'),
         ("0: near", 'cannot read "near" in "0: near"'),
-        ("0: 1,2 m", "lies outside of the picture.*Decimals take a point: 1.2 m"),
+        ("0: 1,2 m", "Decimals take a point: 1.2 m.*lies outside of the picture"),
         ("0: 1 m; 0: 2 m", "frame 0 is named twice"),
-        ("0: 1 m 2 m", "two values of focus"),
+        ("0: 1 m 2 m", "write one focus for a frame, not two"),
         ("3: ease", "says nothing about its frame"),
         ("0: 0 m", "is not above 0"),
         ("0: 1e9 m", "above a million"),

@@ -99,5 +99,7 @@ def test_a_flat_scene_is_in_focus_as_it_is(size):
 
 
 def test_sizes_that_do_not_match_are_told():
-    with pytest.raises(ValueError, match=r"^image: expected \[1, 4, 5\] pixels like depth, found"):
+    with pytest.raises(
+        ValueError, match=r"^image: resample it or depth first: expected \[1, 4, 5\]"
+    ):
         find_subject(torch.zeros(1, 4, 4, 3), torch.ones(1, 4, 5))

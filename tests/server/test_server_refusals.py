@@ -34,7 +34,7 @@ def server(tmp_path_factory):
         ("10, -20, 30", "strengths: must be above 0, found -20."),
         ("10, nan, 30", "strengths: expected a finite number, found nan."),
         ("10, ten, 30", "strengths: cannot read 'ten' in \"10, ten, 30\" as a number."),
-        ("10, 20", "strengths: 2 given, but 3 frames where 2 were expected."),
+        ("10, 20", "in the same order: 2 given, but 3 frames where 2 were expected."),
     ],
 )
 def test_bad_strengths_are_named(server, strengths, message):

@@ -148,4 +148,4 @@ def test_another_model_is_refused_by_name(server):
     run = server.run(graph("diffusion_models/other.safetensors"))
     assert run.error.startswith("other.safetensors: not FLUX; 1 keys, first 'input_blocks")
     run = server.run(graph("built-in"))
-    assert run.error.startswith("base_model: the bokeh adapter works on FLUX.1-Kontext and none")
+    assert run.error.startswith("base_model: connect model, clip and vae to Load BokehDepth")

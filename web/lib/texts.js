@@ -46,9 +46,9 @@ const ENGLISH = {
   pullLinked: "keyframes come from a link; unlink it to click here.",
   pullUnread: "keyframes: mend \"{text}\"; it cannot be read.",
   pullFollows: "The subject is followed all the time, since no keyframe says subject.",
-  pullKey: "Frame {frame} is a keyframe. {at} Click to move it; drag the ring for strength.",
+  pullKey: "Keyframe {frame}. {at} A click moves it, the ring keys its strength.",
   pullSubject: "Frame {frame}: the subject is in focus. Click to focus on a point.",
-  pullBetween: "Frame {frame} lies between keyframes. {at} Click to make it one.",
+  pullBetween: "Frame {frame}, between keyframes. {at} A click makes it one.",
 };
 
 /** @type {Record<keyof typeof ENGLISH, string>} */
@@ -96,9 +96,9 @@ const CHINESE = {
   pullLinked: "关键帧由连线提供；断开后可在此点击。",
   pullUnread: "keyframes：请修改“{text}”，无法识别。",
   pullFollows: "没有关键帧写 subject，因此始终跟随主体。",
-  pullKey: "第 {frame} 帧是关键帧。{at}点击可移动；拖动圆环调节强度。",
+  pullKey: "关键帧 {frame}。{at}点击可移动，圆环设定其强度。",
   pullSubject: "第 {frame} 帧：焦点在主体上。点击可改为一点。",
-  pullBetween: "第 {frame} 帧在关键帧之间。{at}点击可设为关键帧。",
+  pullBetween: "第 {frame} 帧，在关键帧之间。{at}点击可设为关键帧。",
 };
 
 /** @typedef {keyof typeof ENGLISH} TextName */

@@ -39,8 +39,8 @@ def follow_subject(
     count = max(len(depth), len(subject))
     if subject.shape[1:] != depth.shape[1:] or {len(depth), len(subject)} - {1, count}:
         raise ValueError(
-            f"subject: expected {list(depth.shape)} like depth, found {list(subject.shape)}. "
-            "Draw it on the same picture, one mask for each frame or one for all."
+            "subject: draw it on the same picture, one mask for each frame or one for all: "
+            f"expected {list(depth.shape)} like depth, found {list(subject.shape)}."
         )
     if not (subject >= 0.5).any():
         raise ValueError(

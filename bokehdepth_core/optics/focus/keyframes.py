@@ -14,7 +14,7 @@ from itertools import pairwise
 SUBJECT = "subject"
 LAST_FRAME = 99_999  # a clip of an hour; a slip of the keyboard asks for no more
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "": 1.0}
-_HINT = 'Write frame: distance or point, such as "0: 1.2 m; 48: 4 m ease" or "0: 0.3,0.5".'
+_WRITE = 'keyframes: write such as "0: 1.2 m; 48: 4 m ease"'
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 _KEY = re.compile(r"(\d{1,9})\s*:(.*)", re.DOTALL)
 _WORDS = re.compile(
@@ -74,7 +74,7 @@ Keyframe(frame=48, focus=inf, strength=None, easing='ease'))
         (0.3, 0.5)
     """
     if not isinstance(text, str):
-        raise TypeError(f"keyframes: expected text, found {type(text).__name__}. {_HINT}")
+        raise TypeError(f"{_WRITE}: expected text, found {type(text).__name__}.")
     plain = unicodedata.normalize("NFKC", text).replace("、", ",").lower()
     keys = [_keyframe(part.strip()) for part in re.split(r"[;\n]", plain) if part.strip()]
     keys.sort(key=lambda key: key.frame)
@@ -90,7 +90,7 @@ Keyframe(frame=48, focus=inf, strength=None, easing='ease'))
 def _keyframe(part: str) -> Keyframe:
     found = _KEY.fullmatch(part)
     if found is None:
-        raise ValueError(f'keyframes: cannot read "{_short(part)}" as a keyframe. {_HINT}')
+        raise ValueError(f'{_WRITE}: cannot read "{_short(part)}" as a keyframe.')
     frame, rest = int(found[1]), found[2]
     if frame > LAST_FRAME:
         raise ValueError(
@@ -100,17 +100,16 @@ def _keyframe(part: str) -> Keyframe:
     while rest := rest.strip():
         word = _WORDS.match(rest)
         if word is None:
-            raise ValueError(
-                f'keyframes: cannot read "{_short(rest)}" in "{_short(part)}". {_HINT}'
-            )
+            raise ValueError(f'{_WRITE}: cannot read "{_short(rest)}" in "{_short(part)}".')
         name, value = _meaning(word, part)
         if name in values:
             raise ValueError(
-                f'keyframes: "{_short(part)}" has two values of {name}. {_comma_hint(part)}'
+                f"keyframes: write one {name} for a frame, not two.{_comma_hint(part)} Found "
+                f'"{_short(part)}".'
             )
         values[name], rest = value, rest[word.end() :]
     if not values.keys() & {"focus", "strength"}:
-        raise ValueError(f'keyframes: "{_short(part)}" says nothing about its frame. {_HINT}')
+        raise ValueError(f'{_WRITE}: "{_short(part)}" says nothing about its frame.')
     return Keyframe(frame, **values)  # type: ignore[arg-type]
 
 
@@ -122,8 +121,8 @@ def _meaning(word: re.Match[str], part: str) -> tuple[str, Focus]:
         point = (float(word["x"]), float(word["y"]))
         if max(point) > 1:
             raise ValueError(
-                f'keyframes: the point in "{_short(part)}" lies outside of the picture. '
-                f"Write shares of width and height, 0…1.{_comma_hint(part)}"
+                f"keyframes: write points as shares of width and height, 0…1.{_comma_hint(part)} "
+                f'"{_short(part)}" lies outside of the picture.'
             )
         return "focus", point
     if word["infinity"] is not None:
@@ -132,8 +131,8 @@ def _meaning(word: re.Match[str], part: str) -> tuple[str, Focus]:
         distance = _finite(word["distance"], part) * _METRES[word["unit"] or ""]
         if distance < 1e-6:
             raise ValueError(
-                f'keyframes: the distance in "{_short(part)}" is not above 0. '
-                "Write metres, or inf for infinity."
+                f'keyframes: write metres above 0, or inf for infinity: "{_short(part)}" is not '
+                "above 0."
             )
         return "focus", distance
     return ("easing", word["easing"]) if word["easing"] is not None else ("focus", SUBJECT)
@@ -142,12 +141,12 @@ def _meaning(word: re.Match[str], part: str) -> tuple[str, Focus]:
 def _finite(text: str, part: str) -> float:
     value = float(text)
     if value > 1e6:
-        raise ValueError(f'keyframes: {text} in "{_short(part)}" is above a million. {_HINT}')
+        raise ValueError(f'{_WRITE}: {text} in "{_short(part)}" is above a million.')
     return value
 
 
 def _comma_hint(part: str) -> str:
-    return " Decimals take a point: 1.2 m." if "," in part else _HINT
+    return " Decimals take a point: 1.2 m." if "," in part else ""
 
 
 def _short(text: str) -> str:

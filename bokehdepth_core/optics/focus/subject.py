@@ -62,8 +62,8 @@ def find_subject(image: Tensor, depth: Tensor) -> Subject:
     size, found = check_image(image), check_depth(depth)
     if (found["H"], found["W"]) != (size["H"], size["W"]) or size["B"] not in (1, found["B"]):
         raise ValueError(
-            f"image: expected {list(depth.shape)} pixels like depth, found {list(image.shape)}. "
-            "Resample one to the other first."
+            f"image: resample it or depth first: expected {list(depth.shape)} pixels like depth, "
+            f"found {list(image.shape)}."
         )
     pictures = image.expand(found["B"], -1, -1, -1)
     both = [_find_one(*pair) for pair in zip(pictures, depth, strict=True)]
