@@ -113,8 +113,9 @@ def focus_pull():
         "## A focus pull from one photo\n\nPress **Run**: nothing is downloaded. *Focus Pull* "
         "moves the focus from somebody in front to the cat's portrait and *Render Bokeh* makes the "
         "clip, 12 frames in draft quality.\n\n**keyframes** say what is sharp when: `0: 0.4,0.6` "
-        "is a point in shares of width and height at frame 0; `ease` comes there gently. With "
-        "depth in metres write `0: 1.2 m; 48: 4 m`.\n\nFor your own clip put its frames and their "
+        "is a point in shares of width and height at frame 0; `ease` comes there gently. To write "
+        "them, choose a frame in *Focus Pull* and **click** what is to be sharp. With depth in "
+        "metres write `0: 1.2 m; 48: 4 m`.\n\nFor your own clip put its frames and their "
         "depth in the place of the example, and connect a mask of it to **subject**.\n"
     )
     graph.column("1  Photo and depth", ("BokehDepthExample", {}, {}))

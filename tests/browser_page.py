@@ -4,6 +4,7 @@ COMFYUI_PATH names a ComfyUI checkout, COMFYUI_FRONT_END (if set) a folder with 
 Chromium is the system's, or the one of `python -m playwright install chromium`.
 """
 
+import contextlib
 import os
 import shutil
 
@@ -26,6 +27,11 @@ READY = """() => {
   const kinds = Object.keys(window.LiteGraph?.registered_node_types ?? {}).length;
   return Boolean(app?.graph && app?.canvas && kinds > 100);
 }"""
+FIRST_GRAPH = """() => {
+  const { graph } = window.app ?? window.comfyAPI.app.app;
+  return (graph.nodes ?? graph._nodes).length > 0;
+}"""
+PICKER = ".bokeh-focus.open"
 HELPERS = """() => {
   window.app ??= window.comfyAPI.app.app;
   const api = window.app.api ?? window.comfyAPI.api.api;
@@ -72,6 +78,9 @@ def open_page(browser, port: int, vue: bool):
     page.request.post(f"{host}/api/settings", data=SETTINGS | {"Comfy.VueNodes.Enabled": vue})
     page.goto(host, wait_until="domcontentloaded", timeout=120000)
     page.wait_for_function(READY, timeout=180000)
+    with contextlib.suppress(api.TimeoutError):  # some open with nothing
+        # the front end's own first graph would take the place of a test's
+        page.wait_for_function(FIRST_GRAPH, timeout=30000)
     page.wait_for_timeout(2000)
     page.evaluate(HELPERS)
     return page
@@ -91,29 +100,34 @@ def run(page) -> None:
     page.wait_for_timeout(300)
 
 
-def picker(page):
-    """Return the picker's canvas in the page, and its box, CSS px."""
-    canvas = page.locator(".bokeh-focus.open canvas").first
+def picker(page, which: str = PICKER):
+    """Return a picker's canvas in the page, and its box, CSS px."""
+    canvas = page.locator(f"{which} canvas").first
     canvas.wait_for(state="visible")
     return canvas, canvas.bounding_box()
 
 
-def picture_box(page) -> tuple[float, float, float]:
-    """Return left, top and side of the bundled square photo in the picker, px of the page."""
-    _, box = picker(page)
+def picture_box(page, which: str = PICKER) -> tuple[float, float, float]:
+    """Return left, top and side of the bundled square photo in a picker, px of the page."""
+    _, box = picker(page, which)
     side = min(box["width"], box["height"])
     left = box["x"] + (box["width"] - side) / 2
     return left, box["y"] + (box["height"] - side) / 2, side
 
 
-def drag(page, begin: tuple[float, float], end: tuple[float, float]) -> None:
+def drag(page, begin: tuple[float, float], end: tuple[float, float], which=PICKER) -> None:
     """Drag with the mouse between two places of the photo, shares of its side."""
-    left, top, side = picture_box(page)
+    left, top, side = picture_box(page, which)
     page.mouse.move(left + begin[0] * side, top + begin[1] * side)
     page.mouse.down()
     page.mouse.move(left + end[0] * side, top + end[1] * side, steps=5)
     page.mouse.up()
     page.wait_for_timeout(150)
+
+
+def click(page, x: float, y: float, which=PICKER) -> None:
+    """Click on a place of the photo, shares of its side."""
+    drag(page, (x, y), (x, y), which)
 
 
 def values(page) -> dict:

@@ -10,37 +10,11 @@ if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import browser_page
 from browser_page import drag, picker, picture_box, prompt_inputs, run, values
-from comfyui_server import ComfyServer
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 START = {"strength": 3, "strength_unit": "% of width", "focus_mode": "automatic"}
 SCHEMA = {"strength": 30, "strength_unit": "px·m", "focus_mode": "point"}
-SHOTS = os.environ.get("BOKEHDEPTH_SHOTS")  # a folder for screenshots, to be looked at
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = ComfyServer(tmp_path_factory.mktemp("comfyui"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with browser_page.api.sync_playwright() as playwright:
-        browser = browser_page.launch(playwright)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["classic", "nodes2"])
-def opened(request, browser, server):
-    page = browser_page.open_page(browser, server.port, request.param)
-    page.kind = "nodes2" if request.param else "classic"
-    yield page
-    page.close()
 
 
 @pytest.fixture
@@ -65,13 +39,6 @@ def page(opened):
     assert not [error for error in opened.ours if "bokeh" in error.lower()]
 
 
-def shoot(page, name: str) -> None:
-    if SHOTS:
-        host = Path(os.environ["COMFYUI_PATH"]).name
-        front = "newest" if os.environ.get("COMFYUI_FRONT_END") else "own"
-        page.screenshot(path=str(Path(SHOTS) / f"{host}-{front}-{page.kind}-{name}.png"))
-
-
 def picture(page) -> str:
     """Return what the picker's canvas shows, as text."""
     page.mouse.move(5, 400)
@@ -84,12 +51,12 @@ def chosen(page, names=("strength", "strength_unit", "focus_mode")) -> dict:
     return {name: found[name] for name in names}
 
 
-def test_a_drag_writes_the_point_and_the_picture_follows(page):
+def test_a_drag_writes_the_point_and_the_picture_follows(page, shoot):
     before = picture(page)
     run(page)
     after_run = picture(page)
     assert after_run != before
-    shoot(page, "automatic")
+    shoot("automatic")
     drag(page, (0.8, 0.2), (0.75, 0.5))
     found = values(page)
     assert found["focus_mode"] == "point"
@@ -102,12 +69,12 @@ def test_a_drag_writes_the_point_and_the_picture_follows(page):
     assert not [name for name in inputs if "picker" in name]
     zone = picture(page)
     assert zone != after_run
-    shoot(page, "point")
+    shoot("point")
     run(page)
     page.keyboard.down("b")
     page.wait_for_timeout(300)
     held = picker(page)[0].evaluate("(canvas) => canvas.toDataURL()")
-    shoot(page, "held")
+    shoot("held")
     page.keyboard.up("b")
     assert held != zone
 
@@ -232,7 +199,7 @@ def test_linked_inputs_are_left_alone(page):
     assert "comes from a link" in page.locator(".bokeh-focus-text").first.inner_text()
 
 
-def test_inside_a_subgraph_it_works_as_outside(page):
+def test_inside_a_subgraph_it_works_as_outside(page, shoot):
     if not page.evaluate("() => Boolean(app.graph.convertToSubgraph)"):
         pytest.skip("this front end has no subgraphs")
     page.evaluate(
@@ -246,7 +213,7 @@ def test_inside_a_subgraph_it_works_as_outside(page):
     page.evaluate("() => lookAt(lens(inner), 1)")
     page.wait_for_timeout(600)
     run(page)
-    shoot(page, "subgraph")
+    shoot("subgraph")
     drag(page, (0.9, 0.1), (0.3, 0.6))
     found = page.evaluate("() => valuesOf(lens(inner))")
     assert found["focus_mode"] == "point"
@@ -265,7 +232,7 @@ def new_run(page, server, before: set) -> str:
     raise TimeoutError("no draft was rendered")
 
 
-def test_live_renders_a_draft_of_this_branch_alone(page, server):
+def test_live_renders_a_draft_of_this_branch_alone(page, server, shoot):
     run(page)
     live = page.locator(".bokeh-focus.open button", has_text="Live").first
     if live.is_hidden():
@@ -291,10 +258,10 @@ def test_live_renders_a_draft_of_this_branch_alone(page, server):
     assert "PreviewImage" in kinds
     assert values(page)["quality"] == "default"
     page.wait_for_timeout(900)
-    shoot(page, "live")
+    shoot("live")
 
 
-def test_app_mode_sets_the_same_widgets(page):
+def test_app_mode_sets_the_same_widgets(page, shoot):
     has_apps = page.evaluate(
         "() => Boolean(app.extensionManager?.command?.commands?.some?.("
         "(one) => one.id === 'Comfy.ToggleLinear'))"
@@ -325,7 +292,7 @@ def test_app_mode_sets_the_same_widgets(page):
     strength.press("Enter")
     page.wait_for_timeout(300)
     assert prompt_inputs(page)["strength"] == 5
-    shoot(page, "app")
+    shoot("app")
     page.evaluate("() => app.extensionManager.command.execute('Comfy.ToggleLinear')")
     page.wait_for_timeout(800)
     assert chosen(page) == START | {"strength": 5}

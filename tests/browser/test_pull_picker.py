@@ -1,0 +1,137 @@
+"""The picker of Focus Pull in ComfyUI's own page: clicks key what is sharp, frame by frame."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+if not os.environ.get("COMFYUI_PATH"):
+    pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from browser_page import click, drag, picture_box, run
+
+pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
+PULL = ".bokeh-focus.open:has(input)"
+
+
+@pytest.fixture
+def page(opened):
+    """The page with a photo, its depth, a focus pull and a lens made by hand, and a preview."""
+    opened.ours.clear()
+    opened.evaluate(
+        """async () => {
+          await empty();
+          const photo = put('BokehDepthExample', 0, 900);
+          const pull = put('FocusPull', 0, 0);
+          const node = put('RenderBokeh', 400, 0);
+          const preview = put('PreviewImage', 800, 0);
+          photo.connect(2, pull, 0);
+          photo.connect(0, node, 0);
+          photo.connect(2, node, 1);
+          pull.connect(0, node, node.inputs.findIndex((one) => one.name === 'focus'));
+          node.connect(0, preview, 0);
+          node.widgets.find((one) => one.name === 'quality').value = 'draft';
+          window.pull = (graph = app.graph) =>
+            nodesOf(graph).find((one) => one.comfyClass === 'FocusPull');
+        }"""
+    )
+    opened.wait_for_timeout(800)
+    opened.evaluate("() => lookAt(pull(), 1)")
+    opened.wait_for_timeout(500)
+    yield opened
+    assert not [error for error in opened.ours if "bokeh" in error.lower()]
+
+
+def keyframes(page) -> str:
+    return page.evaluate("() => valuesOf(pull()).keyframes")
+
+
+def go_to(page, frame: int) -> None:
+    page.locator(f"{PULL} input").fill(str(frame))
+    page.wait_for_timeout(100)
+
+
+def points(text: str) -> dict[int, tuple[float, float]]:
+    found = re.findall(r"(\d+): ([\d.]+),([\d.]+)", text)
+    return {int(frame): (float(x), float(y)) for frame, x, y in found}
+
+
+def test_a_click_keys_the_frame_that_is_set_and_a_drag_moves_it(page, shoot):
+    run(page)
+    go_to(page, 3)
+    click(page, 0.8, 0.2, PULL)
+    text = keyframes(page)
+    assert text.startswith("0: 0.5,0.5; 3: ")
+    assert text.endswith(" ease")
+    assert points(text)[3] == pytest.approx((0.8, 0.2), abs=0.01)
+    drag(page, (0.9, 0.1), (0.7, 0.6), PULL)
+    assert points(keyframes(page))[3] == pytest.approx((0.7, 0.6), abs=0.01)
+    assert len(points(keyframes(page))) == 2
+    shoot("pull")
+    inputs = page.evaluate(
+        "async () => Object.values((await app.graphToPrompt()).output)"
+        ".find((one) => one.class_type === 'FocusPull').inputs"
+    )
+    assert inputs["keyframes"] == keyframes(page)
+    assert set(inputs) == {"depth", "keyframes", "frames", "smoothing"}
+    run(page)
+
+
+def test_the_ring_keys_a_strength_and_the_cross_removes_the_keyframe(page):
+    run(page)
+    go_to(page, 2)
+    click(page, 0.5, 0.5, PULL)
+    side = picture_box(page, PULL)[2]
+    ring = 15 + (side / 2 - 15) * 3 / 7  # of the lens's 3 %
+    drag(page, (0.5, 0.5 + ring / side), (0.5, 0.5 + 0.8 * ring / side), PULL)
+    assert re.search(r"2: [\d.]+,[\d.]+ strength 1\.\d+ ease$", keyframes(page))
+    page.locator(f"{PULL} button", has_text="✕").click()
+    assert list(points(keyframes(page))) == [0]
+    assert "strength" not in keyframes(page)
+
+
+def test_undo_copy_and_reload_keep_the_text(page):
+    run(page)
+    page.wait_for_timeout(500)
+    before = keyframes(page)
+    go_to(page, 5)
+    click(page, 0.2, 0.8, PULL)
+    after = keyframes(page)
+    assert after != before
+    saved = page.evaluate("() => JSON.parse(JSON.stringify(app.graph.serialize()))")
+    copied = page.evaluate(
+        """() => {
+          app.canvas.selectNode?.(pull());
+          app.canvas.copyToClipboard();
+          app.canvas.pasteFromClipboard();
+          return nodesOf(app.graph).filter((one) => one.comfyClass === 'FocusPull')
+            .map((one) => valuesOf(one).keyframes);
+        }"""
+    )
+    assert copied == [after, after]
+    page.evaluate("async (saved) => { await empty(); await app.loadGraphData(saved); }", saved)
+    page.wait_for_timeout(500)
+    assert keyframes(page) == after
+    page.evaluate("() => lookAt(pull(), 1)")
+    page.wait_for_timeout(800)
+    assert page.locator(f"{PULL} input").input_value() == "5"
+    click(page, 0.3, 0.3, PULL)
+    assert points(keyframes(page))[5] == pytest.approx((0.3, 0.3), abs=0.01)
+    page.wait_for_timeout(500)
+    page.mouse.click(1200, 1100)  # nothing is there
+    page.keyboard.press("Control+z")
+    page.wait_for_timeout(1500)
+    assert keyframes(page) == after
+
+
+def test_the_words_follow_the_language(page):
+    page.evaluate("() => app.extensionManager.setting.set('Comfy.Locale', 'zh')")
+    try:
+        page.locator(f"{PULL} button", has_text="按住").wait_for(timeout=10000)
+        assert "关键帧" in page.locator(f"{PULL} .bokeh-focus-text").inner_text()
+    finally:
+        page.evaluate("() => app.extensionManager.setting.set('Comfy.Locale', 'en')")
+    page.locator(f"{PULL} button", has_text="Hold: depth").wait_for(timeout=10000)
