@@ -49,7 +49,7 @@ export class FocusPicker {
     this.trouble = ""; // why a draft could not be queued
     this.ended = new AbortController();
     this.hands = new Hands(this);
-    followLanguage(app);
+    this.language = followLanguage(app);
     nameElements(this.panel);
     this.begin();
     this.beginFrames();
@@ -148,13 +148,14 @@ export class FocusPicker {
   look() {
     if (!this.panel.root.isConnected) this.takePlace();
     if (!this.panel.root.isConnected || document.hidden || !this.isOpen) return;
-    if (followLanguage(this.app)) this.rename();
+    if (followLanguage(this.app) !== this.language) this.rename();
     this.choose();
     if (this.state() !== this.drawn) this.draw();
   }
 
   /** Say all in another language. */
   rename() {
+    this.language = followLanguage(this.app);
     nameElements(this.panel);
     this.fold(this.isOpen);
     this.draw();

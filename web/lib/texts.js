@@ -106,16 +106,14 @@ const CHINESE = {
 let language = "en";
 
 /**
- * Read ComfyUI's setting of the language; return whether it changed.
+ * Follow ComfyUI's setting of the language; return which one is spoken.
  * @param {ComfyApp} app
  */
 export function followLanguage(app) {
   const set = app.extensionManager?.setting?.get?.("Comfy.Locale") ??
     app.ui?.settings?.getSettingValue?.("Comfy.Locale");
-  const wanted = typeof set === "string" && set.startsWith("zh") ? "zh" : "en";
-  const changed = wanted !== language;
-  language = wanted;
-  return changed;
+  language = typeof set === "string" && set.startsWith("zh") ? "zh" : "en";
+  return language;
 }
 
 /**
