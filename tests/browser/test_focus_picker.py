@@ -12,6 +12,7 @@ if not os.environ.get("COMFYUI_PATH"):
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from browser_page import drag, picker, picture_box, prompt_inputs, run, values
 
+pytest_plugins = ["browser_fixtures"]
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 START = {"strength": 3, "strength_unit": "% of width", "focus_mode": "automatic"}
 SCHEMA = {"strength": 30, "strength_unit": "px·m", "focus_mode": "point"}

@@ -13,6 +13,7 @@ if not os.environ.get("COMFYUI_PATH"):
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from browser_page import click, drag, picture_box, run
 
+pytest_plugins = ["browser_fixtures"]
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 PULL = ".bokeh-focus.open:has(input)"
 

@@ -1,12 +1,10 @@
 """One ComfyUI and one Chromium for all tests of the page, in both of its looks."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 SHOTS = os.environ.get("BOKEHDEPTH_SHOTS")  # a folder for screenshots, to be looked at
 
 
