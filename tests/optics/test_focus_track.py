@@ -112,7 +112,7 @@ def test_a_subject_is_followed_in_disparity_and_lost_frames_are_named():
     torch.testing.assert_close(track.points[:, 0], torch.linspace(0.25, 0.75, 5))
     with pytest.raises(ValueError, match="subject: no pixel is chosen in any frame"):
         focus_track(depth, "", subject=torch.zeros(5, 8, 12))
-    with pytest.raises(ValueError, match="subject: expected"):
+    with pytest.raises(ValueError, match="subject: draw it on the same picture"):
         follow_subject(depth, torch.ones(1, 4, 4))
 
 
