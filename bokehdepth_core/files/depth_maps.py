@@ -17,6 +17,7 @@ from ..optics.camera import unproject
 from .atomic import whole_file
 from .depth.portrait_writing import JPEG_SUFFIXES, portrait_bytes
 from .depth.reading import DepthFile, read_depth, read_depth_file
+from .exr import write_exr
 from .pictures.images import quantize
 
 PNG_TOP = 65535  # largest value of 16 bits
@@ -122,8 +123,7 @@ def _write_exr(target: Path, depth: DepthMap, metadata: Mapping[str, str]) -> No
     }
     if depth.intrinsics is not None:
         header["bokehdepth.intrinsics"] = json.dumps(depth.intrinsics[0].tolist())
-    with whole_file(target) as part, OpenEXR.File(header, channels) as file:
-        file.write(str(part))
+    write_exr(target, header, channels)
 
 
 # --- NPZ -----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from .atomic import whole_file
 from .exr_deep import deep_bytes
 
 MAX_PIXELS = 178_956_970  # as Pillow refuses pictures: twice its MAX_IMAGE_PIXELS
@@ -114,6 +115,29 @@ def read_exr(path: str | Path) -> tuple[ExrPart, ...]:
     if not whole:
         raise ValueError(f"{source.name}: damaged EXR file (pixels are missing). Save it again.")
     return parts
+
+
+def write_exr(target: Path, header: Mapping[str, Any], channels: Mapping[str, np.ndarray]) -> None:
+    """Write an EXR file of one part, whole or not at all.
+
+    Args:
+        target: where to.
+        header: its attributes.
+        channels: pixels by the name of the channel, [H,W] each, float16, float32 or uint32.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left of it.
+    """
+    import OpenEXR
+
+    with whole_file(target) as part, OpenEXR.File(dict(header), dict(channels)) as file:
+        try:
+            file.write(str(part))
+        except RuntimeError as error:  # in place of the system's error, and without its number
+            reason = " ".join(str(error).replace(str(part), target.name).split())
+            raise OSError(
+                f"{target}: cannot be written ({reason}) Free space there, or give another place."
+            ) from error
 
 
 def channel_names(parts: Sequence[ExrPart]) -> list[str]:

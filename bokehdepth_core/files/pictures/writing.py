@@ -10,6 +10,7 @@ from torch import Tensor
 from ...checks import check_image, check_shape
 from ...color import check_color_space, convert_color, srgb_to_linear
 from ..atomic import whole_file
+from ..exr import write_exr
 from .png import encode_deep as encode_deep_png
 from .rgb_spaces import ACESCG, REC709
 from .tiff import encode_deep as encode_deep_tiff
@@ -119,8 +120,7 @@ def _write_exr(
         "chromaticities": primaries.flat(),
         **metadata,
     }
-    with whole_file(target) as part, OpenEXR.File(header, channels) as file:
-        file.write(str(part))
+    write_exr(target, header, channels)
 
 
 def check_picture_name(path: Path, bits: int = 8, alpha: bool = False) -> None:
