@@ -55,6 +55,8 @@ def check_image(image: Tensor, name: str = "image", pattern: str = "B H W 3") ->
 
 
 SMALLEST_DEPTH = 1e-30  # m; below it float32 has no reciprocal
+LONGEST_STRENGTHS = 4096  # letters: a thousand strengths, more than any stack has
+_LONGEST_SHOWN = 80  # letters of a text in a message
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 
 
@@ -102,7 +104,8 @@ def check_number(
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"{name}: cannot read {value!r} as a number. {hint}".rstrip()) from None
+        shown = _shown(repr(value))
+        raise ValueError(f"{name}: cannot read {shown} as a number. {hint}".rstrip()) from None
     if not math.isfinite(number):
         raise ValueError(f"{name}: expected a finite number, found {number}. {hint}".rstrip())
     if above is not None and number <= above:
@@ -133,8 +136,8 @@ def parse_strengths(text: str, name: str = "strengths") -> tuple[float, ...]:
 
     Raises:
         TypeError: not text.
-        ValueError: empty text, a part that is not a positive finite number, or commas that may be
-            decimal ones.
+        ValueError: empty or very long text, a part that is not a positive finite number, or commas
+            that may be decimal ones.
 
     Example:
         >>> parse_strengths("10, 20 30")
@@ -145,9 +148,11 @@ def parse_strengths(text: str, name: str = "strengths") -> tuple[float, ...]:
         raise TypeError(f"{name}: expected text, found {type(text).__name__}. {hint}")
     plain = unicodedata.normalize("NFKC", text).replace("、", ",").replace(";", " ")
     parts = plain.split()
+    if len(plain) > LONGEST_STRENGTHS:
+        raise ValueError(f"{name}: text of {len(plain)} letters is too long. {hint}")
     if len(parts) > 1 and all(_DECIMAL_COMMA.fullmatch(part) for part in parts):
         raise ValueError(
-            f'{name}: the commas in "{text}" may separate strengths or be decimal commas. '
+            f'{name}: the commas in "{_shown(text)}" may separate strengths or be decimal commas. '
             "Write decimals with a point."
         )
     numbers = []
@@ -156,6 +161,12 @@ def parse_strengths(text: str, name: str = "strengths") -> tuple[float, ...]:
             numbers.append(float(part))
         except ValueError:
             raise ValueError(
-                f'{name}: cannot read {part!r} in "{text}" as a number. {hint}'
+                f'{name}: cannot read {_shown(part)!r} in "{_shown(text)}" as a number. {hint}'
             ) from None
     return check_strengths(numbers, name)
+
+
+def _shown(text: str) -> str:
+    """Return text for a message: on one line, and not too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_SHOWN else line[:_LONGEST_SHOWN] + "…"

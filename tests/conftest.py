@@ -6,6 +6,11 @@ import pytest
 import torch
 
 
+def pytest_addoption(parser):
+    """Let what is tried at random, and hostile files, be tried at many more places."""
+    parser.addoption("--deep", action="store_true", help="many more random cases; takes an hour")
+
+
 def pytest_configure(config):
     """Refuse a list of hosts, each of which needs a Python of its own, and share the cores."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

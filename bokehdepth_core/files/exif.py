@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .pictures import radiance, tiff
-from .pictures.images import EXR_SIGNATURE, open_image, plain_errors
+from .pictures.images import EXR_SIGNATURE
+from .pictures.opening import open_image, plain_errors
 
 # EXIF 2.32: tag numbers of the Exif directory.
 _EXIF_DIRECTORY = 0x8769

@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -168,7 +169,7 @@ def load_adapter(
     """
     name, stored = weight_file(path).name, read_metadata(path)
     if alpha is None:
-        alpha = _stored_number(stored, ALPHA_KEY, name)
+        alpha = _stored_number(stored, ALPHA_KEY, name, above=0.0)
     if lora_scale is None:
         lora_scale = _stored_number(stored, LORA_SCALE_KEY, name)
     if query_only is None and QUERY_ONLY_KEY in stored:
@@ -229,11 +230,14 @@ def is_adapter(state: Mapping[str, Tensor]) -> bool:
     return any(re.search(r"(^|[._])\d+[._]to_v_dof\.", key) for key in state)
 
 
-def _stored_number(stored: Mapping[str, str], key: str, name: str) -> float | None:
+def _stored_number(
+    stored: Mapping[str, str], key: str, name: str, above: float | None = None
+) -> float | None:
     if key not in stored:
         return None
+    text: Any = stored[key]
     try:
-        return check_number(stored[key], f"{name}: {key}", hint=f"Give {key}.")  # type: ignore[arg-type]
+        return check_number(text, f"{name}: {key}", above=above, hint=f"Give {key}.")
     except ValueError as error:
         raise CheckpointError(str(error)) from None
 

@@ -5,11 +5,16 @@ mapped as wrong numbers, or unpacked to any size; an encrypted one cannot be rea
 """
 
 import zipfile
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+
+from torch import Tensor
 
 from .errors import CheckpointError
 
 _MOST_PICKLE = 64 << 20  # bytes; that of the largest published network has 0.2 MB
+_SCRIPT = "constants.pkl"  # by which torch.load knows archives that it gives to torch.jit.load
 _ENCRYPTED = 1  # flag of a zip entry
 
 
@@ -18,7 +23,7 @@ def check_archive(file: Path) -> None:
 
     Raises:
         CheckpointError: compressed or encrypted entries, ones larger than the file, or a
-            description of the weights that is too large.
+            description of the weights that is too large, or a TorchScript archive.
     """
     size = file.stat().st_size
     try:
@@ -26,6 +31,11 @@ def check_archive(file: Path) -> None:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
         raise CheckpointError(f"{file.name}: damaged ({str(error)[:120]}). Get it again.") from None
+    if any(entry.filename.split("/")[-1] == _SCRIPT for entry in entries):
+        raise CheckpointError(
+            f"{file.name}: refused, it is a TorchScript archive, which holds code beside weights. "
+            "Save its state_dict, or use a .safetensors file."
+        )
     for entry in entries:
         if entry.flag_bits & _ENCRYPTED:
             raise _refused(file, entry, "is encrypted")
@@ -36,6 +46,28 @@ def check_archive(file: Path) -> None:
     if sum(entry.file_size for entry in entries) > size:
         raise CheckpointError(
             f"{file.name}: refused, its entries claim more than its {size} bytes. Get it again."
+        )
+
+
+def check_storages(file: Path, tensors: Iterable[Tensor]) -> None:
+    """Check that the weights that were mapped from an archive lie in entries of their size.
+
+    A mapped entry that is shorter than its weights would go on in the bytes of the next one.
+
+    Raises:
+        CheckpointError: weights of a size that no entry has.
+    """
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        there = Counter(one.file_size for one in archive.infolist() if "/data/" in one.filename)
+    storages = (tensor.untyped_storage() for tensor in tensors)
+    held = Counter({one.data_ptr(): one.nbytes() for one in storages if one.nbytes()}.values())
+    lacking = held - there
+    if lacking:
+        raise CheckpointError(
+            f"{file.name}: damaged (weights of {max(lacking)} bytes, and no entry of that size). "
+            "Get it again."
         )
 
 

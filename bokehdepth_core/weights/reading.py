@@ -9,6 +9,7 @@ import json
 import pickle
 import re
 import struct
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .archive import check_archive
+from ..files.atomic import whole_file
+from .archive import check_archive, check_storages
 from .errors import LONGEST_KEY, CheckpointError, quoted
 from .unwrapping import unwrap, without_wrappers
 
@@ -76,6 +78,8 @@ def read_state_dict(path: str | Path) -> StateDict:
         found[plain] = value
     if not found:
         raise CheckpointError(f"{file.name}: holds no weights. Download it again.")
+    if file.suffix != _SAFETENSORS:
+        check_storages(file, found.values())
     return found
 
 
@@ -153,15 +157,21 @@ def weight_file(path: str | Path) -> Path:
 
 
 def write_safetensors(path: Path, state: StateDict, metadata: Mapping[str, str]) -> None:
-    """Write tensors and text to a .safetensors file, whole or not at all."""
+    """Write tensors and text to a .safetensors file, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left of it.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    partial = path.with_name(path.name + ".partial")
-    try:
-        save_file({k: v.contiguous() for k, v in state.items()}, partial, metadata=dict(metadata))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        try:
+            save_file({k: v.contiguous() for k, v in state.items()}, part, metadata=dict(metadata))
+        except SafetensorError as error:  # in place of the system's error
+            raise OSError(
+                f"{path}: cannot be written ({error}). Free space there, or give another place."
+            ) from error
 
 
 def _tensors(state: object, name: str) -> Iterator[tuple[str, Tensor]]:
@@ -233,7 +243,8 @@ def _read_pickle(file: Path) -> object:
             f"{file.name}: is not a weight file. Get it again, or choose another."
         )
     try:
-        with _allowing(_harmless()):
+        with _allowing(_harmless()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of protocols and kinds; what does not fit is refused
             return torch.load(  # noqa: TID251 - the one place that may
                 file, map_location="cpu", weights_only=True, mmap=zipped
             )

@@ -108,10 +108,8 @@ def _described(
     names: list[str],
 ) -> RawDepth:
     lower = {one.lower(): array for one, array in others.items()}
-    metric = lower.get("metric")
-    quantity = None
-    if metric is not None and metric.size == 1:  # as write_depth says it
-        quantity = METRES if bool(metric.reshape(-1)[0]) else None
+    metric = _flag(source, lower.get("metric"), plane.shape)  # as write_depth says it
+    quantity = METRES if metric else None
     confidence = _plane_of(lower, _CONFIDENCES, plane.shape)
     mask = _plane_of(lower, _MASKS, plane.shape)
     camera = next((lower[one] for one in _CAMERAS if one in lower), None)
@@ -131,6 +129,22 @@ def _described(
         intrinsics=camera,
         notes=() if name == "depth" and not spare else (f"array {name} taken{others_said}",),
     )
+
+
+def _flag(source: Path, written: np.ndarray | None, shape: tuple[int, ...]) -> bool | None:
+    """Return what the array named metric says; None where there is none, or it is another map.
+
+    Raises:
+        ValueError: neither yes nor no.
+    """
+    if written is None or _map_shape(written.shape) == shape != (1, 1):
+        return None
+    if written.size != 1 or written.reshape(-1)[0] not in (0, 1):
+        raise ValueError(
+            f"{source.name}: metric: expected true or false, found {str(written.tolist())[:40]}. "
+            "Save it again."
+        )
+    return bool(written.reshape(-1)[0])
 
 
 def _plane_of(

@@ -4,7 +4,6 @@ Blender writes ``ViewLayer.Depth.Z`` or ``Depth.V``, Nuke ``depth.Z``, Arnold an
 others ``depth``, ``distance`` or ``disparity``, in any part. ``normal.Z`` and ``UV.V`` are none.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..exr import ExrPart, channel_names, read_exr
-from .raw import DISPARITY, METRES, RawDepth, likely_quantity
+from .raw import DISPARITY, METRES, RawDepth, likely_quantity, written_camera
 
 _DEPTH_WORDS = {"z", "zdepth", "depthz", "zbuffer", "zbuf", "zpass", "d", "dist", "range", "disp"}
 _DEPTH_PARTS = ("depth", "distance", "disparity")  # of a longer word: SceneDepth, DepthZ
@@ -52,12 +51,11 @@ def read_exr_depth(source: Path, channel: str = "") -> RawDepth:
     part, name, rivals = _chosen(source, parts, channel)
     values = _nearest_surface(source, part, name) if part.deep else part.plane(name)
     header = part.header
-    own = header.get("bokehdepth.metric")
-    quantity = {"true": METRES, "false": DISPARITY}.get(str(own)) if own is not None else None
+    quantity = _written_quantity(source, header.get("bokehdepth.metric"))
     if quantity == DISPARITY:  # write_depth keeps the reciprocal of normalised disparity
         with np.errstate(divide="ignore"):
             values = np.reciprocal(values.astype(np.float64))
-    colour = _is_colour(name)
+    colour, camera = _is_colour(name), header.get("bokehdepth.intrinsics")
     notes = []
     if name != "Z" or len(parts) > 1 or rivals or part.deep:
         notes.append(_choice(parts, part, name, rivals))
@@ -69,10 +67,22 @@ def read_exr_depth(source: Path, channel: str = "") -> RawDepth:
         1.0 if quantity == DISPARITY else None,
         measured=None if inside.all() else inside,
         confidence=part.plane("confidence") if "confidence" in part.channels else None,
-        intrinsics=_written_camera(source, header.get("bokehdepth.intrinsics")),
+        intrinsics=written_camera(source, camera) if isinstance(camera, str) else None,
         notes=tuple(notes),
         colour_only=colour,
     )
+
+
+def _written_quantity(source: Path, written: object) -> str | None:
+    """Return what `write_depth` says the numbers are; None where it did not write them."""
+    if written is None:
+        return None
+    if written not in ("true", "false"):
+        raise ValueError(
+            f"{source.name}: bokehdepth.metric: expected true or false, found "
+            f"{str(written)[:40]!r}. Save the depth again."
+        )
+    return METRES if written == "true" else DISPARITY
 
 
 def _choice(parts: Sequence[ExrPart], part: ExrPart, name: str, rivals: Sequence[str]) -> str:
@@ -272,15 +282,3 @@ def _joint_opacity(pixel: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     before = np.r_[0.0, clear][starts]
     joint: np.ndarray = 1 - np.exp(clear - np.repeat(before, np.diff(np.r_[starts, len(pixel)])))
     return joint
-
-
-def _written_camera(source: Path, written: object) -> np.ndarray | None:
-    """Return the intrinsics that `write_depth` left in the header."""
-    if not isinstance(written, str):
-        return None
-    try:
-        return np.array(json.loads(written), np.float32)
-    except ValueError as error:
-        raise ValueError(
-            f"{source.name}: unreadable bokehdepth.intrinsics ({error}). Save the depth again."
-        ) from error

@@ -1,15 +1,14 @@
 """Depth as a picture: PNG, TIFF, JPEG and the like, in 8, 16 or 32 bits, grey or equal channels."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...checks import check_number
-from ..pictures.images import open_image
+from ..pictures.opening import open_image
 from .colours import check_grey
-from .raw import DISPARITY, METRES, RawDepth, likely_quantity
+from .raw import DISPARITY, METRES, RawDepth, likely_quantity, written_camera
 from .tiff import TiffPlane, is_tiff, read_tiff
 
 if TYPE_CHECKING:
@@ -54,19 +53,30 @@ def read_picture_depth(source: Path) -> RawDepth:
         scale_is_fixed=quantity == METRES,
         measured=None if alpha is None or (alpha > 0).all() else alpha > 0,
         zero_is_sky=quantity == METRES,
-        intrinsics=None if camera is None else _camera(source, camera),
+        intrinsics=None if camera is None else written_camera(source, camera),
     )
 
 
 def _from_tiff(source: Path, plane: TiffPlane) -> RawDepth:
     values = turned(plane.values, plane.orientation)
-    known = plane.nodata
     return RawDepth(
         values,
         likely=likely_quantity(source.stem),
         top=_top(values),
-        measured=None if known is None else values != np.asarray(known).astype(values.dtype),
+        measured=None if plane.nodata is None else ~_equal(values, plane.nodata),
     )
+
+
+def _equal(values: np.ndarray, number: float) -> np.ndarray:
+    """Return where values are a number, as near to it as their type comes, [H,W] bool.
+
+    >>> _equal(np.array([44], np.uint8), 300.0).tolist()  # and not 300 modulo 256
+    [False]
+    """
+    if values.dtype.kind != "f":
+        return np.asarray(values == number)
+    with np.errstate(over="ignore"):
+        return np.asarray(values == np.asarray(number).astype(values.dtype))
 
 
 def _decode(source: Path, image: "Image") -> tuple[np.ndarray, np.ndarray | None, float | None]:
@@ -159,12 +169,3 @@ def _written_quantity(source: Path, text: dict[str, str]) -> tuple[str | None, f
             f"{source.name}: holds depth, but how many metres a step is cannot be read ({error}) "
             "Save the depth again."
         ) from None
-
-
-def _camera(source: Path, written: str) -> np.ndarray:
-    try:
-        return np.array(json.loads(written), np.float32)
-    except ValueError as error:
-        raise ValueError(
-            f"{source.name}: unreadable bokehdepth.intrinsics ({error}). Save the depth again."
-        ) from error

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ...checks import check_image
 from ...datatypes import DepthMap
-from ..pictures.images import open_image, quantize
+from ..pictures.images import quantize
+from ..pictures.opening import open_image
 from .pictures import turned
 from .units import FAR_FLOAT
 from .xmp import APP1, EXTENDED_XMP, XMP, jpeg_packets, segments

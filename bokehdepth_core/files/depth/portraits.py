@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..pictures.images import open_image, read_image
+from ..pictures.images import read_image
+from ..pictures.opening import open_image
 from .pictures import turned
 from .raw import DIOPTRES, DISPARITY, DISTANCE, METRES, RawDepth
 from .units import FAR_FLOAT

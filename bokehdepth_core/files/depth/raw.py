@@ -1,7 +1,9 @@
 """What a depth file holds, before its numbers have become metres."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -73,3 +75,26 @@ def likely_quantity(name: str) -> str | None:
     if "distance" in plain or words & {"range", "ray", "dist", "raydepth", "euclidean"}:
         return DISTANCE
     return None
+
+
+def written_camera(source: Path, written: str) -> np.ndarray:
+    """Return the intrinsics that `write_depth` left in a file as text.
+
+    Args:
+        source: the file, for messages.
+        written: JSON, a matrix [3,3].
+
+    Raises:
+        ValueError: no numbers in JSON.
+
+    >>> written_camera(Path("a.exr"), "[[2, 0, 1], [0, 2, 1], [0, 0, 1]]").tolist()[0]
+    [2.0, 0.0, 1.0]
+    """
+    try:
+        with np.errstate(over="ignore"):  # infinity is refused where cameras are checked
+            return np.array(json.loads(written), np.float32)
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise ValueError(
+            f"{source.name}: unreadable bokehdepth.intrinsics ({reason}). Save the depth again."
+        ) from error

@@ -257,23 +257,32 @@ def camera_matrix(numbers: np.ndarray) -> np.ndarray:
         numbers: [3,3], [1,3,3], nine numbers by rows, or fx, fy, cx, cy.
 
     Raises:
-        ValueError: another shape, or a focal length that is not above zero.
+        ValueError: another shape, no real numbers, a focal length that is not above zero, or a
+            matrix that is no camera's.
 
     >>> camera_matrix(np.array([2.0, 2.0, 0.5, 0.4])).tolist()[0]
     [2.0, 0.0, 0.5]
     """
-    flat = np.array(numbers, np.float32).reshape(-1)
+    if np.size(numbers) not in (4, 9) or np.asarray(numbers).dtype.kind not in "iuf":
+        raise ValueError(
+            f"intrinsics: expected [3,3] or fx, fy, cx, cy, found {list(np.shape(numbers))} of "
+            f"{np.asarray(numbers).dtype}. Save them as a matrix."
+        )
+    with np.errstate(over="ignore"):
+        flat = np.array(numbers, np.float32).reshape(-1)
     if flat.size == 4:
         fx, fy, cx, cy = flat
         flat = np.array([fx, 0, cx, 0, fy, cy, 0, 0, 1], np.float32)
-    if flat.size != 9 or not np.isfinite(flat).all():
-        raise ValueError(
-            f"intrinsics: expected [3,3] or fx, fy, cx, cy, found {list(np.shape(numbers))}. "
-            "Save them as a matrix."
-        )
+    if not np.isfinite(flat).all():
+        raise ValueError("intrinsics: hold NaN or infinite numbers. Save them again.")
     matrix = flat.reshape(3, 3)
     if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
         raise ValueError("intrinsics: the focal length must be above 0. Save them again.")
+    if matrix[1, 0] or matrix[2].tolist() != [0, 0, 1]:
+        raise ValueError(
+            f"intrinsics: expected a lower row of 0, 0, 1, found {flat.tolist()} by rows. Save "
+            "the camera matrix, not its transpose or its inverse."
+        )
     return matrix
 
 

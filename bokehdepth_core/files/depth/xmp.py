@@ -1,6 +1,7 @@
 """XMP packets of photos, as text: the plain and the extended packet of a JPEG, and its values."""
 
 import html
+import math
 import re
 import struct
 from collections.abc import Iterator
@@ -86,11 +87,15 @@ def xmp_text(xmp: str, name: str) -> str | None:
 
 
 def xmp_number(xmp: str, name: str) -> float | None:
-    """Return a property as a number; None where it is absent or none."""
+    """Return a property as a finite number; None where it is absent or none.
+
+    >>> xmp_number('<a GDepth:Near="0.5" GDepth:Far="nan"/>', "GDepth:Far")
+    """
     try:
-        return float(xmp_text(xmp, name) or "")
+        number = float(xmp_text(xmp, name) or "")
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def xmp_list(xmp: str, name: str) -> list[float]:

@@ -5,11 +5,7 @@ leads from there to sRGB (`_to_light`): profiles, PNG's chunks and EXR's chromat
 """
 
 import logging
-import struct
-import warnings
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -19,11 +15,11 @@ import torch
 from torch import Tensor
 
 from ...color import convert_color
-from ..exr import MAX_PIXELS
 from . import png, radiance, tiff
 from .exr import decode_exr
 from .icc import ProfileError, lab_to_light, read_profile
 from .more_bits import decode_all_bits
+from .opening import open_image, plain_errors
 from .rgb_spaces import ACESCG, REC709, Primaries, between, srgb_curve, srgb_light, transform
 from .writing import check_picture_name, quantize, write_image
 
@@ -33,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Photo",
     "check_picture_name",
-    "open_image",
     "quantize",
     "read_image",
     "read_photo",
@@ -42,11 +37,6 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-# The only kinds that Pillow may take a file for: an .eps would start Ghostscript.
-_PILLOW_FORMATS = (
-    *("PNG", "JPEG", "MPO", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "GIF", "BMP", "DIB"),
-    *("PPM", "TGA", "PCX", "SGI", "QOI", "ICO", "PSD"),
-)
 _EXIF_ORIENTATION = 0x0112
 EXR_SIGNATURE = b"\x76\x2f\x31\x01"
 _SAME = 5e-4  # difference of sRGB values, an eighth of a step of 8 bits, that is none
@@ -152,9 +142,26 @@ def read_photo(path: str | Path) -> Photo:
     if not source.is_file():
         raise FileNotFoundError(f"{source}: no such picture. Check the path.")
     stored = _decode(source)
+    _check_finite(stored, source)
     color, linear_space = _to_light(stored, source)
     alpha = None if stored.alpha is None else torch.from_numpy(_whole(stored.alpha)).clamp(0, 1)
     return Photo(torch.from_numpy(_whole(color)), alpha, linear_space, stored.premultiplied)
+
+
+def _check_finite(stored: _Stored, source: Path) -> None:
+    """Refuse pixels that are no numbers, which floating-point files can hold.
+
+    Raises:
+        ValueError: NaN or infinity.
+    """
+    wrong = ~np.isfinite(stored.color).all(axis=-1)
+    if stored.alpha is not None:
+        wrong |= ~np.isfinite(stored.alpha)
+    if wrong.any():
+        raise ValueError(
+            f"{source.name}: holds NaN or infinite values in {int(wrong.sum())} of {wrong.size} "
+            "pixels. Replace them where the file was made."
+        )
 
 
 def _whole(pixels: np.ndarray) -> np.ndarray:
@@ -185,79 +192,6 @@ def _decode(source: Path) -> _Stored:
 
 def _same(values: np.ndarray) -> np.ndarray:
     return values
-
-
-@contextmanager
-def open_image(path: str | Path) -> "Iterator[Image]":
-    """Open a picture with Pillow, turning its many errors into clear ones.
-
-    Yields:
-        The picture, its pixels not yet decoded; errors while decoding in the block are covered.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a picture, cut off, or of a size meant to exhaust memory.
-
-    Example:
-        >>> import tempfile
-        >>> path = tempfile.mkdtemp() + "/grey.png"
-        >>> write_image(path, torch.full((2, 3, 3), 0.2))
-        >>> with open_image(path) as image:
-        ...     image.size
-        (3, 2)
-    """
-    from PIL import Image
-
-    source = Path(path)
-    if not source.is_file():
-        raise FileNotFoundError(f"{source}: no such picture. Check the path.")
-    _allow_heic()
-    Image.init()  # without it the kinds that are loaded at need are not known by name
-    formats = [name for name in _PILLOW_FORMATS if name in Image.OPEN]
-    with source.open("rb") as file, plain_errors(source), warnings.catch_warnings():
-        # Pillow warns from 89 and refuses from 179 million pixels; only the latter matters.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(file, formats=formats) as image:
-            yield image
-
-
-@contextmanager
-def plain_errors(source: Path) -> Iterator[None]:
-    """Turn what decoders raise into one line that names the file."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        yield
-    except UnidentifiedImageError:
-        raise ValueError(f"{source.name}: cannot be read as a picture. {_hint(source)}") from None
-    except Image.DecompressionBombError:
-        limit = MAX_PIXELS // 1_000_000
-        raise ValueError(
-            f"{source.name}: larger than {limit} million pixels. Scale it down first."
-        ) from None
-    except (OSError, SyntaxError, EOFError, struct.error, zlib.error) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"{source.name}: damaged or cut off ({reason}). Export it again."
-        ) from error
-    except ValueError as error:  # of our own readers, which do not know the name
-        if str(error).startswith(source.name):
-            raise
-        raise ValueError(f"{source.name}: {error}") from error
-
-
-def _allow_heic() -> None:
-    try:
-        from pillow_heif import register_heif_opener
-    except ImportError:
-        return
-    register_heif_opener()
-
-
-def _hint(source: Path) -> str:
-    if source.suffix.lower() in (".heic", ".heif"):
-        return "Install pillow-heif to read HEIC photos, or save it as JPEG."
-    return "Save it as PNG or JPEG."
 
 
 def _from_pillow(image: "Image", source: Path) -> _Stored:
