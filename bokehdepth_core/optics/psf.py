@@ -13,11 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..boxes import Box, box_around
 from ..devices import exact_dtype
 from .aperture import Aperture
 from .field import Field, cut_windows, reflected, windows_across
 from .pupil import MaskTransform, aperture_mask, mask_size, mask_transform
-from .special import jinc, sine_quotient
+from .special import jinc_by_polynomials, sine_quotient
+
+RINGING = 16  # px beyond the PSF's edge from which on its ringing is left out
+WORTH_CUTTING = 2 / 3  # of a picture; a part that is larger is blurred no sooner than the whole
 
 
 class LensBlur:
@@ -51,7 +55,7 @@ class LensBlur:
         *,
         wraps: bool = False,
     ) -> None:
-        self._size = size
+        self._size, self._wraps = size, wraps
         self._border = margin
         self._field = field or Field(*size)
         # Reflection cannot reach further than the picture itself. A discrete Fourier transform is
@@ -99,8 +103,50 @@ class LensBlur:
         top, left = self._margin
         return blurred[:, top : top + self._size[0], left : left + self._size[1]]
 
-    def convolve(self, planes: Tensor, radius: float) -> Tensor:
-        """Return [C,H,W] pictures blurred by a PSF, as `blur` of `transform`, in less memory."""
+    def place_around(self, box: Box, radius: float) -> Box:
+        """Return where the light of a box of the pictures goes: what `convolve` is to be given.
+
+        It is the whole picture where a part of it would be no quicker, and where the PSF changes
+        over the picture or left and right border join.
+        """
+        height, width = self._size
+        rows, columns = box_around(box, self._reach(radius), self._size)
+        area = (rows.stop - rows.start) * (columns.stop - columns.start)
+        whole = self._wraps or self._aperture.changes_over_field
+        if whole or area > WORTH_CUTTING * height * width:
+            return slice(0, height), slice(0, width)
+        return rows, columns
+
+    def _reach(self, radius: float) -> int:
+        return math.ceil(abs(radius) * self._aperture.support_radius) + RINGING
+
+    def convolve(self, planes: Tensor, radius: float, place: Box | None = None) -> Tensor:
+        """Return pictures, or a part of them, blurred by a PSF, as `blur` of `transform`.
+
+        Args:
+            planes: [C,H,W], or [C,h,w], the part; the pictures are 0 elsewhere, and near the part's
+                ends inside of them.
+            radius: px, as `blur` takes it.
+            place: rows and columns of the part, from `place_around`; None for all.
+        """
+        all_of_it = (slice(0, self._size[0]), slice(0, self._size[1]))
+        if place is None or place == all_of_it:
+            return self._convolve_whole(planes, radius)
+        rows, columns = place
+        reach = self._reach(radius)
+        top, bottom, height = _reflection(rows, self._size[0], reach)
+        left, right, width = _reflection(columns, self._size[1], reach)
+        frequencies = _frequencies((height, width), planes.device)
+        transfer = _transfer_function(self._aperture, radius, *frequencies)
+        out = torch.empty_like(planes)
+        for index, plane in enumerate(planes):
+            padded = functional.pad(plane[None, None], (left, right, top, bottom), mode="reflect")
+            spectrum = torch.fft.rfft2(padded[0, 0], s=(height, width)).mul_(transfer)
+            blurred = torch.fft.irfft2(spectrum, s=(height, width))
+            out[index] = blurred[top : top + plane.shape[0], left : left + plane.shape[1]]
+        return out
+
+    def _convolve_whole(self, planes: Tensor, radius: float) -> Tensor:
         if self._aperture.changes_over_field:
             return self._convolve_in_windows(planes, radius)
         transfer = self.transfer_function(radius)
@@ -156,6 +202,17 @@ class LensBlur:
 
 def _from(start: int, length: int) -> slice:
     return slice(start, start + length)
+
+
+def _reflection(part: slice, side: int, reach: int) -> tuple[int, int, int]:
+    """Return by how many px an axis of a part is reflected at both ends, and the transform's size.
+
+    A part that ends inside of the picture is empty near that end, and needs no border.
+    """
+    border = min(reach, side - 1)  # reflection cannot reach further than the picture itself
+    before, after = border * (part.start == 0), border * (part.stop == side)
+    # The transform is periodic: what a reflected end spreads out must not come in at the other.
+    return before, after, _fast_size(part.stop - part.start + 2 * reach * bool(before or after))
 
 
 class FieldTransfer:
@@ -226,7 +283,10 @@ def _transfer_function(aperture: Aperture, radius: float, fy: Tensor, fx: Tensor
         mask = aperture_mask(aperture, mask_size(radius), radius > 0, device=ky.device)
         return mask_transform(mask, ky, kx)
     if aperture.is_round:
-        return jinc(torch.hypot(ky[:, None], kx)).to(torch.float32)
+        # Rows of frequency -f are those of f, and float32 is exact to 1e-7 of the PSF's sum.
+        upper = ky[: len(ky) // 2 + 1].abs().to(torch.float32)
+        half = jinc_by_polynomials(torch.hypot(upper[:, None], kx.to(torch.float32)))
+        return torch.cat([half, half[1 : (len(ky) + 1) // 2].flip(0)])
     return polygon_transform(ky, kx, aperture.blades, aperture.rotation).to(torch.complex64)
 
 

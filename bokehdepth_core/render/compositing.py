@@ -13,24 +13,37 @@ with T, the transmittance, 1 at first: the part of a pixel that no nearer slice 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from ..boxes import Box, box_within, common_box
 from .highlights import rolled_off
+from .occupancy import slice_boxes
 from .panorama import own_columns, with_other_end
 from .scene.discontinuities import largest_within
-from .scene.layers import Layers
+from .scene.layers import Layer, Layers
 from .scene.matting import WHITE
 
 CUT_OUT = 4  # channels of light with its own coverage, which is the last
+LEAST_ALPHA = 1e-9  # of a slice; less is rounding
 SHARP_RADIUS = 0.25  # px; a PSF this small lies within one pixel
 # A slice blurred by less, px, is not told from one in focus. Tuned on drafts of the public scenes
 # of `docs/render.md`: 35.01 dB; 35.00 at 0.75, 34.92 at 2.
 FRONT_RADIUS = 1.0
 
-Blur = Callable[[Tensor, float], Tensor]
 BeforeSlice = Callable[[int, int], None]
+
+
+class Blur(Protocol):
+    """What blurs a part of a picture that is empty elsewhere, as `LensBlur` does."""
+
+    def place_around(self, box: Box, radius: float) -> Box:
+        """Return where the light of a box goes at a defocus, px."""
+
+    def convolve(self, planes: Tensor, radius: float, place: Box | None = None) -> Tensor:
+        """Return [C,h,w], which lie at a place, blurred by the PSF of a defocus, px."""
 
 
 @dataclass(frozen=True)
@@ -72,31 +85,39 @@ def _levels_up_to(end: float, spacing: SliceSpacing) -> list[float]:
     return [level * end / levels[-1] for level in levels]
 
 
-def without_ringing(blur: Blur, support_radius: float, *, wraps: bool = False) -> Blur:
-    """Return a blur that gives no more and no less than what it averages, for lamps above white.
+@dataclass(frozen=True)
+class WithoutRinging:
+    """A blur that gives no more and no less than what it averages, for lamps above white.
 
     The PSF's transform is cut off at the pixel grid, so beside a hard edge the blurred picture
     rings by some 1e-3 of the step: nothing in a picture, but 0.5 beside a lamp of 500. A mean lies
     between the smallest and the largest value under the PSF, so it is held there.
 
-    Args:
-        blur: blurs [C,H,W] by the PSF of a defocus, px.
+    Attributes:
+        blur: that rings.
         support_radius: how far the PSF reaches, as a multiple of the blur radius.
         wraps: whether left and right border join.
     """
 
-    def held(planes: Tensor, defocus: float) -> Tensor:
-        reach = math.ceil(abs(defocus) * support_radius) + 1
-        blurred = blur(planes, defocus)
-        around = min(reach, planes.shape[-1]) if wraps else 0
+    blur: Blur
+    support_radius: float
+    wraps: bool = False
+
+    def place_around(self, box: Box, radius: float) -> Box:
+        """Return where the light of a box goes at a defocus, px."""
+        return self.blur.place_around(box, radius)
+
+    def convolve(self, planes: Tensor, radius: float, place: Box | None = None) -> Tensor:
+        """Return [C,h,w], which lie at a place, blurred by the PSF of a defocus, px."""
+        reach = math.ceil(abs(radius) * self.support_radius) + 1
+        blurred = self.blur.convolve(planes, radius, place)
+        around = min(reach, planes.shape[-1]) if self.wraps else 0
         for plane, out in zip(planes, blurred, strict=True):
             wide = with_other_end(plane, around)
             least, most = -largest_within(-wide, reach), largest_within(wide, reach)
             least, most = own_columns(least, around), own_columns(most, around)
             torch.minimum(torch.maximum(out, least, out=out), most, out=out)
         return blurred
-
-    return held
 
 
 def composite_front_to_back(
@@ -120,7 +141,7 @@ def composite_front_to_back(
     Args:
         layers: of the scene.
         levels: defocus of the slices, px, rising.
-        blur: blurs [C,H,W] by the PSF of a defocus, px.
+        blur: by the PSF of a defocus.
         before_slice: called with the number of slices done and of all; may raise to stop.
         roll_off: bring light above white back below it, its hue kept (`highlights.rolled_off`).
     """
@@ -145,8 +166,9 @@ def composite_with_foreground(
     """
     film = _Film.unexposed(layers)
     foreground = torch.zeros_like(film.transmittance).expand(4, -1, -1)
+    last = min((level for level in levels if level >= FRONT_RADIUS), default=None)
     for level in _composite_slices(film, layers, levels, blur, before_slice):
-        if level >= FRONT_RADIUS:
+        if level == last:
             foreground = torch.cat([film.joined(), 1 - film.transmittance])
     return film.normalized(roll_off), foreground
 
@@ -175,15 +197,18 @@ class _Film:
         unfilled = whole.clone() if len(light) == CUT_OUT else whole
         return cls(_split_at_white(light) if split else light, whole, split, unfilled)
 
-    def add_behind(self, premultiplied: Tensor) -> None:
-        """Add a slice: light times alpha, and alpha last, [C + 1,H,W]."""
+    def add_behind(self, premultiplied: Tensor, place: Box) -> None:
+        """Add a slice that lies at a place: light times alpha, and alpha last, [C + 1,h,w]."""
+        there = (slice(None), *place)
         alpha = premultiplied[-1:]
         if self.unfilled is not self.transmittance:
-            self.unfilled.sub_(torch.minimum(alpha.clamp(min=0), self.unfilled))
+            unfilled = self.unfilled[there]
+            unfilled.sub_(torch.minimum(alpha.clamp(min=0), unfilled))
             alpha = premultiplied[CUT_OUT - 1 : CUT_OUT]  # only what covers hides
-        seen = torch.minimum(alpha.clamp(min=0), self.transmittance)
-        self.light.addcmul_(premultiplied[:-1], torch.where(alpha > 1e-9, seen / alpha, 0.0))
-        self.transmittance.sub_(seen)
+        seen = torch.minimum(alpha.clamp(min=0), self.transmittance[there])
+        self.transmittance[there].sub_(seen)
+        share = seen.div_(alpha.clamp(min=LEAST_ALPHA))
+        self.light[there].addcmul_(premultiplied[:-1], share)
 
     def normalized(self, roll_off: bool = False) -> Tensor:
         """Return [C,H,W] light, divided by its alpha up to white, and never above if rolled off.
@@ -206,14 +231,18 @@ class _Film:
 def _composite_slices(
     film: _Film, layers: Layers, levels: list[float], blur: Blur, before_slice: BeforeSlice
 ) -> Iterator[float]:
-    """Blur the slices and add them to the film, front first; yield the defocus of each added."""
+    """Blur the slices and add them to the film, front first; yield the defocus of each."""
+    present = layers.present()
+    places = slice_boxes(present, levels)
     for done, index in enumerate(range(len(levels) - 1, -1, -1)):
         before_slice(done, len(levels))
-        cut = _cut_slice(layers, levels, index, film.split)
-        if cut is None:
-            continue
-        film.add_behind(blur(cut, levels[index]) if abs(levels[index]) >= SHARP_RADIUS else cut)
-        yield levels[index]
+        level, place = levels[index], common_box(places[index])
+        if place is not None:
+            sharp = abs(level) < SHARP_RADIUS
+            place = place if sharp else blur.place_around(place, level)
+            cut = _cut_slice(present, places[index], place, levels, index, film.split)
+            film.add_behind(cut if sharp else blur.convolve(cut, level, place), place)
+        yield level
 
 
 def _split_at_white(light: Tensor) -> Tensor:
@@ -221,22 +250,41 @@ def _split_at_white(light: Tensor) -> Tensor:
     return torch.cat([light.clamp(max=WHITE), (light - WHITE).clamp(min=0)])
 
 
-def _cut_slice(layers: Layers, levels: list[float], index: int, split: bool) -> Tensor | None:
-    """Return light times alpha, and alpha last, of one slice; None where it is empty.
+def _cut_slice(
+    layers: list[Layer],
+    boxes: list[Box | None],
+    place: Box,
+    levels: list[float],
+    index: int,
+    split: bool,
+) -> Tensor:
+    """Return light times alpha, and alpha last, [C + 1,h,w], of one slice at a place.
 
     A pixel between two levels is shared by them in proportion, so that its mean blur is its own.
+
+    Args:
+        layers: of the scene.
+        boxes: where each of them has pixels of the slice; None for nowhere.
+        place: that holds all boxes.
+        levels: defocus of the slices, px, rising.
+        index: of the slice.
+        split: whether light above white is kept apart.
     """
     here = levels[index]
     below = levels[index - 1] if index > 0 else here - 1
     above = levels[index + 1] if index + 1 < len(levels) else here + 1
-    total: Tensor | None = None
-    for layer in layers.present():
-        rise = (layer.defocus - below) / (here - below)
-        fall = (above - layer.defocus) / (above - here)
-        alpha = torch.minimum(rise, fall).clamp(0, 1) * layer.alpha
-        if not alpha.any():
+    channels = len(layers[0].light) * (2 if split else 1)
+    sides = [part.stop - part.start for part in place]
+    total = layers[0].light.new_zeros(channels + 1, *sides)
+    for layer, box in zip(layers, boxes, strict=True):
+        if box is None:
             continue
-        light = _split_at_white(layer.light) if split else layer.light
-        part = torch.cat([light * alpha, alpha[None]])
-        total = part if total is None else total.add_(part)
+        defocus, light = layer.defocus[box], layer.light[:, box[0], box[1]]
+        alpha = (defocus - below).div_(here - below)
+        alpha = torch.minimum(alpha, (above - defocus).div_(above - here)).clamp_(0, 1)
+        alpha *= layer.alpha[box]
+        rows, columns = box_within(box, place)
+        part = total[:, rows, columns]
+        part[:-1].addcmul_(_split_at_white(light) if split else light, alpha)
+        part[-1] += alpha
     return total

@@ -30,10 +30,10 @@ from .compositing import (
     BeforeSlice,
     Blur,
     SliceSpacing,
+    WithoutRinging,
     composite_front_to_back,
     composite_with_foreground,
     slice_levels,
-    without_ringing,
 )
 from .coverage import check_mask
 from .draft import halved, render_at_half_size
@@ -366,7 +366,7 @@ def _prepare_compositing(
         light, defocus, psf_radius, background, lambda: before_slice(0, len(levels))
     )
     glare = bool((light > WHITE).any())
-    blur: Blur = psf.convolve
+    blur: Blur = psf
     if glare:
-        blur = without_ringing(blur, lens.aperture.support_radius, wraps=turns)
+        blur = WithoutRinging(psf, lens.aperture.support_radius, turns)
     return layers.own_columns(around), levels, blur

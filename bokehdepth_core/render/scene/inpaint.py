@@ -11,11 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...boxes import bounding_box, box_around
 from ...callbacks import CheckCancelled, never_cancelled
 from .discontinuities import (
     EDGE_STEP,
     EDGE_WIDTH,
     Pixels,
+    largest_within,
     mean_around,
     neighbour_offsets,
     pixels_at,
@@ -23,6 +25,7 @@ from .discontinuities import (
 
 SMOOTHINGS = 5  # wavelet scales of the inpainted colour, each twice as wide as the one before
 NARROW = 3.5  # px from a depth edge within which background is taken from all sides
+NOTHING = 1e15  # px, in place of infinity, which would turn products into NaN
 AROUND = 3  # px around such a pixel in which it is looked for
 
 _SQUARE = [(y, x) for y in range(3) for x in range(3)]
@@ -88,7 +91,7 @@ def find_nearest_background(
     """Return for every pixel the nearest far-side edge pixel of a surface that lies behind it.
 
     Jump flooding (Rong and Tan 2006): candidates travel in halving steps, and a pixel keeps the
-    nearest one that lies behind its own surface.
+    nearest one that lies behind its own surface. Only where there can be one it is looked for.
 
     Args:
         defocus: [H,W], px, front positive.
@@ -96,39 +99,62 @@ def find_nearest_background(
         radius: px, of the search.
         check_cancelled: raises to stop.
     """
-    rows, columns = _pixel_grid(defocus)
-    nowhere = torch.full_like(defocus, torch.inf)
-    seeds = torch.stack([rows, columns, defocus]).masked_fill(~far_side, torch.inf)
-    best, nearest = torch.full_like(seeds, torch.inf), nowhere
-    step = 1 << max(0, int(radius).bit_length() - 1)
-    steps = [step >> k for k in range(step.bit_length())] + [1]
+    longest = 1 << max(0, int(radius).bit_length() - 1)
+    side = max(defocus.shape)
+    steps = [longest >> k for k in range(longest.bit_length()) if longest >> k < side] + [1]
+    row, column = (plane.clone() for plane in _pixel_grid(defocus))
+    distance = torch.full_like(defocus, torch.inf)
+    seeds = defocus.masked_fill(~far_side, torch.inf)
+    reach = min(sum(steps), side)
+    box = bounding_box(-largest_within(-seeds, reach) < defocus - EDGE_STEP)
+    if box is not None:
+        box = box_around(box, reach, (defocus.shape[0], defocus.shape[1]))
+        found = _flood(row[box], column[box], defocus[box], seeds[box], steps, check_cancelled)
+        found[2].sqrt_()
+        there = found[2] <= radius
+        for plane, new in zip((row, column, distance), found, strict=True):
+            plane[box] = torch.where(there, new, plane[box])
+    return NearestBackground(row, column, distance)
+
+
+def _flood(
+    rows: Tensor,
+    columns: Tensor,
+    defocus: Tensor,
+    seeds: Tensor,
+    steps: list[int],
+    check_cancelled: CheckCancelled,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return row, column and squared distance, [H,W] each, of the nearest seed behind each pixel.
+
+    Args:
+        rows: [H,W], px, of each pixel.
+        columns: [H,W], px, likewise.
+        defocus: [H,W], px, of each pixel.
+        seeds: [H,W], px, defocus of what may be found; infinity elsewhere.
+        steps: px, that candidates travel.
+        check_cancelled: raises to stop.
+    """
+    limit, seeds = defocus - EDGE_STEP, seeds.clamp(max=NOTHING)
+    best = torch.full((3, *defocus.shape), NOTHING, device=defocus.device)
+    nearest = torch.full_like(defocus, NOTHING)
     for step in steps:
         for dy, dx in neighbour_offsets(step):
             check_cancelled()
-            for source in (best, seeds):
-                found = _shifted(source, dy, dx)
-                distance = (rows - found[0]).square() + (columns - found[1]).square()
-                better = (found[2] < defocus - EDGE_STEP) & (distance < nearest)
-                best = torch.where(better, found, best)
-                nearest = torch.where(better, distance, nearest)
-    distance = nearest.sqrt()
-    there = distance <= radius
-    return NearestBackground(
-        torch.where(there, best[0], rows),
-        torch.where(there, best[1], columns),
-        distance.masked_fill(~there, torch.inf),
-    )
-
-
-def _shifted(planes: Tensor, dy: int, dx: int) -> Tensor:
-    """Return planes moved by (dy, dx), infinity where nothing comes in."""
-    height, width = planes.shape[-2:]
-    moved = torch.full_like(planes, torch.inf)
-    if abs(dy) < height and abs(dx) < width:
-        moved[..., max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] = planes[
-            ..., max(-dy, 0) : height - max(dy, 0), max(-dx, 0) : width - max(dx, 0)
-        ]
-    return moved
+            here, there = _overlap(defocus, dy, dx), _overlap(defocus, -dy, -dx)
+            own, closest = best[:, here[0], here[1]], nearest[here]
+            passed = best[:, there[0], there[1]].clone()
+            distance = (rows[here] - passed[0]).square_()
+            distance.add_((columns[here] - passed[1]).square_())
+            better = (passed[2] < limit[here]).logical_and_(distance < closest).to(defocus)
+            own.lerp_(passed, better)
+            closest.lerp_(distance, better)
+            direct = distance.fill_(dy * dy + dx * dx)
+            better = (seeds[there] < limit[here]).logical_and_(direct < closest).to(defocus)
+            for plane, source in zip(own, (rows, columns, seeds), strict=True):
+                plane.lerp_(source[there], better)
+            closest.lerp_(direct, better)
+    return best[0], best[1], nearest
 
 
 def sample_background(

@@ -72,14 +72,20 @@ def test_a_mixed_pixel_of_the_far_side_becomes_background_and_spill():
     assert layers.spill.alpha.count_nonzero() == 9
 
 
-def no_blur(planes, radius):
-    return planes
+class NoBlur:
+    """A lens whose PSF is one pixel."""
+
+    def place_around(self, box, radius):
+        return box
+
+    def convolve(self, planes, radius, place):
+        return planes
 
 
 def without_blur(layers, low, high):
     """Return layers composited by a lens whose PSF is one pixel."""
     levels = slice_levels(low, high, SliceSpacing(1.0, 0.1))
-    return composite_front_to_back(layers, levels, no_blur, lambda done, total: None)
+    return composite_front_to_back(layers, levels, NoBlur(), lambda done, total: None)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.45, 0.6, 0.9])

@@ -1,0 +1,73 @@
+"""Boxes: the rows and columns of a picture that hold something, so that the rest need no work."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+Box = tuple[slice, slice]
+"""Rows and columns of a part of a picture, px."""
+
+
+def bounding_box(mask: Tensor) -> Box | None:
+    """Return the smallest box that holds all of a mask [H,W], bool; None where it is empty.
+
+    Example:
+        >>> import torch
+        >>> mask = torch.zeros(4, 6, dtype=torch.bool)
+        >>> mask[1, 2] = mask[2, 4] = True
+        >>> bounding_box(mask)
+        (slice(1, 3, None), slice(2, 5, None))
+    """
+    # Both axes are asked at once, as each answer waits for a GPU.
+    height, width = mask.shape
+    lines = mask.new_zeros(2, max(height, width))
+    lines[0, :height], lines[1, :width] = mask.any(1), mask.any(0)
+    rows, columns = ([at for at, there in enumerate(line) if there] for line in lines.tolist())
+    if not rows:
+        return None
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def box_around(box: Box, border: int, size: tuple[int, int]) -> Box:
+    """Return a box with a border, px, as far as a picture of a size (height, width) has one.
+
+    Example:
+        >>> box_around((slice(1, 3), slice(2, 5)), 2, (10, 6))
+        (slice(0, 5, None), slice(0, 6, None))
+    """
+    rows, columns = (
+        slice(max(0, part.start - border), min(side, part.stop + border))
+        for part, side in zip(box, size, strict=True)
+    )
+    return rows, columns
+
+
+def box_within(box: Box, outer: Box) -> Box:
+    """Return where a box lies within another one that holds it.
+
+    Example:
+        >>> box_within((slice(4, 6), slice(2, 5)), (slice(1, 9), slice(2, 7)))
+        (slice(3, 5, None), slice(0, 3, None))
+    """
+    rows, columns = (
+        slice(part.start - whole.start, part.stop - whole.start)
+        for part, whole in zip(box, outer, strict=True)
+    )
+    return rows, columns
+
+
+def common_box(boxes: Sequence[Box | None]) -> Box | None:
+    """Return the smallest box that holds all boxes; None where there is none.
+
+    Example:
+        >>> common_box([(slice(4, 6), slice(2, 5)), None, (slice(1, 2), slice(4, 7))])
+        (slice(1, 6, None), slice(2, 7, None))
+    """
+    there = [box for box in boxes if box is not None]
+    if not there:
+        return None
+    rows, columns = (
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*there, strict=True)
+    )
+    return rows, columns
