@@ -11,6 +11,7 @@ from . import host, sockets
 from .early import said
 from .focus_preview import focus_ui
 from .focus_pull import focus_input
+from .kept import preparation
 from .lens_inputs import check_blades, compositing_inputs, opening_inputs, panorama_input
 from .lens_look import lens_input
 from .lens_steps import Blur, Focus, Inputs, Scene, choose_focus, measure_blur, set_scene
@@ -200,6 +201,7 @@ class RenderBokeh(io.ComfyNode):
             blur.strengths,
             blur.lens,
             controls=blur.controls,
+            cache=preparation(),
             **asked.finish(),
         )
         return _outputs(scene, focus, blur, rendered, asked)

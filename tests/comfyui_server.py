@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from links import link_file, link_folder
@@ -35,7 +36,9 @@ def _front_end() -> list[str]:
 class ComfyServer:
     """ComfyUI at COMFYUI_PATH, run by COMFYUI_PYTHON (or this Python), with this pack alone."""
 
-    def __init__(self, folder: Path, *more_nodes: Path, **environment: str):
+    def __init__(
+        self, folder: Path, *more_nodes: Path, arguments: Sequence[str] = (), **environment: str
+    ):
         self.folder = folder
         for name in ("custom_nodes", "input", "output", "models"):
             (folder / name).mkdir()
@@ -52,6 +55,7 @@ class ComfyServer:
             *(file.name for file in more_nodes),
             *("--database-url", f"sqlite:///{folder / 'test.db'}"),
             *_front_end(),
+            *arguments,
         ]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(

@@ -6,7 +6,7 @@ into slices of equal defocus, blurred and composited (`compositing.py`, `optics/
 pictures go through in tiles (`tiles.py`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ from .draft import halved, render_at_half_size
 from .highlights import BOOST_FROM, HighlightBoost
 from .memory import support_radius
 from .panorama import check_panorama, own_columns, with_other_end
+from .preparation import PreparationCache, made
 from .scene.depth_edges import refine_depth as sharpened_depth
 from .scene.layers import Layers, separate_layers
 from .scene.matting import WHITE
@@ -81,6 +82,7 @@ def render_bokeh(
     grain: float = 0.0,
     grain_seed: int = 0,
     wrap: bool = False,
+    cache: PreparationCache | None = None,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Tensor:
@@ -119,6 +121,7 @@ def render_bokeh(
         wrap: whether pictures are 360° panoramas, whose left and right border join. The blur is the
             same at every height: towards the poles of an equirectangular picture, which stretches
             what is there, it should be 1/cos(latitude) times as wide.
+        cache: keeps refined depth and layers for the next render of the same photo and depth.
         on_progress: called for every slice, in hundredths of a picture.
         check_cancelled: raises to stop; called for every slice and between the steps before.
 
@@ -170,7 +173,14 @@ def render_bokeh(
         own, cover = depth[index : index + 1], None if alpha is None else alpha[index]
         if refine_depth and strength > 0:
             guide = meaning.as_seen(image[index], cover)
-            own = sharpened_depth(guide[None], own, check_cancelled, wraps=wrap)
+            own = made(
+                cache,
+                "refined depth",
+                [guide, own, wrap],
+                lambda seen=guide[None], one=own: sharpened_depth(  # type: ignore[misc]
+                    seen, one, check_cancelled, wraps=wrap
+                ),
+            )
         first_view = View(image[index], defocus_of(own), meaning, cover, wraps=wrap)
         views = [first_view.cut_out()]
         if known is not None:
@@ -180,7 +190,7 @@ def render_bokeh(
         held = None if hold_out is None else hold_out[index]
         if held is not None:
             views[0] = views[0].without(held)
-        lens = _lens_for(views, aperture, boost, quality)
+        lens = replace(_lens_for(views, aperture, boost, quality), cache=cache)
         views = [view.with_lamps(boost) for view in views]
         rendered = _render_picture(views, lens, before_slice)
         if grain:
@@ -247,6 +257,7 @@ class _Lens:
         psf_radius: px, how far the largest PSF reaches from its middle.
         levels: defocus of the slices, px, rising.
         half_size: whether to work on a quarter of the pixels.
+        cache: that keeps layers; None for none.
     """
 
     aperture: Aperture
@@ -255,6 +266,7 @@ class _Lens:
     psf_radius: float
     levels: list[float]
     half_size: bool
+    cache: PreparationCache | None = None
 
 
 def _lens_for(views: list[View], aperture: Aperture, boost: HighlightBoost, quality: str) -> _Lens:
@@ -362,8 +374,13 @@ def _prepare_compositing(
     size, turns = (defocus.shape[0], defocus.shape[1] - 2 * around), around > 0
     psf = LensBlur(size, int(psf_radius) + 2, lens.aperture, defocus.device, field, wraps=turns)
     levels = [level * scale for level in lens.levels]
-    layers = separate_layers(
-        light, defocus, psf_radius, background, lambda: before_slice(0, len(levels))
+    layers = made(
+        lens.cache,
+        "layers",
+        [light, defocus, psf_radius, *(background or ())],
+        lambda: separate_layers(
+            light, defocus, psf_radius, background, lambda: before_slice(0, len(levels))
+        ),
     )
     glare = bool((light > WHITE).any())
     blur: Blur = psf
