@@ -23,6 +23,7 @@ FOCAL_LENGTH = 614.4  # px, of the scene
 BALL = (0.84, 0.77)  # the stone ball, x and y
 NOISE = 0.04  # standard deviation of the noise that grain is measured in, sRGB
 DETAIL = (slice(330, 490), slice(340, 500))  # the ball, and what is blurred beside it
+JOINT = 180  # column of the scene that becomes the border of a panorama
 AS_IT_IS = FocusControls()
 SHOTS = {
     "as the lens has it": (AS_IT_IS, {}),
@@ -69,12 +70,34 @@ def main() -> None:
     x, y = subject.point[0].tolist()
     note = f"the subject was found around {x:.2f}, {y:.2f}"
     panels.append(Panel(focus_view(photo, found)[0], "focus_mode automatic: focus_view", note))
+    panels += [
+        Panel(joint(photo, depth, focus, wrap=one), f"a panorama, wrap {word}", "its joint")
+        for word, one in (("off", False), ("on", True))
+    ]
+    panels.append(Panel(joint(photo, depth, focus), "the same turned by half", "no joint in view"))
     sheet = contact_sheet(
         "The controls of a compositor's lens",
         f"The bundled scene, K = {STRENGTH:g} px·m, focused on the stone ball",
         [panels[i : i + COLUMNS] for i in range(0, len(panels), COLUMNS)],
     )
     Image.fromarray(quantize(sheet, 8)).save(output, quality=85)
+
+
+def joint(photo: Tensor, depth: Tensor, focus: Tensor, wrap: bool | None = None) -> Tensor:
+    """Return [H,H,3] around the joint of a panorama: the scene and its mirror image, turned.
+
+    Args:
+        photo: [1,H,W,3].
+        depth: [1,H,W], m.
+        focus: [1], m.
+        wrap: whether the borders are joined; None turns the panorama so that no joint is there.
+    """
+    size = photo.shape[2]
+    turn = size - JOINT if wrap is None else -JOINT
+    around, far = (torch.cat([one, one.flip(2)], 2).roll(turn, 2) for one in (photo, depth))
+    out = render_bokeh(around, far, STRENGTH, focus, wrap=bool(wrap))
+    middle = out if wrap is None else out.roll(size, 2)
+    return middle[0, :, size // 2 : size + size // 2].clamp(0, 1)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,15 @@ def test_the_controls_reach_the_signed_radius(files):
     assert np.allclose(values.min(), 8 * (1 / 4 - 1) / 2, atol=1e-5)
 
 
+def test_wrap_joins_the_borders_and_says_what_speaks_against_it(files, capsys):
+    plain, joined = (render(files, "--strength", "8", *more) for more in ((), ("--wrap",)))
+    assert plain[0] == joined[0] == 0
+    assert plain[1] != joined[1]
+    assert "wrap: crop nothing off a full panorama, which is 2:1" in capsys.readouterr().err
+    assert render(files, "--strength", "8", "--wrap", "--lens", "vintage swirl")[0] == 2
+    assert "cat_eye: expected 0 with wrap" in capsys.readouterr().err
+
+
 def test_tilt_takes_the_camera_of_the_depth_and_needs_metres(files, capsys):
     assert read_depth(files / "depth.npz").intrinsics is not None
     assert render(files, "--strength", "8", "--tilt", "20")[0] == 0
