@@ -252,7 +252,7 @@ class FieldTransfer:
         found = self._drawn((abs(down), abs(right)))
         if (down < 0) != (right < 0):
             found = found.flip(0).roll(1, 0)
-        return found.conj() if right < 0 else found
+        return torch.conj_physical(found) if right < 0 else found
 
     def _drawn(self, off_axis: tuple[float, float]) -> Tensor:
         key = (round(off_axis[0], 6), round(off_axis[1], 6))
