@@ -15,6 +15,7 @@ from torch import Tensor
 from ...callbacks import CheckCancelled, never_cancelled
 from ...checks import check_depth, check_image
 from ..panorama import own_columns, with_other_end
+from .discontinuities import largest_within
 
 RAMP_RADIUS = 16  # px to either side within which a ramp must end
 LEVEL_OFF = 0.2  # times its steepest step; a ramp has ended where it rises by less
@@ -168,7 +169,10 @@ def _find_ramps(disparity: Tensor, visible: Tensor, check_cancelled: CheckCancel
     flat = disparity.flatten()
     uphill, downhill = _ground(disparity), _ground(-disparity)
     rise, fall = flat[uphill.higher] - flat, flat - flat[downhill.higher]
-    pixel = (torch.minimum(rise, fall) > NOISE * torch.maximum(rise, fall)).nonzero()[:, 0]
+    on_a_way = torch.minimum(rise, fall) > NOISE * torch.maximum(rise, fall)
+    for step in (rise, fall):
+        on_a_way &= _may_level_off(step.view_as(disparity)).flatten()
+    pixel = on_a_way.nonzero()[:, 0]
     check_cancelled()
     up = _climb(uphill, downhill, pixel)
     check_cancelled()
@@ -183,6 +187,18 @@ def _find_ramps(disparity: Tensor, visible: Tensor, check_cancelled: CheckCancel
     even = total >= EVEN * length * torch.maximum(up.steepest, down.steepest)
     ramp &= (length <= STRAIGHT) | ~even
     return _Ramps(pixel[ramp], up.last[ramp], down.last[ramp])
+
+
+def _may_level_off(step: Tensor) -> Tensor:
+    """Return where the ground may level off within `RAMP_RADIUS` steps, [H,W], bool.
+
+    On an even slope all steps around are alike, and no way over it needs to be followed.
+
+    Args:
+        step: [H,W], from every pixel to its highest neighbour.
+    """
+    smallest, largest = -largest_within(-step, RAMP_RADIUS), largest_within(step, RAMP_RADIUS)
+    return smallest <= LEVEL_OFF * largest
 
 
 def _ground(height: Tensor) -> _Ground:
