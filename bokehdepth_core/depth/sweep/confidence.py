@@ -1,112 +1,96 @@
 """The confidence of a sweep: the probability that a pixel's offset is right.
 
-Right means within max(10 %, 0.02/m). A few signs of a right or wrong offset are measured at every
-pixel, and a logistic function of them is the confidence. `benchmarks/fit_confidence.py` fitted its
-coefficients, on the public scenes with and without noise and on three others; being sure and wrong
-counted twice there, so confidence is rather too low than too high.
+Right means within max(10 %, 0.02/m). Four signs of a right or wrong offset are measured at every
+pixel, and a logistic function of them is the confidence: the evidence of what it shows itself,
+averaged over like colours close by, and over all that is around; how far the neighbours differ that
+it was filled from; and whether it is clipped. `benchmarks/fit_confidence.py` fitted the
+coefficients, on the public scenes and on drawn ones (docs/sweep.md has the commands).
 """
 
-from dataclasses import dataclass
+import math
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .propagation import COLOR_SIGMA, GOLDEN_ANGLE
+
 SAME = 0.1  # relative difference of two estimates that agree …
 SAME_RADIUS = 0.75  # … or px of radius in the strongest frame
-MOST_SPREAD = 4.0  # of what agrees: more is no more wrong
-SPREAD_SIDES = (5, 25)  # px
+LIKE_RADIUS, LIKE_SAMPLES = 8, 20  # px, and number of neighbours of like colour that count
+AROUND = 31  # px, side of the square of all that is around
+MOST_SPREAD = 8.0  # of what agrees: more is no more wrong
+CLIPPED = (0.9, 1.0)  # sRGB of the brightest channel, from which and where it says nothing
 NO_SUPPORT = 1e-3  # of votes and own cost: less is nothing at all
-BIAS = -0.74
-# Own evidence, margin, excess, and the two spreads.
-WEIGHTS = (2.812, 0.071, 0.075, -0.065, -0.094)
+BIAS = -0.42
+# Evidence among like colours and around, spread of the fill, clipped.
+WEIGHTS = (3.09, 1.22, -0.19, -4.42)
 
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What the labelling of a strip of rows found.
-
-    Attributes:
-        own: [C,rows,W], log-cost of each candidate.
-        trust: [rows,W], 0…1, in the pixel's own best candidate.
-        share: [rows,W], 0…1, of what the pixel shows that is its own surface's.
-    """
-
-    own: Tensor
-    trust: Tensor
-    share: Tensor
-
-
-def pixel_signs(
-    seen: Evidence, offset: Tensor, chosen: Tensor, offsets: list[float], strength: float
-) -> Tensor:
-    """Return own evidence, margin to a clearly other candidate, and excess over the best one.
+def signs_of(own: Tensor, spread: Tensor, offset: Tensor, guide: Tensor, strength: float) -> Tensor:
+    """Return the signs that the confidence is a function of, [4,H,W].
 
     Args:
-        seen: what the pixels' own costs say.
-        offset: [rows,W], 1/m, of least energy.
-        chosen: [rows,W], the nearest candidate.
-        offsets: candidates, 1/m.
+        own: [H,W], 0…1, evidence of each pixel: trust in its own best candidate times the share
+            of its blur that is its own surface's.
+        spread: [H,W], 1/m, standard deviation of the offsets that it would be filled from.
+        offset: [H,W], 1/m, filled.
+        guide: [3,H,W], sRGB.
         strength: the largest, px·m.
 
-    Returns:
-        [3,rows,W]: 0…1; −3…6 and 0…4, differences of log-costs.
+    Example:
+        >>> sure, grey = torch.ones(9, 9), torch.full((3, 9, 9), 0.5)
+        >>> signs_of(sure, 0 * sure, sure, grey, 10.0)[:, 4, 4].tolist()
+        [1.0, 1.0, 0.0, 0.0]
     """
-    scale = _tolerance(offset, strength)
-    here = seen.own.gather(0, chosen[None])[0]
-    rival = torch.zeros_like(here)  # log-cost of a mismatch beyond every cap
-    for candidate, cost in zip(offsets, seen.own, strict=True):
-        far = (offset - candidate).abs() > 2 * scale
-        rival = torch.where(far, torch.minimum(rival, cost), rival)
-    margin, excess = (rival - here).clamp(-3, 6), (here - seen.own.amin(0)).clamp(0, 4)
-    return torch.stack([seen.trust * seen.share, margin, excess])
+    agrees = (SAME * offset).clamp(min=SAME_RADIUS / strength)
+    low, high = CLIPPED
+    return torch.stack(
+        [
+            _mean_of_like(own, guide),
+            _mean(own, AROUND),
+            (spread / agrees).clamp(max=MOST_SPREAD),
+            ((guide.amax(0) - low) / (high - low)).clamp(0, 1),
+        ]
+    )
 
 
 def confidence_of(signs: Tensor, support: Tensor) -> Tensor:
     """Return the probability that each offset is right, [H,W]; 0 where nothing was measured at all.
 
     Args:
-        signs: [5,H,W], from `every_sign`.
+        signs: [4,H,W], from `signs_of`.
         support: [H,W], 0…1: what has little was filled.
 
     Example:
-        >>> signs = torch.zeros(5, 4, 4)
+        >>> signs = torch.zeros(4, 4, 4)
         >>> float(confidence_of(signs, torch.zeros(4, 4)).max())
         0.0
-        >>> signs[0] = 1
+        >>> signs[:2] = 1
         >>> round(float(confidence_of(signs, torch.ones(4, 4)).max()), 2)
-        0.89
+        0.98
     """
     measured = (support > NO_SUPPORT).any()
     logit = BIAS + sum(w * sign for w, sign in zip(WEIGHTS, signs, strict=True))
     return measured * torch.sigmoid(logit)
 
 
-def every_sign(signs: Tensor, offset: Tensor, strength: float) -> Tensor:
-    """Return the signs of `pixel_signs` and the spreads of the finished map, [5,H,W].
-
-    Args:
-        signs: [3,H,W].
-        offset: [H,W], 1/m, filled.
-        strength: the largest, px·m.
-    """
-    return torch.stack([*signs, *_spreads(offset, strength)])
-
-
-def _spreads(offset: Tensor, strength: float) -> list[Tensor]:
-    """Return how much offsets differ around each pixel, [H,W], over what agrees, in two squares."""
-    scale = _tolerance(offset, strength)
-    return [
-        (
-            (_mean(offset.square(), side) - _mean(offset, side).square()).clamp(min=0).sqrt()
-            / scale
-        ).clamp(max=MOST_SPREAD)
-        for side in SPREAD_SIDES
-    ]
-
-
-def _tolerance(offset: Tensor, strength: float) -> Tensor:
-    return (SAME * offset).clamp(min=SAME_RADIUS / strength)
+def _mean_of_like(plane: Tensor, guide: Tensor) -> Tensor:
+    """Return the mean over neighbours of like colour on a sunflower spiral, [H,W]."""
+    height, width = plane.shape
+    planes = torch.cat([plane[None], guide])[None]
+    planes = functional.pad(planes, (LIKE_RADIUS,) * 4, mode="replicate")[0]
+    total, weights = plane.clone(), torch.ones_like(plane)
+    for index in range(LIKE_SAMPLES):
+        radius = LIKE_RADIUS * math.sqrt((index + 0.5) / LIKE_SAMPLES)
+        top = LIKE_RADIUS + round(radius * math.sin(index * GOLDEN_ANGLE))
+        left = LIKE_RADIUS + round(radius * math.cos(index * GOLDEN_ANGLE))
+        there = planes[:, top : top + height, left : left + width]
+        distance = (there[1:] - guide).square().sum(0)
+        weight = torch.exp(distance / (-2 * COLOR_SIGMA**2))
+        total += weight * there[0]
+        weights += weight
+    return total / weights
 
 
 def _mean(plane: Tensor, side: int) -> Tensor:

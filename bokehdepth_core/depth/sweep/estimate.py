@@ -30,13 +30,13 @@ from ..alignment import align_stack
 from ..stacks import check_one_focus
 from .argmin import WinnerTakeAll
 from .candidates import candidate_offsets, candidate_radii
-from .confidence import SAME, SAME_RADIUS, confidence_of, every_sign
+from .confidence import SAME, SAME_RADIUS, confidence_of, signs_of
 from .cost import Costs, CostVolume
 from .focus_stack import candidate_disparities, focus_stack_depth, focus_weights
 from .labelling import Measurement, label_rows, to_pixels
 from .ownership import own_share
 from .prior import focus_sides
-from .propagation import propagate
+from .propagation import propagate_with_spread
 from .resolution import checked_confidence, resolved_disparity
 from .shape import found_aperture
 from .tone import without_tone_curve
@@ -207,7 +207,7 @@ def labelled(
     on_progress: OnProgress,
     check_cancelled: CheckCancelled,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return offset and support, [H,W], and signs, [5,H,W], of a stack with frames in place."""
+    """Return offset and support, [H,W], and signs, [4,H,W], of a stack with frames in place."""
     guide = stack.reference.to(torch.float32).permute(2, 0, 1)
     stack = without_tone_curve(stack, check_cancelled)[0]
     if aperture is None:
@@ -227,13 +227,13 @@ def labelled(
     for index, rows in enumerate(strips):
         check_cancelled()
         on_progress(len(offsets) + index, total)
-        found.append(label_rows(measured, share, guide, rows, strongest))
+        found.append(label_rows(measured, share, guide, rows))
     support = torch.cat([part.support for part in found])
     offset = torch.cat([part.offset for part in found])
-    filled = propagate(offset, support, guide, check_cancelled)
-    signs = torch.cat([part.signs for part in found], 1)
+    filled, spread = propagate_with_spread(offset, support, guide, check_cancelled)
+    own = to_pixels(measured.confidence, *guide.shape[1:]) * share
     on_progress(total, total)
-    return filled, support, every_sign(signs, filled, strongest)
+    return filled, support, signs_of(own, spread, filled, guide, strongest)
 
 
 def _part_of_progress(on_progress: OnProgress, start: float, end: float) -> OnProgress:

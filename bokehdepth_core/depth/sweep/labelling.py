@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from .argmin import WinnerTakeAll
-from .confidence import Evidence, pixel_signs
 from .cost import to_full
 from .propagation import cross_bilateral_votes
 
@@ -47,16 +46,14 @@ class Labelling:
     Attributes:
         offset: [rows,W], 1/m.
         support: [rows,W], 0…1: what has little is filled afterwards.
-        signs: [3,rows,W], of a right or wrong offset (`confidence.py`).
     """
 
     offset: Tensor
     support: Tensor
-    signs: Tensor
 
 
 def label_rows(
-    measured: Measurement, share: Tensor, guide: Tensor, rows: tuple[int, int], strength: float
+    measured: Measurement, share: Tensor, guide: Tensor, rows: tuple[int, int]
 ) -> Labelling:
     """Return the candidates of least energy in a strip of rows.
 
@@ -65,7 +62,6 @@ def label_rows(
         share: [H,W], 0…1, of what a pixel shows that is its own surface's (`ownership.py`).
         guide: [3,H,W], sRGB.
         rows: first, even, and one past the last row wanted.
-        strength: the largest, px·m.
     """
     height, width = guide.shape[1:]
     here, offsets = slice(*rows), measured.offsets
@@ -81,11 +77,9 @@ def label_rows(
     offset = best.vertex()
     chosen = labels_of(offset, offsets).round().long()
     agreement = torch.exp(own.amin(0) - own.gather(0, chosen[None])[0])
-    seen = Evidence(own, sure[here], share[here])
     return Labelling(
         offset,
         torch.maximum((support / ENOUGH_VOTES).clamp(max=1), sure[here] * share[here] * agreement),
-        pixel_signs(seen, offset, chosen, offsets, strength),
     )
 
 

@@ -110,8 +110,29 @@ def propagate(
         >>> round(float(filled[3, 2]), 2)
         1.0
     """
+    return propagate_with_spread(values, confidence, guide, check_cancelled)[0]
+
+
+def propagate_with_spread(
+    values: Tensor,
+    confidence: Tensor,
+    guide: Tensor,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> tuple[Tensor, Tensor]:
+    """Return values as `propagate`, and how far those differ that each pixel would be filled from.
+
+    Returns:
+        Values, [H,W], and the standard deviation of the neighbours' values, [H,W], same unit.
+
+    Example:
+        >>> values = torch.tensor([[1.0, 1.0, 3.0]])
+        >>> sure = torch.tensor([[1.0, 0.0, 1.0]])
+        >>> _, spread = propagate_with_spread(values, sure, torch.zeros(3, 1, 3))
+        >>> round(float(spread[0, 1]), 2)  # from 1 and 3, on either side
+        1.0
+    """
     weight = confidence.square() + 1e-6
-    planes = torch.stack([values * weight, weight])
+    planes = torch.stack([values * weight, weight, values.square() * weight])
     for step in range(ROUNDS):
         # Radii of the passes halve, so that stripes of one pass vanish in the next.
         sigma = max(values.shape) / 4 * 0.5**step
@@ -121,8 +142,9 @@ def propagate(
         planes = _along_rows(planes.mT, _decay(guide.mT, sigma)).mT
         # Only the ratio of the two counts.
         planes = planes / planes[1].amax().clamp(min=1e-20)
-    spread = planes[0] / planes[1].clamp(min=1e-20)
-    return confidence * values + (1 - confidence) * spread
+    mean, square = planes[::2] / planes[1].clamp(min=1e-20)
+    deviation = (square - mean.square()).clamp(min=0).sqrt()
+    return confidence * values + (1 - confidence) * mean, deviation
 
 
 def _decay(guide: Tensor, sigma: float) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from test_sweep import blurred, stack_at, texture
 
 from bokehdepth_core import BokehStack, disparity_offset, sweep_depth
+from bokehdepth_core.depth.sweep.confidence import confidence_of, signs_of
 from bokehdepth_core.depth.sweep.frame_faults import faults_of, frame_faults
 from bokehdepth_core.depth.sweep.ownership import own_share
 from bokehdepth_core.depth.sweep.resolution import resolved_disparity
@@ -34,8 +35,29 @@ def test_sky_beside_a_blurred_wire_is_not_sure_of_the_wire_s_depth():
     frames = torch.stack([blurred(picture, k * 0.8) for k in (5.0, 10.0)]).permute(0, 2, 3, 1)
     stack = BokehStack(picture.permute(1, 2, 0), frames, (5.0, 10.0))
     _, confidence = disparity_offset(stack)
-    assert confidence[:, 47].median() > 0.6
-    assert confidence[:, 54:60].max() < 0.5
+    assert confidence[:, 47].median() > 0.8
+    assert confidence[:, 54:60].median() < 0.5
+    assert confidence[:, 54:60].max() < 0.55
+
+
+def test_evidence_of_a_wire_does_not_count_for_the_sky_beside_it():
+    picture = torch.full((3, 41, 41), 0.9)
+    picture[:, :, 19:22] = 0.2
+    own = (picture[0] < 0.5).float()
+    evidence = signs_of(own, torch.zeros(41, 41), torch.ones(41, 41), picture, 10.0)[0]
+    # The colours lie 1.2 apart, 15 times COLOR_SIGMA.
+    assert evidence[:, 19:22].min() > 0.999
+    assert evidence[:, :19].max() < 0.001
+
+
+def test_clipped_light_and_neighbours_that_differ_make_less_sure():
+    full, none, grey = torch.ones(9, 9), torch.zeros(9, 9), torch.full((3, 9, 9), 0.5)
+
+    def sure(spread, guide):
+        return float(confidence_of(signs_of(full, spread, full, guide, 10.0), full)[4, 4])
+
+    assert sure(none, grey) > sure(full, grey)
+    assert sure(none, grey) > sure(none, 2 * grey)
 
 
 def test_confidence_tells_texture_from_a_flat_half():
