@@ -160,6 +160,22 @@ def interpolate(
 
 
 @contextmanager
+def without_autocast(device: torch.device) -> Iterator[None]:
+    """Let the block compute in the number types of its tensors, also within `torch.autocast`.
+
+    Example:
+        >>> with torch.autocast("cpu", torch.bfloat16), without_autocast(torch.device("cpu")):
+        ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+        torch.float32
+    """
+    if device.type in ("cpu", "cuda") and torch.is_autocast_enabled(device.type):
+        with torch.autocast(device.type, enabled=False):
+            yield
+    else:
+        yield
+
+
+@contextmanager
 def exact_float32() -> Iterator[None]:
     """Multiply matrices and convolve in whole float32 while the block runs.
 

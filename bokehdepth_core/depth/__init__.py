@@ -28,7 +28,8 @@ def load_depth_estimator(
 
     Args:
         source: "built-in" for the sweep, which needs a stack and no weights; or the path of a
-            UniDepthV2 or Depth Anything V2 checkpoint, with or without DSFA.
+            UniDepthV2 or Depth Anything V2 checkpoint, with or without DSFA, or of a small network
+            of `bokehdepth train depth`.
         device: where the estimator works.
         dtype: precision of a network's encoder; the sweep and the depth heads work in float32.
         attention_scale: of Depth Anything with DSFA, whose training and commands disagree:
@@ -60,8 +61,12 @@ def load_depth_estimator(
         return SweepEstimator(torch.device(device))
     from .estimator import NetworkEstimator
     from .loading import load_network  # the networks need transformers; the sweep does not
+    from .small import SmallDepth
+    from .small_estimator import SmallEstimator
 
     blocks = None if stages is None else tuple(stages)
     options = NetworkOptions(attention_scale, max_depth, alibi, heads, blocks)
     network = load_network(source, device=device, dtype=dtype, options=options)
+    if isinstance(network, SmallDepth):
+        return SmallEstimator(network)
     return NetworkEstimator(network)

@@ -9,6 +9,7 @@ from ..weights.reading import read_state_dict, write_safetensors
 from .depth_anything import DepthAnything
 from .loading import KIND_KEY, network_from, settled_options
 from .options import NetworkOptions
+from .small import SmallDepth
 from .unidepth import UniDepth
 
 
@@ -59,7 +60,7 @@ def convert_checkpoint(
 
 
 def check_choices(
-    network: DepthAnything | UniDepth,
+    network: DepthAnything | UniDepth | SmallDepth,
     max_depth: float | None,
     attention_scale: str | None,
     alibi: float | None = None,
@@ -71,7 +72,9 @@ def check_choices(
         ValueError: a choice that makes no difference to this network.
     """
     if max_depth is not None and not isinstance(network, DepthAnything):
-        raise ValueError("max_depth: UniDepth finds its range itself. Leave it out.")
+        raise ValueError(
+            f"max_depth: {type(network).__name__} finds its range itself. Leave it out."
+        )
     for name, value in (("alibi", alibi), ("heads", heads)):
         if value is not None and not len(network.fusion):
             raise ValueError(f"{name}: this checkpoint has no DSFA. Leave it out.")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..callbacks import CheckCancelled, never_cancelled
+from ..devices import without_autocast
 from ..weights.errors import CheckpointError, listed
 from ..weights.reading import StateDict
 from ..weights.strict import Rules, rename
@@ -168,6 +169,7 @@ class DepthAnything(nn.Module):
             too. The reference's commands disagree; the training configuration means the first.
         alibi: of DSFA.
         heads: of DSFA.
+        k_scale: of DSFA.
     """
 
     def __init__(
@@ -176,6 +178,7 @@ class DepthAnything(nn.Module):
         attention_scale: str = "trained",
         alibi: float = ALIBI,
         heads: int = HEADS,
+        k_scale: float = 1.0,
     ) -> None:
         from transformers import DepthAnythingConfig
         from transformers.models.depth_anything import modeling_depth_anything
@@ -204,7 +207,7 @@ class DepthAnything(nn.Module):
         width, twice = shape.encoder.width, attention_scale != "single"
         self.fusion = nn.ModuleDict(
             {
-                str(stage): DividedSpaceFocusAttention(width, heads, twice, alibi)
+                str(stage): DividedSpaceFocusAttention(width, heads, twice, alibi, k_scale)
                 for stage in shape.fused
             }
         )
@@ -227,9 +230,10 @@ class DepthAnything(nn.Module):
         tokens = self.tokens(frames, strengths, chunk, check_cancelled)
         patch = self.shape.encoder.patch
         rows, columns = frames.shape[-2] // patch, frames.shape[-1] // patch
-        maps = self.neck([stage.to(self.neck_dtype) for stage in tokens], rows, columns)
-        check_cancelled()
-        found: Tensor = self.head(maps, rows, columns)
+        with without_autocast(frames.device):
+            maps = self.neck([stage.to(self.neck_dtype) for stage in tokens], rows, columns)
+            check_cancelled()
+            found: Tensor = self.head(maps, rows, columns)
         return found.float()
 
     @property

@@ -316,6 +316,18 @@ def match_names(state: StateDict, module: nn.Module) -> StateDict:
     return gated({matched(key): value for key, value in state.items()})
 
 
+def names_of_transformers_4(state: StateDict) -> StateDict:
+    """Return tensors under the names that transformers 4 has for an encoder's blocks."""
+    plain: StateDict = {}
+    for key, value in state.items():
+        for old, new in _NAMES_4_TO_5.items():
+            if f".{new}." in key and key.startswith("backbone."):
+                key = key.replace(f".{new}.", f".{old}.")
+                break
+        plain[key] = value
+    return _join_gates(plain)
+
+
 def _split_gates(state: StateDict) -> StateDict:
     split: StateDict = {}
     for key, value in state.items():

@@ -50,6 +50,8 @@ class DividedSpaceFocusAttention(nn.Module):
         scale_space_twice: divide space logits by head_dim, as the published weights were trained,
             instead of by its root.
         alibi: by how much focus logits fall for each px·m between two frames' strengths.
+        k_scale: factor of strengths before anything is made of them; 1 as published. With it raw
+            strengths of 10 to 30 leave frames e^-10 of the attention, too little to learn from.
 
     Reference:
         arXiv 2512.12425, stage 2.
@@ -61,10 +63,12 @@ class DividedSpaceFocusAttention(nn.Module):
         heads: int = HEADS,
         scale_space_twice: bool = True,
         alibi: float = ALIBI,
+        k_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.heads = heads
         self.alibi = alibi
+        self.k_scale = k_scale
         head_dim = width // heads
         self.space_scale = 1 / head_dim if scale_space_twice else head_dim**-0.5
         self.ln_space_attn = nn.LayerNorm(width)
@@ -92,6 +96,7 @@ class DividedSpaceFocusAttention(nn.Module):
             strengths: [B,F], px·m, raw; 0 for the reference.
         """
         frames, width = tokens.shape[1], tokens.shape[3]
+        strengths = strengths * self.k_scale
         embedded = self.embed_strengths(strengths, tokens.dtype)
         shift, scale = self.film(embedded)
         weight, bias = self.focus_attn.qkv.weight, self.focus_attn.qkv.bias
@@ -112,6 +117,29 @@ class DividedSpaceFocusAttention(nn.Module):
         attended = self._focus(query, torch.stack(keys, 2), torch.stack(values, 2), strengths)
         x = torch.addcmul(reference, self.gamma_focus_attn, self.focus_attn.out_proj(attended))
         return torch.addcmul(x, self.gamma_focus_ffn, self.focus_ffn(self.ln_focus_ffn(x)))
+
+    def focus_shares(self, tokens: Tensor, strengths: Tensor) -> Tensor:
+        """Return how much attention the photo pays to each frame, [B,F], itself first; sums to 1.
+
+        Args:
+            tokens: [B,F,T,D]; frame 0 is the reference.
+            strengths: [B,F], px·m, raw.
+        """
+        scaled = strengths * self.k_scale
+        embedded = self.embed_strengths(scaled, tokens.dtype)
+        shift, scale = self.film(embedded)
+        parts = []
+        for frame in range(tokens.shape[1]):
+            x = self.space(tokens[:, frame], embedded[:, frame])
+            x = torch.addcmul(shift[:, frame, None], x, scale[:, frame, None])
+            qkv = self.focus_attn.qkv(self.ln_focus_attn(x))
+            parts.append(qkv.unflatten(-1, (3, self.heads, -1)))
+        query = parts[0][:, :, 0]
+        keys = torch.stack([part[:, :, 1] for part in parts], 2)  # [B,T,F,heads,head_dim]
+        logits = (query[:, :, None] * keys).sum(-1) * keys.shape[-1] ** -0.5
+        bias = -self.alibi * (scaled - scaled[:, :1]).float().abs()
+        weights = torch.softmax(logits.float() + bias[:, None, :, None], dim=2)
+        return weights.mean((1, 3))
 
     def embed_strengths(self, strengths: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the strength tokens [B,F,D] of strengths [B,F]; computed in float32."""

@@ -12,11 +12,12 @@ from ..weights.errors import CheckpointError
 from ..weights.reading import FOLDER_FILES, StateDict, read_config, read_state_dict, weight_file
 from ..weights.scaled import unscaled
 from ..weights.strict import build_on_meta, load_strictly
-from . import depth_anything, unidepth
+from . import depth_anything, small, unidepth
 from .depth_anything import DepthAnything
 from .dinov2 import STAGES_AFTER, check_heads, match_names
 from .dsfa import ALIBI, HEADS
 from .options import PUBLISHED, NetworkOptions, stored_options
+from .small import SmallDepth
 from .unidepth import UniDepth
 
 KIND_KEY = "network"  # in the metadata of converted files
@@ -38,7 +39,7 @@ def load_network(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     options: NetworkOptions = PUBLISHED,
-) -> DepthAnything | UniDepth:
+) -> DepthAnything | UniDepth | SmallDepth:
     """Return the network of a checkpoint; see `load_depth_estimator`.
 
     Raises:
@@ -60,7 +61,8 @@ def network_from(
     alibi: float | None = None,
     heads: int | None = None,
     stages: tuple[int, ...] | None = None,
-) -> DepthAnything | UniDepth:
+    k_scale: float | None = None,
+) -> DepthAnything | UniDepth | SmallDepth:
     """Return the network that tensors of any published layout hold.
 
     Args:
@@ -73,28 +75,34 @@ def network_from(
         alibi: of DSFA; None as published.
         heads: of DSFA; None as published.
         stages: four encoder blocks, counted from 1; None as published.
+        k_scale: of DSFA; None as published, 1.
 
     Raises:
         CheckpointError: tensors of no known network, missing or unexpected ones.
         ValueError: an option that no network can have.
     """
-    chosen = NetworkOptions(attention_scale, max_depth, alibi, heads, stages)
+    chosen = NetworkOptions(attention_scale, max_depth, alibi, heads, stages, k_scale)
     state = unscaled(state, name)
     bias, heads = ALIBI if chosen.alibi is None else chosen.alibi, chosen.heads or HEADS
-    network: DepthAnything | UniDepth
+    factor = chosen.k_scale or 1.0
+    network: DepthAnything | UniDepth | SmallDepth
     if unidepth.is_unidepth(state):
         own = unidepth.to_own_names(state, name)
         sizes = unidepth.read_shape(own, name, chosen.stages)
         if sizes.fused:
             check_heads(sizes.encoder.width, heads, name)
-        network = build_on_meta(lambda: UniDepth(sizes, bias, heads))
+        network = build_on_meta(lambda: UniDepth(sizes, bias, heads, factor))
     elif depth_anything.is_depth_anything(state):
         own = depth_anything.to_own_names(state, name)
         shape = depth_anything.read_shape(own, name, chosen.max_depth, chosen.stages)
         if shape.fused:
             check_heads(shape.encoder.width, heads, name)
         scale = attention_scale or "trained"
-        network = build_on_meta(lambda: DepthAnything(shape, scale, bias, heads))
+        network = build_on_meta(lambda: DepthAnything(shape, scale, bias, heads, factor))
+    elif small.is_small(state):
+        own, few = state, small.read_shape(state, name)
+        check_heads(few.width, heads, name)
+        network = build_on_meta(lambda: SmallDepth(few, bias, heads, factor))
     else:
         raise CheckpointError(
             f"{name}: no known depth checkpoint; {len(state)} keys, first '{next(iter(state))}'. "

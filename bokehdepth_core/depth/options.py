@@ -24,6 +24,7 @@ _KEYS = {
     "alibi": "alibi",
     "heads": "dsfa_heads",
     "stages": "stages",
+    "k_scale": "k_scale",
 }
 
 
@@ -37,6 +38,7 @@ class NetworkOptions:
         alibi: by how much DSFA's focus logits fall for each px·m between two strengths, >= 0.
         heads: attention heads of DSFA; must divide the channels of a token.
         stages: the four encoder blocks whose tokens are used and fused, counted from 1, rising.
+        k_scale: factor of the strengths within DSFA, > 0.
 
     Raises:
         ValueError: a choice that no network can have.
@@ -54,6 +56,7 @@ class NetworkOptions:
     alibi: float | None = None
     heads: int | None = None
     stages: tuple[int, ...] | None = None
+    k_scale: float | None = None
 
     def __post_init__(self) -> None:
         """Check each choice."""
@@ -68,6 +71,8 @@ class NetworkOptions:
         if self.alibi is not None:
             hint = "The published networks have 1."
             object.__setattr__(self, "alibi", check_number(self.alibi, "alibi", 0.0, hint=hint))
+        if self.k_scale is not None:
+            object.__setattr__(self, "k_scale", check_number(self.k_scale, "k_scale", above=0.0))
         if self.heads is not None:
             check_number(self.heads, "heads", 1, hint="Give a whole number.")
             if self.heads != int(self.heads) or isinstance(self.heads, bool):
@@ -90,7 +95,8 @@ class NetworkOptions:
             if name == "stages" and value is not None:
                 value = ",".join(map(str, value))
             if value is not None:
-                written[key] = f"{value:g}" if isinstance(value, float) else str(value)
+                # As few digits as say the same number.
+                written[key] = str(value).removesuffix(".0")
         return written
 
 

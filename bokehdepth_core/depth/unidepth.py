@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..callbacks import CheckCancelled, never_cancelled
-from ..devices import interpolate
+from ..devices import interpolate, without_autocast
 from ..optics.camera import pixel_rays
 from ..weights.errors import CheckpointError, listed
 from ..weights.reading import StateDict
@@ -139,17 +139,25 @@ class UniDepth(nn.Module):
         shape: sizes of the network.
         alibi: of DSFA.
         heads: of DSFA.
+        k_scale: of DSFA.
     """
 
-    def __init__(self, shape: UniDepthShape, alibi: float = ALIBI, heads: int = HEADS) -> None:
+    def __init__(
+        self,
+        shape: UniDepthShape,
+        alibi: float = ALIBI,
+        heads: int = HEADS,
+        k_scale: float = 1.0,
+    ) -> None:
         super().__init__()
         self.shape = shape
         self.stages = shape.stages
         self.backbone = build_backbone(encoder_config(shape.encoder))
         cast(nn.LayerNorm, self.backbone.layernorm).eps = FINAL_NORM_EPS
+        width = shape.encoder.width
         self.fusion = nn.ModuleDict(
             {
-                str(stage): DividedSpaceFocusAttention(shape.encoder.width, heads, alibi=alibi)
+                str(stage): DividedSpaceFocusAttention(width, heads, alibi=alibi, k_scale=k_scale)
                 for stage in shape.fused
             }
         )
@@ -177,6 +185,19 @@ class UniDepth(nn.Module):
         """
         height, width = frames.shape[-2:]
         maps, classes = self.features(frames, strengths, chunk, check_cancelled)
+        with without_autocast(frames.device):
+            return self._decoded(maps, classes, (height, width), intrinsics, check_cancelled)
+
+    def _decoded(
+        self,
+        maps: list[Tensor],
+        classes: list[Tensor],
+        size: tuple[int, int],
+        intrinsics: Tensor | None,
+        check_cancelled: CheckCancelled,
+    ) -> Prediction:
+        """Return what the decoder makes of the stages' maps and class tokens."""
+        height, width = size
         dtype = cast(nn.Linear, self.input_adapter.input_adapters[0]).weight.dtype
         levels = self.input_adapter([stage.to(dtype) for stage in maps])
         tokens = self.camera_token_adapter([token.to(dtype) for token in classes])
