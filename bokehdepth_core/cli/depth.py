@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..checks import parse_strengths
 from ..datatypes import BokehStack, DepthMap
@@ -16,6 +16,7 @@ from ..depth import BUILT_IN, DepthEstimator, load_depth_estimator
 from ..depth.alignment import align_stack
 from ..depth.conversion import check_choices
 from ..depth.depth_anything import DepthAnything
+from ..depth.small import SmallDepth
 from ..depth.sweep.calibration import calibrate_stack
 from ..depth.sweep.estimator import on_device
 from ..depth.sweep.frame_faults import frame_faults
@@ -124,11 +125,6 @@ def _check_image(options: argparse.Namespace) -> None:
 def _check_choices(options: argparse.Namespace) -> None:
     """Refuse what the chosen kind of estimator could take no notice of."""
     if options.model != BUILT_IN:
-        if options.focus_distance is not None:
-            raise ValueError(
-                "focus_distance: a checkpoint finds its metres itself, or knows none. Leave "
-                "--focus-distance out, or leave --checkpoint out for the built-in estimator."
-            )
         return
     chosen = [
         name
@@ -140,6 +136,18 @@ def _check_choices(options: argparse.Namespace) -> None:
             f"{chosen[0]}: the built-in estimator has no such choice. Give --checkpoint, or leave "
             f"--{chosen[0].replace('_', '-')} out."
         )
+
+
+def _check_focus(options: argparse.Namespace, network: nn.Module) -> None:
+    """Refuse a focus distance that a network takes no notice of, and metres that need one."""
+    small = isinstance(network, SmallDepth)
+    if options.focus_distance is not None and not small:
+        raise ValueError(
+            "focus_distance: a checkpoint finds its metres itself, or knows none. Leave "
+            "--focus-distance out, or leave --checkpoint out for the built-in estimator."
+        )
+    if small and options.output.suffix.lower() == ".ply" and options.focus_distance is None:
+        raise ValueError("output: a point cloud needs metres. Give --focus-distance and a stack.")
 
 
 def _estimator(options: argparse.Namespace, intrinsics: Tensor | None) -> DepthEstimator:
@@ -160,6 +168,7 @@ def _estimator(options: argparse.Namespace, intrinsics: Tensor | None) -> DepthE
         **{name: getattr(options, name) for name in _RETRAINED},
     )
     network = cast("NetworkEstimator", estimator).network  # it is not the built-in one
+    _check_focus(options, network)
     check_choices(network, options.max_depth, options.attention_scale, options.alibi, options.heads)
     if cloud and isinstance(network, DepthAnything) and not network.shape.metric:
         raise ValueError(f"output: a point cloud needs metres; {_NO_METRES}.")

@@ -15,6 +15,7 @@ from .options import OneLineParser, add_depth_options, add_render_options, add_s
 from .progress import progress_bar
 from .render import run_render
 from .stack import run_stack
+from .train import add_train_commands
 from .weights import add_weights_commands
 
 FAILED = 1
@@ -41,9 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return FAILED
     except ModuleNotFoundError as error:
+        extra = "train" if error.name == "accelerate" else "standalone"
         print(
             f"bokehdepth: the package {error.name!r} is missing. "
-            'Install with: python -m pip install -e ".[standalone]"',
+            f'Install with: python -m pip install -e ".[{extra}]"',
             file=sys.stderr,
         )
         return FAILED
@@ -95,4 +97,5 @@ def _parser() -> argparse.ArgumentParser:
     stack.set_defaults(run=run_stack)
     add_weights_commands(commands)
     add_evaluate_commands(commands)
+    add_train_commands(commands)
     return parser
