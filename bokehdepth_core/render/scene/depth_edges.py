@@ -23,6 +23,10 @@ STRAIGHT = 10  # px; what rises evenly for longer than this is a slope, not a so
 EVEN = 0.75  # mean step over steepest step from which a ramp counts as straight
 STEEPEST = 0.45  # of the whole rise from a pixel to one beside it: the edge is hard already
 SMALLEST_RISE = 0.05  # of the near side's disparity: less is no depth edge
+LARGE_RISE = 0.3  # of the near side's disparity: less is an edge only where the photo shows one
+LEAST_CONTRAST = 0.16  # sRGB, between the mean colours of the two sides of such an edge
+LONGEST_SMALL = 12  # steps from end to end of such an edge
+AGREEMENT = 9  # px, side of the square in which most of the ramps' pixels must be an edge's
 SMALLEST_VISIBLE = 0.02  # of the picture's mean disparity: less makes no visible blur
 NOISE = 0.05  # smaller of a pixel's two steps over the larger: less is a plateau beside an edge
 
@@ -46,11 +50,13 @@ class _Ramps:
         pixel: of the ramp.
         near_end: pixel of highest disparity on its way up.
         far_end: pixel of lowest disparity on its way down.
+        length: steps from the one end to the other.
     """
 
     pixel: Tensor
     near_end: Tensor
     far_end: Tensor
+    length: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +93,21 @@ class _Climb:
     def where(self, mask: Tensor) -> "_Climb":
         """Return the ways of a mask [M]."""
         return _Climb(self.last[mask], self.count[mask], self.steepest[mask], self.straight[mask])
+
+
+@dataclass(frozen=True, eq=False)
+class _Colors:
+    """The colours on one side of some ramps, sRGB, 0…1.
+
+    Attributes:
+        likelihood: [M], of the colour of a ramp's pixel.
+        mean: [M,3].
+        variance: [M], of all three channels together.
+    """
+
+    likelihood: Tensor
+    mean: Tensor
+    variance: Tensor
 
 
 @torch.no_grad()
@@ -156,11 +177,17 @@ def _refine_one(
     log_odds = DISPARITY_WEIGHT * position.clamp(NEAREST_POSITION, 1 - NEAREST_POSITION).logit()
     tolerance = SAME_SIDE * (near - far)
     check_cancelled()
-    log_odds += _color_likelihood(color, disparity, ramps.pixel, ramps.near_end, tolerance).log()
+    on_near = _look_around(color, disparity, ramps.pixel, ramps.near_end, tolerance)
     check_cancelled()
-    log_odds -= _color_likelihood(color, disparity, ramps.pixel, ramps.far_end, tolerance).log()
+    on_far = _look_around(color, disparity, ramps.pixel, ramps.far_end, tolerance)
+    log_odds += on_near.likelihood.log() - on_far.likelihood.log()
+    # A small rise where the photo shows no edge, or a long one, is the shape of one surface.
+    large = near - far > LARGE_RISE * near.clamp(min=float(flat.mean()))
+    split = large | (_differ(on_near, on_far) & (ramps.length <= LONGEST_SMALL))
+    split = _agreed(split, ramps.pixel, disparity)
     out = depth.flatten().clone()
-    out[ramps.pixel] = torch.where(log_odds > 0, out[ramps.near_end], out[ramps.far_end])
+    ends = torch.where(log_odds > 0, out[ramps.near_end], out[ramps.far_end])
+    out[ramps.pixel[split]] = ends[split]
     return out.view_as(depth)
 
 
@@ -186,7 +213,7 @@ def _find_ramps(disparity: Tensor, visible: Tensor, check_cancelled: CheckCancel
     ramp &= total > visible
     even = total >= EVEN * length * torch.maximum(up.steepest, down.steepest)
     ramp &= (length <= STRAIGHT) | ~even
-    return _Ramps(pixel[ramp], up.last[ramp], down.last[ramp])
+    return _Ramps(pixel[ramp], up.last[ramp], down.last[ramp], length[ramp])
 
 
 def _may_level_off(step: Tensor) -> Tensor:
@@ -242,10 +269,25 @@ def _climb(ground: _Ground, inverse: _Ground, start: Tensor) -> _Climb:
     return _Climb(last, count, steepest, straight)
 
 
-def _color_likelihood(
+def _differ(one: _Colors, other: _Colors) -> Tensor:
+    """Return where the colours of two sides differ by more than those of one do, [M] bool."""
+    contrast = (one.mean - other.mean).square().sum(1)
+    return contrast > LEAST_CONTRAST**2 + one.variance + other.variance
+
+
+def _agreed(chosen: Tensor, pixel: Tensor, like: Tensor) -> Tensor:
+    """Return for each of M pixels what most of them around it are, [M] bool."""
+    planes = torch.zeros(2, like.numel(), device=like.device)
+    planes[0, pixel], planes[1, pixel] = 1.0, chosen.float()
+    square = (AGREEMENT, 1, AGREEMENT // 2)
+    everyone, agreeing = F.avg_pool2d(planes.view(2, 1, *like.shape), *square).flatten(1)
+    return agreeing[pixel] > everyone[pixel] / 2
+
+
+def _look_around(
     color: Tensor, disparity: Tensor, pixel: Tensor, end: Tensor, tolerance: Tensor
-) -> Tensor:
-    """Return p(c | side), [M], of the colours c of pixels, for one side of their ramps.
+) -> _Colors:
+    """Return the colours of one side of ramps, and p(c | side) of the colours c of pixels.
 
     A kernel density estimate (Parzen 1962) from the plateau around the end of each ramp; a constant
     doubt is added for colours that were not seen there.
@@ -261,12 +303,18 @@ def _color_likelihood(
     flat, color = disparity.flatten(), color.reshape(-1, 3)
     row, column = end // width, end % width
     own, level = color[pixel], flat[end]
-    total, count = torch.zeros_like(level), torch.zeros_like(level)
+    total, count, power = (torch.zeros_like(level) for _ in range(3))
+    summed = torch.zeros_like(own)
     offsets = range(-SAMPLE_RADIUS, SAMPLE_RADIUS + 1)
     for dy, dx in ((dy, dx) for dy in offsets for dx in offsets):
         sample = (row + dy).clamp(0, height - 1) * width + (column + dx).clamp(0, width - 1)
-        same = (flat[sample] - level).abs() <= tolerance
-        square = (color[sample] - own).square().sum(1)
+        same = ((flat[sample] - level).abs() <= tolerance).to(color)
+        seen = color[sample]
+        square = (seen - own).square().sum(1)
         total += same * torch.exp(-square / (2 * COLOR_SPREAD**2))
+        summed += same[:, None] * seen
+        power += same * seen.square().sum(1)
         count += same
-    return total / count + COLOR_DOUBT
+    mean = summed / count[:, None]
+    variance = (power / count - mean.square().sum(1)).clamp(min=0)
+    return _Colors(total / count + COLOR_DOUBT, mean, variance)
