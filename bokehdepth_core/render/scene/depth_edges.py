@@ -25,7 +25,7 @@ STEEPEST = 0.45  # of the whole rise from a pixel to one beside it: the edge is 
 SMALLEST_RISE = 0.05  # of the near side's disparity: less is no depth edge
 LARGE_RISE = 0.3  # of the near side's disparity: less is an edge only where the photo shows one
 LEAST_CONTRAST = 0.16  # sRGB, between the mean colours of the two sides of such an edge
-LONGEST_SMALL = 12  # steps from end to end of such an edge
+LONGEST_SMALL = 15  # steps from end to end of such an edge
 AGREEMENT = 9  # px, side of the square in which most of the ramps' pixels must be an edge's
 SMALLEST_VISIBLE = 0.02  # of the picture's mean disparity: less makes no visible blur
 NOISE = 0.05  # smaller of a pixel's two steps over the larger: less is a plateau beside an edge
@@ -281,7 +281,8 @@ def _agreed(chosen: Tensor, pixel: Tensor, like: Tensor) -> Tensor:
     planes[0, pixel], planes[1, pixel] = 1.0, chosen.float()
     square = (AGREEMENT, 1, AGREEMENT // 2)
     everyone, agreeing = F.avg_pool2d(planes.view(2, 1, *like.shape), *square).flatten(1)
-    return agreeing[pixel] > everyone[pixel] / 2
+    agreed: Tensor = agreeing[pixel] > everyone[pixel] / 2
+    return agreed
 
 
 def _look_around(

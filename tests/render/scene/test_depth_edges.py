@@ -101,3 +101,20 @@ def test_a_hard_edge_between_slopes_at_any_angle_keeps_its_exact_depth(angle):
     depth = torch.where(across > 0, 1 + 0.002 * across, 4 + 0.004 * across)[None]
     image = torch.rand(1, 60, 60, 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(refine_depth(image, depth), depth)
+
+
+def test_a_smooth_grainy_surface_is_not_split_into_worms():
+    # A round lamp of grey paint: its disparity rises by a quarter, and the photo shows no edge.
+    generator = torch.Generator().manual_seed(0)
+    image = 0.4 + 0.03 * torch.randn(1, 64, 64, 3, generator=generator)
+    place = (torch.arange(64.0) - 32) / 12
+    bump = torch.exp(-(place[:, None].square() + place.square()) / 2)
+    depth = (1 / (0.9 + 0.3 * bump))[None]
+    assert torch.equal(refine_depth(image, depth), depth)
+
+
+def test_a_small_step_is_still_made_hard_where_the_photo_shows_it():
+    image, depth = scene()
+    small = 1 / (0.8 + 0.2 * (1 / softened(depth, 3) - 0.2) / 0.8)  # disparity 1 before 0.8
+    refined = refine_depth(image, small)
+    assert sorted(set(refined.flatten().tolist())) == pytest.approx([1.0, 1.25])
