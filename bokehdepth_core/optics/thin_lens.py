@@ -8,6 +8,11 @@ from torch import Tensor
 from ..checks import check_depth, check_number, check_shape
 
 FULL_FRAME_DIAGONAL_MM = 43.27  # 36 mm × 24 mm
+LARGEST_STRENGTH = 1e8  # px·m; over the smallest depth that is allowed still a float32
+LENS_NUMBERS = (
+    1e-6,
+    1e9,
+)  # lengths and f-numbers: beyond any lens, and nothing overflows
 
 
 def sensor_width_mm(
@@ -31,8 +36,8 @@ def sensor_width_mm(
         >>> round(sensor_width_mm(50.0, 50.0, width=3600, height=2400), 1)  # full frame
         36.0
     """
-    focal = check_number(focal_length_mm, "focal_length_mm", above=0)
-    focal_35 = check_number(focal_length_35mm, "focal_length_35mm", above=0)
+    focal = check_number(focal_length_mm, "focal_length_mm", *LENS_NUMBERS, above=0)
+    focal_35 = check_number(focal_length_35mm, "focal_length_35mm", *LENS_NUMBERS, above=0)
     width_px = check_number(width, "width", above=0)
     aspect = check_number(height, "height", above=0) / width_px
     return focal / focal_35 * FULL_FRAME_DIAGONAL_MM / math.sqrt(1.0 + aspect * aspect)
@@ -50,7 +55,7 @@ def _strength_times_f_number(
     focal_m = focal_length_mm / 1000.0
     if focus_distance_m == math.inf:  # s / (s - f) is 1 there
         return focal_m * focal_m / 2.0 * 1000.0 * width / sensor
-    focus_m = check_number(focus_distance_m, "focus_distance_m", above=0)
+    focus_m = check_number(focus_distance_m, "focus_distance_m", *LENS_NUMBERS, above=0)
     if focus_m <= focal_m:
         raise ValueError(
             f"focus_distance_m: {focus_m:g} m lies inside the focal length ({focal_m:g} m), "
@@ -91,7 +96,7 @@ def bokeh_strength_from_lens(
         >>> round(bokeh_strength_from_lens(1.8, 85.0, 85.0, 2.0, width=1200, height=800), 1)
         69.9
     """
-    number = check_number(f_number, "f_number", above=0)
+    number = check_number(f_number, "f_number", *LENS_NUMBERS, above=0)
     product = _strength_times_f_number(
         focal_length_mm, focal_length_35mm, focus_distance_m, width, height
     )
@@ -128,7 +133,7 @@ def f_number_from_bokeh_strength(
         >>> round(f_number_from_bokeh_strength(strength, 85.0, 85.0, 2.0, 1200, 800), 6)
         1.8
     """
-    wanted = check_number(strength, "strength", above=0)
+    wanted = check_number(strength, "strength", 1 / LARGEST_STRENGTH, LARGEST_STRENGTH, above=0)
     product = _strength_times_f_number(
         focal_length_mm, focal_length_35mm, focus_distance_m, width, height
     )
@@ -157,7 +162,7 @@ def defocus(depth: Tensor, strength: float, focus_depth: float | Tensor) -> Tens
         tensor([[[10.,  0., -5.]]])
     """
     batch = check_depth(depth)["B"]
-    check_number(strength, "strength", 0.0)
+    check_number(strength, "strength", 0.0, LARGEST_STRENGTH)
     planes = as_focus_depth(focus_depth, batch).to(depth)
     return strength * (torch.reciprocal(depth) - torch.reciprocal(planes)[:, None, None])
 

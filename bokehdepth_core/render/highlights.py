@@ -19,6 +19,7 @@ from .scene.matting import WHITE
 # Linear light of the strongest channel from which on a highlight is boosted, by default: below
 # white, so that the soft rim of a lamp is boosted with its middle.
 BOOST_FROM = 0.75
+LARGEST_BOOST = 1000.0  # beyond it light leaves the range in which float32 adds it up
 HIGHEST_THRESHOLD = 0.99  # a rise to white needs room below it
 BOOST_RADIUS = 2.0  # px of blur from which on a highlight is boosted in full
 CLIPPED_FROM = 0.95  # linear light, 249 of 255: from here to white a channel counts as clipped
@@ -46,7 +47,7 @@ class HighlightBoost:
     threshold: float = BOOST_FROM
 
     def __post_init__(self) -> None:
-        check_number(self.strength, "highlight_boost", 0.0)
+        check_number(self.strength, "highlight_boost", 0.0, LARGEST_BOOST)
         check_number(
             self.threshold,
             "highlight_threshold",

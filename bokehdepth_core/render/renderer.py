@@ -146,7 +146,7 @@ def render_bokeh(
     """
     size, depth = check_image(image), _depth_like(depth, image, "depth")
     known = _background_like(background, background_depth, image)
-    check_number(strength, "strength", 0.0)
+    check_number(strength, "strength", 0.0, thin_lens.LARGEST_STRENGTH)
     check_number(grain, "grain", 0.0, 1.0)
     boost = HighlightBoost(highlight_boost, highlight_threshold)
     if quality not in QUALITIES:
