@@ -13,6 +13,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     """Refuse a list of hosts, each of which needs a Python of its own, and share the cores."""
+    _choose_examples(config.getoption("--deep"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1:
         threads = max(1, (os.cpu_count() or 1) // workers)
@@ -23,6 +24,19 @@ def pytest_configure(config):
             "COMFYUI_PATH: expected one ComfyUI checkout, found several. Run them all with "
             "python tests/comfyui_hosts.py."
         )
+
+
+def _choose_examples(deep):
+    """Let the laws be tried with the same few examples at every run, or with many."""
+    try:
+        from hypothesis import Phase, settings
+    except ImportError:  # the fresh environments of tests/versions.py do without
+        return
+    settings.register_profile(
+        "few", max_examples=12, derandomize=True, database=None, phases=[Phase.generate]
+    )
+    settings.register_profile("deep", max_examples=2500)
+    settings.load_profile("deep" if deep else "few")
 
 
 def pytest_collection_modifyitems(items):
