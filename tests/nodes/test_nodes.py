@@ -53,9 +53,9 @@ def test_a_depth_picture_is_normalised_disparity():
 
 def test_a_fault_is_told_under_the_name_of_its_input():
     levels = torch.arange(256.0).reshape(1, 16, 16, 1).expand(-1, -1, -1, 3)
-    with pytest.raises(ValueError, match=r"^prior: an IMAGE with whole values up to 255"):
+    with pytest.raises(ValueError, match=r"^prior: .*whole values up to 255"):
         geometry.depth_from_picture(levels, "prior")
-    with pytest.raises(ValueError, match=r"^prior: this MOGE_GEOMETRY holds no depth, only points"):
+    with pytest.raises(ValueError, match=r"^prior: .*MOGE_GEOMETRY holds no depth"):
         geometry.depth_from_moge({"points": levels}, "prior")
 
 
