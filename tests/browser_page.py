@@ -86,6 +86,21 @@ def open_page(browser, port: int, vue: bool):
     return page
 
 
+def eventually(page, is_so, seconds: float = 10) -> bool:
+    """Return whether something is so within some seconds, however busy the machine is."""
+    for _ in range(int(5 * seconds)):
+        if is_so():
+            return True
+        page.wait_for_timeout(200)
+    return is_so()
+
+
+def undo(page) -> None:
+    """Press the keys for undo, with nothing of a node in the way."""
+    page.mouse.click(1200, 1100)  # nothing is there
+    page.keyboard.press("Control+z")
+
+
 def run(page) -> None:
     """Queue the graph and wait for its end, which must be a success."""
     name, detail = page.evaluate(

@@ -10,7 +10,7 @@ if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from browser_page import drag, picker, picture_box, prompt_inputs, run, values
+from browser_page import drag, eventually, picker, picture_box, prompt_inputs, run, undo, values
 
 pytest_plugins = ["browser_fixtures"]
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
@@ -113,10 +113,8 @@ def test_undo_gives_the_values_back_and_keeps_the_picture(page):
     drag(page, (0.9, 0.1), (0.2, 0.8))
     assert values(page)["focus_x"] == pytest.approx(0.2, abs=0.01)
     page.wait_for_timeout(500)
-    page.mouse.click(30 + 700, 40)  # nothing is there
-    page.keyboard.press("Control+z")
-    page.wait_for_timeout(1500)
-    assert values(page)["focus_x"] == 0.5
+    undo(page)
+    assert eventually(page, lambda: values(page)["focus_x"] == 0.5)
     assert values(page)["focus_mode"] == "automatic"
     page.evaluate("() => lookAt(lens(), 1)")
     page.wait_for_timeout(800)
@@ -291,8 +289,7 @@ def test_app_mode_sets_the_same_widgets(page, shoot):
     strength = next(one for one in inputs if one.input_value() in ("3", "3.0", "3.00"))
     strength.fill("5")
     strength.press("Enter")
-    page.wait_for_timeout(300)
-    assert prompt_inputs(page)["strength"] == 5
+    assert eventually(page, lambda: prompt_inputs(page)["strength"] == 5)
     shoot("app")
     page.evaluate("() => app.extensionManager.command.execute('Comfy.ToggleLinear')")
     page.wait_for_timeout(800)

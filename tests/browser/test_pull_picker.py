@@ -11,7 +11,7 @@ if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from browser_page import click, drag, picture_box, run
+from browser_page import click, drag, eventually, picture_box, run, undo
 
 pytest_plugins = ["browser_fixtures"]
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
@@ -122,10 +122,8 @@ def test_undo_copy_and_reload_keep_the_text(page):
     click(page, 0.3, 0.3, PULL)
     assert points(keyframes(page))[5] == pytest.approx((0.3, 0.3), abs=0.01)
     page.wait_for_timeout(500)
-    page.mouse.click(1200, 1100)  # nothing is there
-    page.keyboard.press("Control+z")
-    page.wait_for_timeout(1500)
-    assert keyframes(page) == after
+    undo(page)
+    assert eventually(page, lambda: keyframes(page) == after)
 
 
 def test_the_words_follow_the_language(page):
