@@ -95,7 +95,8 @@ class RenderBokeh(io.ComfyNode):
                     optional=True,
                     tooltip="Corners of the lens opening, 3 to 11; 0 is round.",
                 ),
-                io.Float.Input(
+                host.fit(
+                    io.Float.Input,
                     "aperture_rotation",
                     default=0.0,
                     min=-360.0,
@@ -103,9 +104,11 @@ class RenderBokeh(io.ComfyNode):
                     step=1.0,
                     round=False,
                     optional=True,
+                    advanced=True,
                     tooltip="Turns the lens opening, degrees clockwise.",
                 ),
-                io.Float.Input(
+                host.fit(
+                    io.Float.Input,
                     "anamorphic",
                     default=1.0,
                     min=0.25,
@@ -113,6 +116,7 @@ class RenderBokeh(io.ComfyNode):
                     step=0.05,
                     round=False,
                     optional=True,
+                    advanced=True,
                     tooltip="Width of the blur disc over its height: 1 is round, 0.5 the upright "
                     "oval of a cine lens.",
                 ),
@@ -135,10 +139,12 @@ class RenderBokeh(io.ComfyNode):
                     tooltip="How finely blur is cut: draft is several times quicker, for finding "
                     "the focus; final takes longer for a little more.",
                 ),
-                io.Boolean.Input(
+                host.fit(
+                    io.Boolean.Input,
                     "refine_depth",
                     default=True,
                     optional=True,
+                    advanced=True,
                     tooltip="Makes soft or coarse depth edges sharp along those of the photo.",
                 ),
                 *opening_inputs(),

@@ -57,11 +57,13 @@ def opening_inputs() -> list:
 def compositing_inputs() -> list:
     """Return the inputs for scene-linear light, cut-outs and hold-outs."""
     return [
-        io.Combo.Input(
+        host.fit(
+            io.Combo.Input,
             "color_space",
             options=list(COLOR_SPACES),
             default="sRGB",
             optional=True,
+            advanced=True,
             tooltip="What the image holds, and what comes out: sRGB as usual, or linear light as "
             "an EXR gives it. Nothing is clipped.",
         ),

@@ -119,7 +119,11 @@ def picker(page, which: str = PICKER):
     """Return a picker's canvas in the page, and its box, CSS px."""
     canvas = page.locator(f"{which} canvas").first
     canvas.wait_for(state="visible")
-    return canvas, canvas.bounding_box()
+    box = None
+    while box != (now := canvas.bounding_box()):  # the node still grows, as after a run
+        box = now
+        page.wait_for_timeout(150)
+    return canvas, box
 
 
 def picture_box(page, which: str = PICKER) -> tuple[float, float, float]:

@@ -5,34 +5,19 @@ import { app } from "../../scripts/app.js";
 import { FocusPicker } from "./lib/focus_picker.js";
 import { LENS } from "./lib/focus_state.js";
 import { PULL } from "./lib/pull_state.js";
-import { fitStrengthRange, giveStartValues, OPEN } from "./lib/start_values.js";
+import { fitStrengthRange, giveStartValues, OPEN, watchApiFiles } from "./lib/start_values.js";
 
 /** @type {Record<string, import("./lib/focus_state.js").Kind>} */
 const KINDS = { RenderBokeh: LENS, FocusPull: PULL };
 
 const START_WIDTH = 340; // px of a new node, so that the picture is not tiny
-let loading = 0; // how many API files are being read: their nodes bring their values later
-
-/** Count the reading of API files, which makes nodes as a person does. */
-function watchApiFiles() {
-  const load = app.loadApiJson;
-  if (!load) return;
-  app.loadApiJson = async function (...args) {
-    loading += 1;
-    try {
-      return await load.apply(this, args);
-    } finally {
-      loading -= 1;
-    }
-  };
-}
 
 /**
  * @param {import("../tests/web/comfyui").ComfyNode} node
  * @param {import("./lib/focus_state.js").Kind} kind
  */
 function addPicker(node, kind) {
-  giveStartValues(node, () => loading > 0);
+  giveStartValues(node);
   const fitRange = fitStrengthRange(node);
   fitRange();
   const picker = new FocusPicker(app, api, node, kind);
@@ -71,7 +56,7 @@ function addPicker(node, kind) {
 
 app.registerExtension({
   name: "BokehDepth.FocusPicker",
-  setup: watchApiFiles,
+  setup: () => watchApiFiles(app),
   nodeCreated(node) {
     const kind = KINDS[node.comfyClass ?? ""];
     if (kind) addPicker(node, kind);

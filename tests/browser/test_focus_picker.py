@@ -294,3 +294,23 @@ def test_app_mode_sets_the_same_widgets(page, shoot):
     page.evaluate("() => app.extensionManager.command.execute('Comfy.ToggleLinear')")
     page.wait_for_timeout(800)
     assert chosen(page) == START | {"strength": 5}
+
+
+def test_advanced_inputs_are_folded_in_nodes_2(page, shoot):
+    shoot("advanced")
+    if page.kind != "nodes2" or not page.get_by_text("Show advanced inputs").count():
+        pytest.skip("the classic canvas and older front ends show every input")
+    assert page.get_by_text("focus mode").first.is_visible()
+    assert page.get_by_text("color space").count() == 0
+    assert page.get_by_text("cat eye").count() == 0
+
+
+def test_a_new_node_has_a_quiet_colour_and_files_keep_theirs(page):
+    assert page.evaluate("() => lens().bgcolor") == "#323a3f"
+    saved = page.evaluate("() => JSON.parse(JSON.stringify(app.graph.serialize()))")
+    node = next(one for one in saved["nodes"] if one["type"] == "RenderBokeh")
+    node["color"] = "#123"
+    del node["bgcolor"]
+    page.evaluate("async (saved) => { await empty(); await app.loadGraphData(saved); }", saved)
+    page.wait_for_timeout(500)
+    assert page.evaluate("() => [lens().color, lens().bgcolor ?? null]") == ["#123", None]

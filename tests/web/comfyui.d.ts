@@ -40,6 +40,8 @@ export interface ComfyNode {
   properties: Record<string, unknown>;
   size: [number, number];
   mode?: number;
+  color?: string;
+  bgcolor?: string;
   constructor: { nodeData?: { output_node?: boolean } };
   configure(saved: object): unknown;
   onExecuted?: (output: Record<string, any>) => void;

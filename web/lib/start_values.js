@@ -1,6 +1,8 @@
 // Values that flatter, for a node that a person makes. Files, pasted nodes and undo bring
 // their own values, and what they lack is the schema's default, which is how it always was.
 
+/** @typedef {import("../../tests/web/comfyui").ComfyApp} ComfyApp */
+
 import { widgetOf } from "./focus_node.js";
 
 /** @typedef {import("../../tests/web/comfyui").ComfyNode} ComfyNode */
@@ -15,15 +17,50 @@ const START = /** @type {Record<string, Record<string, unknown>>} */ ({
 });
 const RANGE = { max: 30, step: 1, step2: 0.1, precision: 2 }; // `step` is ten times the step
 
+const QUIET = { color: "#2b3a42", bgcolor: "#323a3f" }; // a breath of blue, for the pack's nodes
+let loading = 0; // how many API files are being read: their nodes bring their values later
+
+/**
+ * Count the reading of API files, which makes nodes as a person does.
+ * @param {ComfyApp} app
+ */
+export function watchApiFiles(app) {
+  const load = app.loadApiJson;
+  if (!load) return;
+  app.loadApiJson = async function (...args) {
+    loading += 1;
+    try {
+      return await load.apply(this, args);
+    } finally {
+      loading -= 1;
+    }
+  };
+}
+
+/**
+ * Give a new node a quiet colour, and take it back before a file fills it in.
+ * @param {ComfyNode} node
+ */
+export function giveColor(node) {
+  if (loading || node.color || node.bgcolor) return;
+  Object.assign(node, QUIET);
+  let isNew = true;
+  const { configure } = node;
+  node.configure = function (/** @type {object} */ saved) {
+    if (isNew) node.color = node.bgcolor = undefined;
+    isNew = false;
+    return configure.call(this, saved);
+  };
+}
+
 /**
  * Give a new node the start values, and take them back before a file fills it in.
  * @param {ComfyNode} node
- * @param {() => boolean} isLoading whether ComfyUI is reading an API file
  */
-export function giveStartValues(node, isLoading) {
+export function giveStartValues(node) {
   /** @type {[ComfyWidget, unknown][]} */
   const before = [];
-  if (!isLoading()) {
+  if (!loading) {
     node.properties[OPEN] = "open";
     for (const [name, value] of Object.entries(START[node.comfyClass ?? ""] ?? {})) {
       const widget = widgetOf(node, name);
