@@ -29,6 +29,7 @@ from .optics.thin_lens import (
 from .render.focus_pull import render_focus_pull
 from .render.lens_look import render_lens_look
 from .render.renderer import render_bokeh
+from .render.steady import steady_depth
 from .weights.published import BUILT_IN
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "render_bokeh",
     "render_focus_pull",
     "render_lens_look",
+    "steady_depth",
     "strength_in_px",
     "sweep_depth",
     "write_depth",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..color import convert_color
 from ..datatypes import DepthMap
+from ..files.clip_reading import is_clip
 from ..files.clips import CLIP_SUFFIXES, check_clip_name, write_clip
 from ..files.pictures.images import Photo
 from ..optics.focus.controls import strength_in_px
@@ -26,6 +27,11 @@ def add_focus_pull_options(parser: argparse.ArgumentParser) -> None:
     add("--focus-pull", metavar="KEYS", help='"0: 1.2 m; 48: 4 m ease", or points: "0: 0.3,0.5"')
     add("--frames", type=int, default=0, metavar="N", help="of the clip; else up to the last key")
     add("--fps", type=float, default=24.0, help="frames a second of .mp4 and .gif")
+    group = parser.add_argument_group(
+        "a clip, its depth a folder of as many files, a video of them, or one; -o is as above"
+    )
+    held = "hold depth and edges where the frames do not change, against flicker"
+    group.add_argument("--steady", type=float, default=0.0, metavar="0…1", help=held)
 
 
 def options_of_frames(options: argparse.Namespace) -> argparse.Namespace:
@@ -34,9 +40,9 @@ def options_of_frames(options: argparse.Namespace) -> argparse.Namespace:
     Raises:
         ValueError: a clip that cannot be written, `--coc` with a clip, or `--frames` without one.
     """
-    if options.focus_pull is None:
-        if options.frames:
-            raise ValueError("frames: given without keyframes. Give --focus-pull as well.")
+    if options.focus_pull is None and options.frames:
+        raise ValueError("frames: given without keyframes. Give --focus-pull as well.")
+    if options.focus_pull is None and not is_clip(options.image):
         return options
     if options.coc is not None:
         raise ValueError("coc: is written for one picture, not for a clip. Leave --coc out.")
@@ -79,19 +85,32 @@ def write_focus_pull(
     """
     with progress_bar("render") as on_progress:
         frames = render_focus_pull(strength=strength, track=track, on_progress=on_progress, **lens)
-        if options.output.suffix.lower() in CLIP_SUFFIXES and not options.output.is_dir():
-            seen = (convert_color(one[..., :3], photo.color_space, "sRGB") for one in frames)
-            write_clip(options.output, seen, options.fps)
-        else:
-            _write_pictures(options, photo, frames)
-    print(f"{options.output}: {len(track)} frames")
+        write_frames(options, photo, frames)
 
 
-def _write_pictures(options: argparse.Namespace, photo: Photo, frames: Iterator[Tensor]) -> None:
-    """Write frames as numbered pictures into a folder: PNG, or EXR of linear light."""
+def write_frames(options: argparse.Namespace, photo: Photo, frames: Iterator[Tensor]) -> None:
+    """Write frames [1,H,W,C], each as it comes, as the output of `render` says.
+
+    Args:
+        options: of `render`.
+        photo: of the kind that the frames were made of.
+        frames: one by one.
+    """
+    if options.output.suffix.lower() in CLIP_SUFFIXES and not options.output.is_dir():
+        seen = (convert_color(one[..., :3], photo.color_space, "sRGB") for one in frames)
+        count = write_clip(options.output, seen, options.fps)
+    else:
+        count = _write_pictures(options, photo, frames)
+    print(f"{options.output}: {count} frames")
+
+
+def _write_pictures(options: argparse.Namespace, photo: Photo, frames: Iterator[Tensor]) -> int:
+    """Write frames as numbered pictures into a folder, PNG, or EXR of light; return how many."""
     options.output.mkdir(exist_ok=True)
-    suffix = ".png" if photo.color_space == "sRGB" else ".exr"
+    count, suffix = 0, ".png" if photo.color_space == "sRGB" else ".exr"
     for index, frame in enumerate(frames):
         named = options.output / f"frame_{index:05d}{suffix}"
         own = argparse.Namespace(**{**vars(options), "output": named})
         write_photo(own, photo, frame[0])
+        count = index + 1
+    return count

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..checks import check_number
 from ..datatypes import DepthMap
 from ..depth.person.guess import guess_portrait_depth
+from ..files.clip_reading import is_clip
 from ..files.depth.portrait_writing import JPEG_SUFFIXES, is_jpeg
 from ..files.depth.raw import VALUES
 from ..files.depth.reading import HOLES, DepthFile, read_depth_file
@@ -114,11 +115,11 @@ def _guessed(options: argparse.Namespace, image: Tensor, reason: str) -> Given:
 
 
 def depth_of(
-    options: argparse.Namespace, path: Path, image: Tensor, refined: bool = True
+    options: argparse.Namespace, path: Path, image: Tensor, refined: bool = True, said: bool = True
 ) -> DepthMap:
     """Return the depth in a file, holes filled along the image [1,H,W,3], at the image's size."""
-    found = said_depth(options, path, _camera_in_shares(options, image), image[0])
-    return fitted(path, found.depth, image, refined, _wraps(options))
+    found = said_depth(options, path, _camera_in_shares(options, image), image[0], said)
+    return fitted(path, found.depth, image, refined, _wraps(options), said)
 
 
 def said_depth(
@@ -126,8 +127,9 @@ def said_depth(
     path: Path,
     camera: Tensor | None = None,
     photo: Tensor | None = None,
+    said: bool = True,
 ) -> DepthFile:
-    """Return what a depth file holds, and say on the terminal how it was read.
+    """Return what a depth file holds, and say on the terminal how it was read where wanted.
 
     Raises:
         ValueError: an unusable file; options are named as on the command line.
@@ -145,7 +147,7 @@ def said_depth(
         )
     except ValueError as error:
         raise ValueError(_with_flags(str(error))) from error
-    for line in found.report:
+    for line in found.report if said else ():
         print(f"{path.name}: {_with_flags(line)}")
     return found
 
@@ -161,7 +163,8 @@ def _camera_in_shares(options: argparse.Namespace, image: Tensor) -> Tensor | No
     focal_px = getattr(options, "focal_length_px", None)
     if focal_px is None:
         focal_35 = getattr(options, "focal_length_35mm", None)
-        focal_35 = focal_35 or read_photo_lens(options.image).focal_length_35mm
+        if focal_35 is None and not is_clip(options.image):
+            focal_35 = read_photo_lens(options.image).focal_length_35mm
         if focal_35 is None:
             return None
         focal_px = focal_length_px_from_35mm(focal_35, width, height)
@@ -171,12 +174,17 @@ def _camera_in_shares(options: argparse.Namespace, image: Tensor) -> Tensor | No
 
 
 def fitted(
-    path: Path, depth: DepthMap, image: Tensor, refined: bool = True, wraps: bool = False
+    path: Path,
+    depth: DepthMap,
+    image: Tensor,
+    refined: bool = True,
+    wraps: bool = False,
+    said: bool = True,
 ) -> DepthMap:
     """Return depth at the size of the image [1,H,W,3]; tell where it had another."""
     size = (image.shape[1], image.shape[2])
     found = (depth.depth.shape[1], depth.depth.shape[2])
-    if found != size:
+    if found != size and said:
         note = (
             f"{path.name}: depth of {found[0]}x{found[1]} made {size[0]}x{size[1]} like the image"
         )

@@ -204,7 +204,7 @@ def _add_attention_scale(parser: "argparse._ActionsContainer") -> None:
 def add_render_options(parser: argparse.ArgumentParser) -> None:
     """Add what `render` takes."""
     add = parser.add_argument
-    add("image", type=Path, help="the photo")
+    add("image", type=Path, help="the photo; or a clip: a folder of frames, or a video")
     what = "any depth file; left out, what the photo carries, or a rough guess from people in it"
     add("depth", type=Path, nargs="?", help=what)
     strength = parser.add_mutually_exclusive_group()

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..color import convert_color
 from ..datatypes import DepthMap
 from ..devices import kth_smallest
+from ..files.clip_reading import is_clip
 from ..files.exif import read_photo_lens
 from ..files.pictures.images import Photo, check_picture_name, read_image
 from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
@@ -21,6 +22,7 @@ from ..optics.focus.controls import (
 from ..optics.thin_lens import bokeh_strength_from_lens
 from ..render.lens_look import render_lens_look
 from ..render.panorama import panorama_doubts
+from .clip import render_clip
 from .focus_pull import options_of_frames, track_of, write_focus_pull
 from .inputs import depth_of, focus_plane, photo_and_depth
 from .options import check_folder, controls_of, look_of
@@ -41,6 +43,9 @@ def run_render(options: argparse.Namespace) -> None:
     shown = options_of_frames(options)
     check_picture_name(shown.output, shown.bits)
     check_coc_name(options.coc)
+    if is_clip(options.image):
+        render_clip(options, _lens_of)
+        return
     photo = read_photo_for(shown)
     seen = convert_color(photo.image, photo.color_space, "sRGB")[None]
     given = photo_and_depth(options, seen, options.refine)
@@ -157,7 +162,9 @@ def _camera(
         )
     if depth.intrinsics is not None:
         return depth.intrinsics
-    focal_35 = options.focal_length_35mm or read_photo_lens(options.image).focal_length_35mm
+    focal_35 = options.focal_length_35mm
+    if focal_35 is None and not is_clip(options.image):
+        focal_35 = read_photo_lens(options.image).focal_length_35mm
     if focal_35 is None:
         raise ValueError("tilt: no camera is known. Give --focal-length-35mm as well.")
     height, width = image.shape[1:3]

@@ -14,6 +14,7 @@ from ..optics.lens import Lens
 from .lens_look import render_lens_look
 from .renderer import render_bokeh
 from .scene.depth_edges import refine_depth as sharpened_depth
+from .steady import FrameDepth
 from .views import PixelMeaning
 
 _EACH_FRAME = ("background", "background_depth", "alpha", "hold_out", "intrinsics")
@@ -27,6 +28,7 @@ def render_focus_pull(
     focus_depth: float | Tensor | None = None,
     *,
     look: Lens | None = None,
+    steady: float = 0.0,
     on_progress: OnProgress = ignore_progress,
     **lens: Any,
 ) -> Iterator[Tensor]:
@@ -42,6 +44,7 @@ def render_focus_pull(
         track: of the focus.
         focus_depth: number, [1] or [frames], m, where the track keys no focus.
         look: a lens whose aperture and colours shape the blur; its strength is not used here.
+        steady: 0…1, how much depth and its edges are held where a clip's photos do not change.
         on_progress: called for every slice, in hundredths of a frame.
         lens: the other arguments of `render_bokeh`.
 
@@ -74,19 +77,21 @@ def render_focus_pull(
         each["depth"] = _refined_once(image, depth, lens, each.get("alpha"))
     points = torch.as_tensor(points, dtype=torch.float32).reshape(-1, 2)
     seed = lens.pop("grain_seed", 0)
+    refine, wrap = lens.get("refine_depth", True), lens.get("wrap", False)
+    frames = FrameDepth(steady, refine=refine, wraps=wrap)
     for index in range(len(track)):
 
         def in_clip(done: int, total: int, first: int = index) -> None:
             on_progress(first * total + done, len(track) * total)
 
+        own = {name: value[index % len(value) :][:1] for name, value in each.items()}
         yield render(
-            **{name: value[index % len(value) :][:1] for name, value in each.items()},
+            **frames.prepared(own | lens),
             strength=strength if track.strengths is None else track.strengths[index],
             focus_depth=planes[index % len(planes) :][:1],
             focus_point=points[index % len(points) :][:1],
             grain_seed=seed + index,
             on_progress=in_clip,
-            **lens,
         )
 
 

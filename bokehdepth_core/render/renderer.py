@@ -44,6 +44,7 @@ from .preparation import PreparationCache, made
 from .scene.depth_edges import refine_depth as sharpened_depth
 from .scene.layers import Layers, separate_layers
 from .scene.matting import WHITE
+from .steady import FrameDepth
 from .tiles import cut_tiles
 from .views import PixelMeaning, View
 
@@ -83,6 +84,7 @@ def render_bokeh(
     grain_seed: int = 0,
     wrap: bool = False,
     cache: PreparationCache | None = None,
+    steady: float = 0.0,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Tensor:
@@ -122,6 +124,8 @@ def render_bokeh(
             same at every height: towards the poles of an equirectangular picture, which stretches
             what is there, it should be 1/cos(latitude) times as wide.
         cache: keeps refined depth and layers for the next render of the same photo and depth.
+        steady: 0…1, for the frames of a clip in their order: how much depth and its edges are held
+            from frame to frame where the photos do not change. 0 takes every picture by itself.
         on_progress: called for every slice, in hundredths of a picture.
         check_cancelled: raises to stop; called for every slice and between the steps before.
 
@@ -160,6 +164,7 @@ def render_bokeh(
     cameras = None if intrinsics is None else intrinsics.expand(size["B"], -1, -1)
     meaning = PixelMeaning(color_space, premultiplied and alpha is not None)
     out = image.new_empty(*image.shape[:3], 3 if alpha is None else 4)
+    frames = FrameDepth(steady, refine=refine_depth, wraps=wrap)
     for index in range(size["B"]):
 
         def before_slice(done: int, total: int, first: int = index) -> None:
@@ -171,16 +176,9 @@ def render_bokeh(
             return _defocus(one, strength, planes[at], controls, camera, points[at])
 
         own, cover = depth[index : index + 1], None if alpha is None else alpha[index]
-        if refine_depth and strength > 0:
+        if (refine_depth or steady) and strength > 0:
             guide = meaning.as_seen(image[index], cover)
-            own = made(
-                cache,
-                "refined depth",
-                [guide, own, wrap],
-                lambda seen=guide[None], one=own: sharpened_depth(  # type: ignore[misc]
-                    seen, one, check_cancelled, wraps=wrap
-                ),
-            )
+            own = _depth_of_frame(frames, guide[None], own, wrap, cache, check_cancelled)
         first_view = View(image[index], defocus_of(own), meaning, cover, wraps=wrap)
         views = [first_view.cut_out()]
         if known is not None:
@@ -198,6 +196,25 @@ def render_bokeh(
         out[index] = first_view.keep(rendered, held)
     on_progress(100 * size["B"], 100 * size["B"])
     return out
+
+
+def _depth_of_frame(
+    frames: FrameDepth,
+    guide: Tensor,
+    depth: Tensor,
+    wrap: bool,
+    cache: PreparationCache | None,
+    check_cancelled: CheckCancelled,
+) -> Tensor:
+    """Return the depth [1,H,W] of the next picture: steady, or refined by itself."""
+    if frames.steady:
+        return frames.next(guide[0], depth[0], check_cancelled)[None]
+    return made(
+        cache,
+        "refined depth",
+        [guide[0], depth, wrap],
+        lambda: sharpened_depth(guide, depth, check_cancelled, wraps=wrap),
+    )
 
 
 def _depth_like(depth: Tensor, image: Tensor, name: str) -> Tensor:

@@ -37,18 +37,24 @@ def focus_view(image: Tensor, radius: Tensor, *, wraps: bool = False) -> Tensor:
             f"radius: expected {[size[one] for one in 'BHW']} like the image, found "
             f"{list(radius.shape)}. Resample it to the picture first."
         )
-    widest = radius.abs().amax().clamp(min=SHARP)
+    low, high = radius.aminmax()
+    widest = torch.maximum(-low, high).clamp(min=SHARP)
+    out = torch.empty_like(image, memory_format=torch.contiguous_format)
+    for index in range(size["B"]):  # one by one, so that a clip takes no more memory than it is
+        out[index] = _view_of_one(image[index], radius[index], widest, wraps)
+    return out
+
+
+def _view_of_one(image: Tensor, radius: Tensor, widest: Tensor, wraps: bool) -> Tensor:
+    """Return the view [H,W,3] of one picture; tints are strongest at the radius `widest`, px."""
     share = _WEAKEST + (_STRONGEST - _WEAKEST) * (radius.abs() / widest)
-    tinted = torch.lerp(
-        image.clamp(0, 1),
-        torch.where(
-            (radius > 0)[..., None], image.new_tensor(FRONT_TINT), image.new_tensor(BACK_TINT)
-        ),
-        share[..., None],
+    tint = torch.where(
+        (radius > 0)[..., None], image.new_tensor(FRONT_TINT), image.new_tensor(BACK_TINT)
     )
+    tinted = torch.lerp(image.clamp(0, 1), tint, share[..., None])
     sharp = radius.abs() <= SHARP
-    blurred = torch.nn.functional.pad((~sharp).float(), (0, 0, 1, 1))
+    blurred = torch.nn.functional.pad((~sharp).float()[None], (0, 0, 1, 1))
     blurred = with_other_end(blurred, 1) if wraps else torch.nn.functional.pad(blurred, (1, 1))
-    beside = torch.nn.functional.max_pool2d(blurred, 3, 1) > 0
+    beside = torch.nn.functional.max_pool2d(blurred, 3, 1)[0] > 0
     out = torch.where(sharp[..., None], image.clamp(0, 1), tinted)
     return torch.where((sharp & beside)[..., None], image.new_tensor(OUTLINE), out)

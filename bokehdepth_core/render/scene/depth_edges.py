@@ -160,18 +160,41 @@ def refine_depth(
 def _refine_one(
     picture: Tensor, depth: Tensor, visible: Tensor, check_cancelled: CheckCancelled
 ) -> Tensor:
-    """Return the refined depth [H,W] of one picture [H,W,3]; edges rise by more than `visible`.
+    """Return the refined depth [H,W] of one picture [H,W,3]; edges rise by more than `visible`."""
+    sources = edge_sources(picture, depth, visible, check_cancelled)
+    return depth.flatten()[sources].view_as(depth)
+
+
+def edge_sources(
+    picture: Tensor,
+    depth: Tensor,
+    visible: Tensor,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> Tensor:
+    """Return from which pixel each one takes its depth, flat indices [H·W]: most from themselves.
 
     With t in 0…1 the position of a pixel's disparity between the far and the near end of its ramp,
     c its colour and w `DISPARITY_WEIGHT`, it is near where the log odds are positive:
 
         w · log(t / (1 - t)) + log p(c | near) - log p(c | far) > 0.
+
+    Args:
+        picture: [H,W,3], sRGB, 0…1.
+        depth: [H,W], m or in any unit of 1/disparity, > 0; infinity is allowed.
+        visible: the rise of disparity above which an edge is one.
+        check_cancelled: raises to stop.
+
+    Example:
+        >>> disparity = torch.tensor([[1.0, 1.0, 0.8, 0.7, 0.4, 0.2, 0.2]])
+        >>> edge_sources(torch.full((1, 7, 3), 0.5), 1 / disparity, disparity.mean() / 50)
+        tensor([0, 1, 1, 1, 5, 5, 6])
     """
     disparity = depth.float().reciprocal()
     ramps = _find_ramps(disparity, visible, check_cancelled)
-    if ramps.pixel.numel() == 0:
-        return depth.clone()
     flat, color = disparity.flatten(), picture[..., :3].float().clamp(0, 1)
+    sources = torch.arange(flat.numel(), device=flat.device)
+    if ramps.pixel.numel() == 0:
+        return sources
     near, far = flat[ramps.near_end], flat[ramps.far_end]
     position = (flat[ramps.pixel] - far) / (near - far)
     log_odds = DISPARITY_WEIGHT * position.clamp(NEAREST_POSITION, 1 - NEAREST_POSITION).logit()
@@ -185,10 +208,9 @@ def _refine_one(
     large = near - far > LARGE_RISE * near.clamp(min=float(flat.mean()))
     split = large | (_differ(on_near, on_far) & (ramps.length <= LONGEST_SMALL))
     split = _agreed(split, ramps.pixel, disparity)
-    out = depth.flatten().clone()
-    ends = torch.where(log_odds > 0, out[ramps.near_end], out[ramps.far_end])
-    out[ramps.pixel[split]] = ends[split]
-    return out.view_as(depth)
+    ends = torch.where(log_odds > 0, ramps.near_end, ramps.far_end)
+    sources[ramps.pixel[split]] = ends[split]
+    return sources
 
 
 def _find_ramps(disparity: Tensor, visible: Tensor, check_cancelled: CheckCancelled) -> _Ramps:

@@ -1,0 +1,74 @@
+"""`bokehdepth render` with a clip: folders of frames, videos, and depth for them."""
+
+import numpy as np
+import pytest
+import torch
+
+from bokehdepth_core.cli import main
+from bokehdepth_core.datatypes import DepthMap
+from bokehdepth_core.files.clips import write_clip
+from bokehdepth_core.files.depth_maps import write_depth
+from bokehdepth_core.files.pictures.images import read_image, write_image
+
+FRAMES = 3
+LENS = ("--strength", "8", "--focus-distance", "1", "--quality", "draft")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A clip of one photo three times, and depth that differs a little in each frame."""
+    folder = tmp_path_factory.mktemp("clip")
+    torch.manual_seed(0)
+    photo, depth = torch.rand(24, 32, 3), torch.full((24, 32), 4.0)
+    depth[6:18, 8:20] = 1.0
+    (folder / "frames").mkdir()
+    (folder / "depths").mkdir()
+    for index in range(FRAMES):
+        write_image(folder / "frames" / f"{index + 8}.png", photo)  # 8, 9, 10
+        own = depth * (1 + 0.02 * torch.randn(24, 32))
+        write_depth(folder / "depths" / f"{index + 8}.npz", DepthMap(own[None], metric=True))
+    write_clip(folder / "frames.mp4", [photo] * FRAMES)
+    return folder
+
+
+def render(files, image, depth, out, *more):
+    named = [str(files / one) for one in (image, depth)]
+    return main(["render", *named, "-o", str(files / out), *LENS, *more])
+
+
+def pictures(files, out):
+    return [read_image(one) for one in sorted((files / out).iterdir())]
+
+
+def test_a_folder_is_rendered_frame_by_frame_and_steady_holds_it(files):
+    assert render(files, "frames", "depths", "plain") == 0
+    assert render(files, "frames", "depths", "steady", "--steady", "1") == 0
+    plain, steady = pictures(files, "plain"), pictures(files, "steady")
+    assert len(plain) == len(steady) == FRAMES
+    assert render(files, "frames/9.png", "depths/9.npz", "alone.png") == 0
+    assert torch.equal(plain[1], read_image(files / "alone.png"))
+    assert not torch.equal(plain[0], plain[2])
+    assert torch.equal(steady[0], steady[2])
+
+
+def test_a_video_is_read_and_written(files, capsys):
+    assert render(files, "frames.mp4", "depths/8.npz", "out.gif") == 0
+    assert "out.gif: 3 frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("image", "depth", "more", "message"),
+    [
+        ("frames", "depths", ("--focus-pull", "0: 1 m"), "focus_pull: is for one photo"),
+        ("frames", "depths", ("--steady", "2"), "steady: expected 0 to 1"),
+        ("frames", "one", (), "depth: 1 for a clip of 3 frames"),
+        ("broken.mp4", "depths", (), "broken.mp4: no readable video"),
+    ],
+)
+def test_unusable_clips_give_one_line(files, capsys, image, depth, more, message):
+    (files / "broken.mp4").write_bytes(np.arange(99, dtype=np.uint8).tobytes())
+    (files / "one").mkdir(exist_ok=True)
+    (files / "one" / "8.npz").write_bytes((files / "depths" / "8.npz").read_bytes())
+    assert render(files, image, depth, "bad", *more) == 2
+    assert message in capsys.readouterr().err
+    assert not (files / "bad").exists()
