@@ -1,5 +1,7 @@
 """The lens: blur a photo by its depth."""
 
+from dataclasses import dataclass, replace
+
 import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
@@ -7,6 +9,7 @@ from torch import Tensor
 from .. import bokehdepth_core as core
 from ..bokehdepth_core.render.finish.focus_view import focus_view
 from ..bokehdepth_core.render.memory import render_memory
+from ..bokehdepth_core.render.steady import FrameDepth
 from . import host, sockets
 from .early import said
 from .focus_preview import focus_ui
@@ -15,7 +18,7 @@ from .kept import preparation
 from .lens_inputs import check_blades, compositing_inputs, opening_inputs, panorama_input
 from .lens_look import lens_input
 from .lens_steps import Blur, Focus, Inputs, Scene, choose_focus, measure_blur, set_scene
-from .render_controls import control_inputs
+from .render_controls import control_inputs, steady_input
 
 
 class RenderBokeh(io.ComfyNode):
@@ -164,6 +167,7 @@ class RenderBokeh(io.ComfyNode):
                 lens_input(),
                 focus_input(),
                 panorama_input(),
+                steady_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The photo through the lens."),
@@ -206,45 +210,61 @@ class RenderBokeh(io.ComfyNode):
             | blur.turning,
             blur.strengths,
             blur.lens,
+            FrameDepth(asked.steady, hold=False, refine=asked.refine_depth, wraps=asked.wrap),
             controls=blur.controls,
             cache=preparation(),
             **asked.finish(),
         )
-        return _outputs(scene, focus, blur, rendered, asked)
+        # From here on the depth of each frame is not needed; the outputs take its place in memory.
+        return _outputs(replace(scene, depth=scene.depth[:0].clone()), focus, blur, rendered, asked)
 
 
-def _outputs(scene: Scene, focus: Focus, blur: Blur, rendered: Tensor, asked: Inputs):
+def _outputs(scene: Scene, focus: Focus, blur: Blur, rendered: "Rendered", asked: Inputs):
     """Return what the node hands on, and what it shows.
 
     Args:
-        scene: that was rendered.
+        scene: that was rendered; its depth may be left out.
         focus: where it is sharp.
         blur: how strongly it is blurred.
-        rendered: [B,H,W,3 or 4], with coverage where the scene has an alpha.
-        asked: whose colour space is that of the result.
+        rendered: the pictures and their coverage.
+        asked: what the inputs received.
     """
-    picture, is_cut_out = rendered[..., :3], "alpha" in scene.layers
-    covered = rendered[..., 3] if is_cut_out else torch.ones_like(rendered[..., 0])
     view = focus_view(scene.seen, blur.signed.to(scene.seen.device), wraps=asked.wrap)
     decided = (focus.planes, focus.points, focus.by, (blur.strengths[0], blur.by))
-    shown = focus_ui(scene.seen, scene.depth_map, picture, asked.color_space, *decided)
+    shown = focus_ui(scene.seen, scene.depth_map, rendered.picture, asked.color_space, *decided)
     return io.NodeOutput(
-        picture.contiguous(),
-        host.result(_as_share(blur.signed.abs())),
+        rendered.picture,
+        host.result(_as_share(blur.signed)),
         host.result(blur.signed),
         host.result(view),
-        covered.contiguous(),
+        rendered.alpha,
         ui=(shown | _text(scene.report)) or None,
     )
 
 
-def _render_each(batches: dict[str, Tensor], strengths: list[float], lens, **options) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """Pictures through the lens.
+
+    Attributes:
+        picture: [B,H,W,3].
+        alpha: [B,H,W], 0…1, what they cover.
+    """
+
+    picture: Tensor
+    alpha: Tensor
+
+
+def _render_each(
+    batches: dict[str, Tensor], strengths: list[float], lens, frames, **options
+) -> Rendered:
     """Return the rendered pictures; one at a time on the device, so memory does not grow.
 
     Args:
         batches: arguments of `render_bokeh` with one entry for each picture, or one for all.
         strengths: of each picture, px·m.
         lens: a core.Lens.
+        frames: a FrameDepth, which gives each picture its depth.
         options: the other arguments of `render_bokeh`.
     """
     bar, count, done = host.start_bar(), len(strengths), None
@@ -253,18 +273,21 @@ def _render_each(batches: dict[str, Tensor], strengths: list[float], lens, **opt
         host.check_cancelled()
         one = {name: batch[index : index + 1].to(host.device()) for name, batch in batches.items()}
         one |= {name: value.float() for name, value in one.items() if name.endswith("depth")}
+        one |= options | {"check_cancelled": host.check_cancelled}
         picture = core.render_lens_look(
             lens,
-            **one,
-            **options,
+            **frames.prepared(one),
             strength=strengths[index],
             grain_seed=index,
             on_progress=host.progress(index, count, bar),
-            check_cancelled=host.check_cancelled,
         )
         picture = host.result(picture)
-        done = picture.new_empty(count, *picture.shape[1:]) if done is None else done
-        done[index] = picture[0]
+        if done is None:
+            whole = picture.new_empty(count, *picture.shape[1:3], 3)
+            done = Rendered(whole, torch.ones_like(whole[..., 0]))
+        done.picture[index] = picture[0, ..., :3]
+        if picture.shape[-1] == 4:
+            done.alpha[index] = picture[0, ..., 3]
     return done
 
 
@@ -273,6 +296,7 @@ def _text(report: str) -> dict:
 
 
 def _as_share(radius: Tensor) -> Tensor:
-    """Return radii [B,H,W] as shares of the largest finite one; zero where all are sharp."""
-    largest = float(radius.max())
-    return radius / largest if largest > 0 else torch.zeros_like(radius)
+    """Return signed radii [B,H,W] as shares of the largest; zero where all are sharp."""
+    share = radius.abs()
+    largest = float(share.max())
+    return share.div_(largest) if largest > 0 else share

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from .. import bokehdepth_core as core
+from ..bokehdepth_core.checks import check_number
 from ..bokehdepth_core.color import convert_color
 from ..bokehdepth_core.render.panorama import check_panorama
-from . import pictures
+from . import host, pictures
 from .compositing import fitted_masks, known_background
 from .focus_pull import checked_track, keyed_focus, keyed_strengths, signed_radii
 from .lens_look import checked_lens, lens_strengths
@@ -53,6 +54,7 @@ class Inputs:
     lens: object = None
     focus: object = None
     wrap: bool = False
+    steady: float = 0.0
 
     def aperture(self) -> core.Aperture:
         """Return the opening that the inputs describe."""
@@ -91,7 +93,7 @@ class Scene:
         image: [B,H,W,3], as it came.
         seen: [B,H,W,3], the same in sRGB.
         depth_map: as it came; one map may stand for all pictures.
-        depth: [B,H,W], that of each picture.
+        depth: [B,H,W], that of each picture, steady where that is asked for.
         layers: what lies behind and over the pictures, as `render_bokeh` takes it.
         focus_mask: [B or 1,H,W], 0…1, of what is to be sharp; None for none.
         track: the focus of every frame; None for none.
@@ -138,11 +140,15 @@ def set_scene(asked: Inputs) -> Scene:
     sizes = {name: len(part) for name, part in parts.items() if part is not None}
     count = pictures.common_batch(**sizes)
     image = image.expand(count, -1, -1, -1)
+    seen, depth = convert_color(image, asked.color_space, "sRGB"), found.depth.depth
+    steady = check_number(asked.steady, "steady", 0.0, 1.0)
+    if steady and len(depth) > 1:  # one depth for all frames does not flicker
+        depth = core.steady_depth(seen, depth, steady, host.check_cancelled)
     return Scene(
         image=image,
-        seen=convert_color(image, asked.color_space, "sRGB"),
+        seen=seen,
         depth_map=found.depth,
-        depth=found.depth.depth.expand(count, -1, -1),
+        depth=depth.expand(count, -1, -1),
         layers=layers,
         focus_mask=mask,
         track=track,

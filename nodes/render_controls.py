@@ -58,6 +58,13 @@ _NUMBERS = (
     ),
 )
 
+_STEADY = (
+    "steady",
+    *(0.0, 0.0, 1.0, 0.05),
+    "For the frames of a clip: how much depth and its edges are held from frame to frame where the "
+    "photo does not change, so that they do not flicker. 0 takes every frame by itself.",
+)
+
 
 def control_inputs() -> list:
     """Return the inputs; each leaves the picture as it is at its default."""
@@ -80,6 +87,11 @@ def control_inputs() -> list:
         ),
         *(_number(*one) for one in _NUMBERS),
     ]
+
+
+def steady_input():
+    """Return the input that keeps the depth of a clip from flickering."""
+    return _number(*_STEADY)
 
 
 def _number(name: str, default: float, low: float, high: float, step: float, tooltip: str):

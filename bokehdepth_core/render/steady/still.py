@@ -27,8 +27,8 @@ class StillParts:
         >>> parts, photo = StillParts(0.1), torch.full((16, 200, 3), 0.5)
         >>> moved = photo.clone()
         >>> moved[:, :9] = 0.9
-        >>> [float(parts.next(one).mean()) for one in (photo, photo, moved)]
-        [0.0, 1.0, 0.9350000023841858]
+        >>> [round(float(parts.next(one).mean()), 3) for one in (photo, photo, moved)]
+        [0.0, 1.0, 0.925]
     """
 
     def __init__(self, gain: float) -> None:
