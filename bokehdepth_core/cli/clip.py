@@ -75,7 +75,7 @@ def _depth_source(options: argparse.Namespace, clip: Clip) -> Clip | Path:
         ValueError: another number of depths than of frames.
     """
     if not is_clip(options.depth):
-        return options.depth
+        return Path(options.depth)
     depths = open_clip(options.depth)
     if clip.count and depths.count and clip.count != depths.count:
         raise ValueError(
@@ -113,7 +113,8 @@ def _rendered(
     """Yield the frames through the lens, [1,H,W,C] each."""
     holding = FrameDepth(options.steady, refine=False)
     edges = FrameDepth(options.steady, hold=False, refine=options.refine, wraps=options.wrap)
-    look, lens, depths = look_of(options), {}, None
+    look, depths = look_of(options), None
+    lens: dict[str, Any] = {}
     point = torch.tensor([options.focus_point or (0.5, 0.5)])
     for index, photo in enumerate(clip.frames()):
         image = photo.image[None].to(options.device)

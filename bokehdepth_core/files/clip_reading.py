@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import torch
 
@@ -116,7 +117,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
-def _opened(path: Path, file, kind: str):  # type: ignore[no-untyped-def]  # PyAV's container
+def _opened(path: Path, file: BinaryIO, kind: str) -> Any:  # of PyAV, which may be absent
     """Return an open container with a video of a size that can be held.
 
     Raises:
