@@ -9,9 +9,11 @@ from pathlib import Path
 from ..demo.photo import run_photo_demo
 from ..demo.run import run_demo
 from ..devices import is_out_of_memory
+from ..files.atomic import inputs_kept
 from .depth import run_depth
 from .evaluate import add_evaluate_commands
 from .options import OneLineParser, add_depth_options, add_render_options, add_stack_options
+from .overwriting import check_outputs, inputs_of
 from .progress import progress_bar
 from .render import run_render
 from .stack import run_stack
@@ -28,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _bear_any_console()
     try:
         options = _parser().parse_args(arguments)
-        options.run(options)
+        check_outputs(options)
+        with inputs_kept(inputs_of(options)):
+            options.run(options)
     except (ValueError, TypeError, OSError) as error:
         line = " ".join(str(error).split())
         print(f"bokehdepth: {line}", file=sys.stderr)

@@ -16,7 +16,7 @@ import torch
 
 from ..color import convert_color
 from ..datatypes import DepthMap
-from ..files.atomic import whole_file
+from ..files.atomic import check_no_input, inputs_kept, whole_file
 from ..training.manifest import REFUSE, Entry, read_manifest, write_manifest
 from ..training.processes import Processes, this_process
 from ..weights.published import BUILT_IN
@@ -54,6 +54,7 @@ def run_stack_folder(options: argparse.Namespace, strengths: tuple[float, ...]) 
     built_in = options.adapter == BUILT_IN
     # With an adapter depth is not needed to make the stack, but it is the truth to train with.
     check_used(options if built_in else _with(options, depth=None))
+    check_no_input(options.output / MANIFEST, [options.image])
     skipped: list[str] = []
     on_bad = options.on_bad or REFUSE
     items = _items(options, on_bad, skipped)
@@ -126,9 +127,10 @@ def _make_one(
         raise FileNotFoundError("no depth for it. Give one, or --adapter and --base-model.")
     stack = make(own, image, tuple(wanted["strengths"]), depth)  # type: ignore[arg-type]
     item.output.mkdir(parents=True, exist_ok=True)
-    if depth is not None:
-        _write_depth(item.output / DEPTH, depth)
-    write_stack(own, stack, photo.color_space, {"command": wanted})
+    with inputs_kept(one for one in (item.photo, item.depth) if one is not None):
+        if depth is not None:
+            _write_depth(item.output / DEPTH, depth)
+        write_stack(own, stack, photo.color_space, {"command": wanted})
 
 
 def _write_depth(path: Path, depth: DepthMap) -> None:

@@ -1,23 +1,39 @@
-"""Whole files or none: every write goes to a neighbour first and takes its name at the end."""
+"""Whole files or none: every write goes to a neighbour first and takes its name at the end.
 
+What a killed process left of such neighbours is removed by the next write in their folder. While a
+command runs, its inputs can be kept from being written over.
+"""
+
+import contextlib
+import functools
+import hashlib
 import os
+import platform
+import re
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 _LONGEST_SUFFIX = 32  # bytes; what is longer is no suffix that a writer chooses its format by
+_PART = re.compile(r"\.[0-9a-f]{16}(?:-([0-9a-f]{8})-(\d{1,10}))?\.part(?:\..*)?")
+_ABANDONED_S = 86_400.0  # no write leaves its part untouched for a day
+_inputs: ContextVar[tuple[Path, ...]] = ContextVar("inputs", default=())
 
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, with its suffix; rename it when the block succeeds.
 
-    An error or interrupt inside the block leaves an earlier file untouched and nothing new.
+    An error or interrupt inside the block leaves an earlier file untouched and nothing new. Parts
+    that killed processes left in the folder are removed.
 
     Raises:
         FileNotFoundError: the folder does not exist.
         IsADirectoryError: `path` is a folder.
+        ValueError: `path` is an input that `inputs_kept` names.
         OSError: the file cannot be written: a full disk, a missing right. It names the file.
     """
     target = Path(path)
@@ -27,11 +43,14 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         )
     if target.is_dir():
         raise IsADirectoryError(f"{target}: expected a file, found a folder. Give a file name.")
+    check_no_input(target, _inputs.get())
+    _sweep(target.parent)
     # The same folder, so that the rename stays on one disk; the same suffix, so that writers
     # which choose the format by it still do. A short plain name of its own: the wanted one may be
     # of the 255 bytes that a folder allows, or hold signs that a writer takes for a pattern.
     suffix = target.suffix if len(os.fsencode(target.suffix)) <= _LONGEST_SUFFIX else ""
-    part = target.with_name(f".{secrets.token_hex(8)}.part{suffix}")
+    name = f".{secrets.token_hex(8)}-{_machine()}-{os.getpid()}.part{suffix}"
+    part = target.with_name(name)
     try:
         yield part
         part.replace(target)
@@ -44,3 +63,75 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def inputs_kept(paths: Iterable[Path]) -> Iterator[None]:
+    """Let `whole_file` refuse to write over any of these files inside the block.
+
+    Example:
+        >>> import tempfile
+        >>> photo = Path(tempfile.mkdtemp()) / "photo.png"
+        >>> photo.touch()
+        >>> with inputs_kept([photo]), whole_file(photo):
+        ...     pass
+        Traceback (most recent call last):
+        ...
+        ValueError: photo.png: is an input as well and would be lost. Give another output.
+    """
+    token = _inputs.set((*_inputs.get(), *paths))
+    try:
+        yield
+    finally:
+        _inputs.reset(token)
+
+
+def check_no_input(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output that is one of the inputs, by whatever name or link.
+
+    Raises:
+        ValueError: it is.
+    """
+    if output.exists() and any(one.exists() and output.samefile(one) for one in inputs):
+        raise ValueError(
+            f"{output.name}: is an input as well and would be lost. Give another output."
+        )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the parts in a folder whose writers are gone."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _PART.fullmatch(entry.name)
+            # Another user's part, or one that Windows still holds open, stays.
+            with contextlib.suppress(OSError):
+                if found and entry.is_file(follow_symlinks=False) and _is_left(entry, found):
+                    Path(entry.path).unlink()
+
+
+def _is_left(entry: "os.DirEntry[str]", name: "re.Match[str]") -> bool:
+    """Tell whether a part's writer is gone: the process, or where it is not known here, by age."""
+    machine, process = name.groups()
+    # On Windows a signal of 0 would end the process that is asked for.
+    if os.name != "nt" and machine == _machine():
+        return not _is_running(int(process))
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_S
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's
+        return True
+    return True
+
+
+@functools.cache
+def _machine() -> str:
+    """Return 8 digits for where process numbers are counted: a host, or a container on it."""
+    space = ""
+    with contextlib.suppress(OSError):  # Linux alone has it
+        space = str(Path("/proc/self/ns/pid").readlink())
+    return hashlib.sha256(f"{platform.node()} {space}".encode()).hexdigest()[:8]
