@@ -1,4 +1,4 @@
-"""The command `evaluate`: measures against data whose truth is known. `zedd` is its first set."""
+"""The command `evaluate`: measures against data whose truth is known; `zedd` in full."""
 
 import argparse
 import csv
@@ -9,6 +9,7 @@ from ..checks import check_number
 from ..evaluation.zedd import APERTURES, HOW_TO_GET, find_scenes
 from ..evaluation.zedd_run import TASKS, ZeddOptions, ZeddResult
 from ..files.atomic import whole_file
+from .evaluate_depth import add_evaluate_depth
 from .options import OneLineParser, check_folder, device_option
 from .progress import progress_bar
 
@@ -22,6 +23,7 @@ def add_evaluate_commands(commands: "argparse._SubParsersAction[OneLineParser]")
     """Add `evaluate` and its data sets to the program's commands."""
     evaluate = commands.add_parser("evaluate", help="measure against data whose truth is known")
     sets = evaluate.add_subparsers(required=True, metavar="data")
+    add_evaluate_depth(sets)
     zedd = sets.add_parser(
         "zedd",
         help="real focus and aperture brackets with LiDAR depth",

@@ -1,5 +1,5 @@
 """Training of depth networks: manifests of files, made scenes, losses and the loop.
 
-Nothing else of the pack imports this package; accelerate, which the loop needs, is imported in the
-functions that use it.
+Beside it, only the command line and the evaluation use this package; accelerate, which the loop
+needs, is imported in the functions that use it.
 """
