@@ -111,7 +111,7 @@ def test_a_focus_pull_is_a_folder_of_pictures_or_a_clip(files, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--focus-pull", "0: near"), 'keyframes: cannot read "near"'),
+        (("--focus-pull", "0: near"), 'cannot read "near"'),
         (("--frames", "4"), "frames: given without keyframes"),
         (("--focus-pull", "0: 1 m", "--coc", "a.exr"), "coc: is written for one picture"),
     ],

@@ -275,9 +275,9 @@ def test_inputs_are_left_alone():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"strength": -1.0}, r"strength: expected at least 0, found -1"),
+        ({"strength": -1.0}, r"strength: expected 0 to 1e\+08, found -1"),
         ({"strength": math.nan}, r"strength: expected a finite number, found nan"),
-        ({"highlight_boost": -1.0}, r"highlight_boost: expected at least 0"),
+        ({"highlight_boost": -1.0}, r"highlight_boost: expected 0 to 1000, found -1"),
         ({"focus_depth": 0.0}, r"focus_depth: must be positive"),
         ({"quality": "best"}, r"quality: unknown 'best'. Use one of draft, default, final"),
         ({"depth": torch.ones(1, 4, 4)}, r"depth: expected \[1, 61, 83\] like the image"),
