@@ -207,7 +207,7 @@ def test_a_depth_picture_from_elsewhere_renders_too(scene):
         ("render photo.png small.png --strength", "argument --strength: expected one argument"),
         ("stack photo.png --depth depth.exr --strengths , -o out", "strengths: is empty"),
         ("stack photo.png --depth near.png --focus-distance 2 --strengths 5 -o out", "no metres"),
-        ("stack photo.png --depth depth.exr --strengths 5 -o photo.png", "photo.png is a file"),
+        ("stack photo.png --depth depth.exr --strengths 5 -o photo.png", "is an input as well"),
         ("demo --output photo.png", "output: photo.png is a file"),
         ("", "the following arguments are required: command"),
     ],

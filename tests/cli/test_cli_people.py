@@ -54,7 +54,7 @@ def test_the_demo_takes_a_photo(small, capsys):
     sheet = read_image("sheet/contact_sheet.png")
     assert sheet.shape[1] > 1000
     assert run("demo me.png --output me.png") == 2
-    assert "is a file" in capsys.readouterr().err
+    assert "me.png: is an input as well" in capsys.readouterr().err
 
 
 def test_the_demo_refuses_a_photo_of_nobody(tmp_path, capsys):
