@@ -10,7 +10,8 @@ from torch import nn
 
 from ..bokehdepth_core.render.preparation import PreparationCache
 
-LARGEST = 512 * 2**20  # bytes; a picture of 1024 x 1024 px takes about 90 MiB
+LARGEST = 512 * 2**20  # bytes
+EACH_PIXEL = 90  # bytes that are kept of a picture, about
 
 
 class KeptPreparation(nn.Module):
@@ -45,8 +46,18 @@ class _Kept(ModelPatcher):
 _KEPT: list[_Kept] = []
 
 
-def preparation() -> PreparationCache:
-    """Return the cache of this ComfyUI, which counts it from now on."""
+def preparation(pictures: int, size: tuple[int, int]) -> PreparationCache | None:
+    """Return the cache of this ComfyUI, which counts it from now on.
+
+    A clip that it cannot hold is rendered without, None: what is kept of its first frames would be
+    gone before they come again.
+
+    Args:
+        pictures: different ones that are rendered in a run.
+        size: of each, (height, width), px.
+    """
+    if pictures > 1 and pictures * size[0] * size[1] * EACH_PIXEL > LARGEST:
+        return None
     if not _KEPT:
         _KEPT.append(_Kept())
     if not any(one is _KEPT[0] for one in mm.loaded_models()):

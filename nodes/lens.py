@@ -212,7 +212,7 @@ class RenderBokeh(io.ComfyNode):
             blur.lens,
             FrameDepth(asked.steady, hold=False, refine=asked.refine_depth, wraps=asked.wrap),
             controls=blur.controls,
-            cache=preparation(),
+            cache=preparation(scene.different, scene.size),
             **asked.finish(),
         )
         # From here on the depth of each frame is not needed; the outputs take its place in memory.

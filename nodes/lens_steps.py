@@ -99,6 +99,7 @@ class Scene:
         track: the focus of every frame; None for none.
         people: [B,H,W], 0…1, that depth was guessed from; None where it was given.
         report: for the user, on the depth.
+        different: number of pictures that are not the same photo with the same depth.
     """
 
     image: Tensor
@@ -110,6 +111,7 @@ class Scene:
     track: core.FocusTrack | None
     people: Tensor | None
     report: str
+    different: int
 
     @property
     def size(self) -> tuple[int, int]:
@@ -139,6 +141,7 @@ def set_scene(asked: Inputs) -> Scene:
     parts |= {**layers, "focus": track}
     sizes = {name: len(part) for name, part in parts.items() if part is not None}
     count = pictures.common_batch(**sizes)
+    different = max(len(image), len(found.depth.depth))
     image = image.expand(count, -1, -1, -1)
     seen, depth = convert_color(image, asked.color_space, "sRGB"), found.depth.depth
     steady = check_number(asked.steady, "steady", 0.0, 1.0)
@@ -154,6 +157,7 @@ def set_scene(asked: Inputs) -> Scene:
         track=track,
         people=found.people,
         report=found.report,
+        different=different,
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..color import convert_color
 from ..datatypes import DepthMap
+from ..files.atomic import whole_folder
 from ..files.clip_reading import is_clip
 from ..files.clips import CLIP_SUFFIXES, check_clip_name, write_clip
 from ..files.pictures.images import Photo
@@ -89,7 +90,7 @@ def write_focus_pull(
 
 
 def write_frames(options: argparse.Namespace, photo: Photo, frames: Iterator[Tensor]) -> None:
-    """Write frames [1,H,W,C], each as it comes, as the output of `render` says.
+    """Write frames [1,H,W,C], each as it comes, as the output of `render` says: all, or none.
 
     Args:
         options: of `render`.
@@ -106,11 +107,11 @@ def write_frames(options: argparse.Namespace, photo: Photo, frames: Iterator[Ten
 
 def _write_pictures(options: argparse.Namespace, photo: Photo, frames: Iterator[Tensor]) -> int:
     """Write frames as numbered pictures into a folder, PNG, or EXR of light; return how many."""
-    options.output.mkdir(exist_ok=True)
     count, suffix = 0, ".png" if photo.color_space == "sRGB" else ".exr"
-    for index, frame in enumerate(frames):
-        named = options.output / f"frame_{index:05d}{suffix}"
-        own = argparse.Namespace(**{**vars(options), "output": named})
-        write_photo(own, photo, frame[0])
-        count = index + 1
+    with whole_folder(options.output) as folder:
+        for index, frame in enumerate(frames):
+            named = folder / f"frame_{index:05d}{suffix}"
+            own = argparse.Namespace(**{**vars(options), "output": named})
+            write_photo(own, photo, frame[0])
+            count = index + 1
     return count

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -63,6 +64,60 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `path`; when the block succeeds its files go there.
+
+    `path` is made where it is missing, and keeps what else it holds. An error or interrupt inside
+    the block leaves it as it was.
+
+    Args:
+        path: a folder, or where one is to be.
+
+    Raises:
+        FileNotFoundError: the folder above does not exist.
+        NotADirectoryError: `path` is a file.
+        ValueError: a file would take the place of an input that `inputs_kept` names.
+        OSError: it cannot be written: a full disk, a missing right. It names the folder.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp()) / "frames"
+        >>> with whole_folder(folder) as part:
+        ...     (part / "0.txt").touch()
+        ...     folder.exists()
+        False
+        >>> [one.name for one in folder.iterdir()]
+        ['0.txt']
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"{target.name}: folder {target.parent} does not exist. Create it, or give another."
+        )
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(f"{target}: expected a folder, found a file. Give another name.")
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        part.mkdir()
+        yield part
+        target.mkdir(exist_ok=True)
+        made = sorted(part.iterdir())
+        for one in made:
+            check_no_input(target / one.name, _inputs.get())
+        for one in made:
+            one.replace(target / one.name)
+    except OSError as error:
+        if error.errno is None:  # made by us or by a codec: it says what it is about
+            raise
+        raise OSError(
+            f"{target}: cannot be written ({error.strerror}). Free space there, or give another "
+            "place."
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager

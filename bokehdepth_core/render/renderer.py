@@ -123,7 +123,8 @@ def render_bokeh(
         wrap: whether pictures are 360° panoramas, whose left and right border join. The blur is the
             same at every height: towards the poles of an equirectangular picture, which stretches
             what is there, it should be 1/cos(latitude) times as wide.
-        cache: keeps refined depth and layers for the next render of the same photo and depth.
+        cache: keeps refined depth and layers for the next render of the same photo and depth. With
+            `steady` depth hangs on the frames before, and refined depth is not kept.
         steady: 0…1, for the frames of a clip in their order: how much depth and its edges are held
             from frame to frame where the photos do not change. 0 takes every picture by itself.
         on_progress: called for every slice, in hundredths of a picture.

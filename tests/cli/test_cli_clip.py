@@ -1,9 +1,17 @@
 """`bokehdepth render` with a clip: folders of frames, videos, and depth for them."""
 
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from bokehdepth_core.cli import clip as cli_clip
 from bokehdepth_core.cli import main
 from bokehdepth_core.datatypes import DepthMap
 from bokehdepth_core.files.clips import write_clip
@@ -72,3 +80,68 @@ def test_unusable_clips_give_one_line(files, capsys, image, depth, more, message
     assert render(files, image, depth, "bad", *more) == 2
     assert message in capsys.readouterr().err
     assert not (files / "bad").exists()
+
+
+def contents(folder):
+    return {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+
+
+@pytest.mark.parametrize("out", ["new", "old", "old.mp4", "new.gif"])
+def test_ctrl_c_between_frames_leaves_what_was_there_and_no_part_of_a_clip(
+    files, capsys, monkeypatch, tmp_path, out
+):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "frame_00000.png").write_bytes(b"of an earlier clip")
+    (tmp_path / "old.mp4").write_bytes(b"an earlier clip")
+    before, rendered, render_one = contents(tmp_path), [], cli_clip.render_lens_look
+
+    def stopped(*args, **options):
+        rendered.append(None)
+        if len(rendered) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return render_one(*args, **options)
+
+    monkeypatch.setattr(cli_clip, "render_lens_look", stopped)
+    assert render(files, "frames", "depths", tmp_path / out) == 130
+    assert "bokehdepth: interrupted" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["old", "old.mp4"]
+
+
+def test_ctrl_c_within_a_frame_ends_it_and_progress_covers_the_clip(files, monkeypatch, tmp_path):
+    seen = []
+
+    @contextmanager
+    def bar(label):
+        def on_progress(done, total):
+            seen.append(done / total)
+            if len(seen) == stop_at:
+                signal.raise_signal(signal.SIGINT)
+
+        yield on_progress
+
+    monkeypatch.setattr(cli_clip, "progress_bar", bar)
+    stop_at = 0
+    assert render(files, "frames", "depths", tmp_path / "whole") == 0
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+    ends = {index / FRAMES for index in range(1, FRAMES + 1)}
+    assert len(set(seen) - ends) > FRAMES  # it moves within frames as well
+    stop_at = 1 + next(at for at, share in enumerate(seen) if 1 / FRAMES < share < 2 / FRAMES)
+    seen.clear()
+    assert render(files, "frames", "depths", tmp_path / "stopped") == 130
+    assert len(seen) == stop_at
+    assert [one.name for one in tmp_path.iterdir()] == ["whole"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="tells no peak of memory")
+def test_the_memory_of_a_clip_does_not_grow_with_its_frames():
+    script = Path(__file__).parents[2] / "benchmarks" / "clip_memory.py"
+    asked = ["--frames", "3", "9", "--size", "192x108"]
+    returned = {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_TRIM_THRESHOLD_": "16384"}
+    lines = subprocess.check_output(
+        [sys.executable, script, *asked], env=os.environ | returned, text=True
+    ).splitlines()
+    growth = float(lines[-1].split(": ")[1].split()[0])
+    # A frame that stays is 3 numbers a pixel, and its depth one more; pages are 4 KiB of 81.
+    assert growth < 1.5
