@@ -125,24 +125,34 @@ class Graph:
         self._add("MarkdownNote", [note], name, 400, 60 + 19 * rows, 0, 0, [], [])
         self.left = 480
 
-    def column(self, title: str, *nodes):
-        """Add nodes below each other, in a group. Each: (type, values, {input: (node, output)})."""
-        top, first = TOP, self.left
-        for kind, values, wired, *more in nodes:
+    def column(self, title: str, *nodes, tops=(), gap=GAP, left=None):
+        """Add nodes below each other, in a group. Each: (type, values, {input: (node, output)}).
+
+        Args:
+            title: of the group.
+            nodes: from top to bottom.
+            tops: where each begins, px, so that links pass by other nodes; else one after another.
+            gap: px to the column before.
+            left: where the column begins, px, in the place of the gap.
+        """
+        first = self.left + gap - GAP if left is None else left
+        ends = []
+        for index, (kind, values, wired, *more) in enumerate(nodes):
             name = more[0] if more else None
-            height = self._node(kind, values, wired, name, self.left, top)
-            top += height + 60
+            top = tops[index] if tops else ends[-1] + 60 if ends else TOP
+            ends.append(top + self._node(kind, values, wired, name, first, top))
+        begin = (tops[0] if tops else TOP) - 80
         self.groups.append(
             {
                 "id": len(self.groups) + 1,
                 "title": title,
-                "bounding": [first - 20, TOP - 80, WIDTH + 40, top],
+                "bounding": [first - 20, begin, WIDTH + 40, ends[-1] + 40 - begin],
                 "color": COLOURS[len(self.groups) % len(COLOURS)],
                 "font_size": 24,
                 "flags": {},
             }
         )
-        self.left += WIDTH + GAP
+        self.left = max(self.left, first + WIDTH + GAP)
         return len(self.nodes)
 
     def _node(self, kind, values, wired, name, left, top) -> int:

@@ -47,21 +47,27 @@ def depth_anything():
         "knows near from far, not metres, so **strength** is the blur in % of the width between "
         "the nearest and the farthest.\n\n**Click** the picture in *Render Bokeh* to focus.\n"
     )
+    graph.column("1  Your photo", ("LoadImage", ["example.png"], {}), tops=[20])
     graph.column(
-        "1  Photo and model",
-        ("LoadImage", ["example.png"], {}),
+        "2  The model",
         ("LoadDA3Model", ["depth_anything_3_mono_large.safetensors", "default"], {}),
+        tops=[80],
+        gap=380,
     )
     graph.column(
-        "2  Depth",
+        "3  Depth",
         (
             "DA3Inference",
             [504, "upper_bound_resize", "mono"],
             {"da3_model": (3, 0), "image": (2, 0)},
         ),
+        tops=[400],
+        gap=140,
     )
-    graph.column("3  Through the lens", ("RenderBokeh", LOOK, {"image": (2, 0), "depth": (4, 0)}))
-    graph.column("4  Result", ("SaveImage", ["bokeh/depth_anything"], {"images": (5, 0)}))
+    lens = ("RenderBokeh", LOOK, {"image": (2, 0), "depth": (4, 0)})
+    graph.column("4  Through the lens", lens, tops=[-100])
+    result = ("SaveImage", ["bokeh/depth_anything"], {"images": (5, 0)})
+    graph.column("5  Result", result, tops=[-100])
     graph.write("02 Depth Anything 3 to bokeh")
 
 
@@ -73,37 +79,49 @@ def moge():
         "when the graph opens:\n\n**models/geometry_estimation**\n- "
         f"[moge_2_vitl_normal_fp16.safetensors]({HUB}/Comfy-Org/MoGe/resolve/main/"
         "geometry_estimation/moge_2_vitl_normal_fp16.safetensors)\n\n1. *MoGe Geometry to FOV* "
-        "tells the focal length in px.\n2. *Bokeh Strength from Lens* makes the bokeh of a "
-        "full-frame lens of that view from **f number** and **focus distance**.\n3. Give *Render "
-        "Bokeh* the same **focus distance**; 0 there takes it where you click.\n"
+        "tells the focal length in px. ComfyUI 0.26 does not have it yet: update, or delete it and "
+        "write the lens of your camera into **focal_length_mm** and **focal_length_35mm**."
+        "\n2. *Bokeh Strength from Lens* makes the bokeh of a full-frame lens of that view from "
+        "**f number** and **focus distance**.\n3. Give *Render Bokeh* the same **focus distance**; 0 there takes it where you click.\n"
     )
+    graph.column("1  Your photo", ("LoadImage", ["example.png"], {}), tops=[-80])
     graph.column(
-        "1  Photo and model",
-        ("LoadImage", ["example.png"], {}),
+        "2  The model",
         ("LoadMoGeModel", ["moge_2_vitl_normal_fp16.safetensors"], {}),
+        tops=[540],
+        gap=100,
     )
     graph.column(
-        "2  Metres and the view",
+        "3  Metres",
         ("MoGeInference", [9, 0.0, 4, True, True], {"moge_model": (3, 0), "image": (2, 0)}),
-        ("MoGeGeometryToFOV", ["horizontal", "degrees"], {"moge_geometry": (4, 0)}),
+        tops=[260],
     )
     graph.column(
-        "3  Which lens",
+        "4  The view",
+        ("MoGeGeometryToFOV", ["horizontal", "degrees"], {"moge_geometry": (4, 0)}),
+        tops=[380],
+        gap=280,
+    )
+    graph.column(
+        "5  Which lens",
         (
             "LensBokehStrength",
             {"f_number": 1.4},
             {"image": (2, 0), "focal_length_px": (5, 1)},
         ),
+        tops=[280],
     )
     graph.column(
-        "4  Through the lens",
+        "6  Through the lens",
         (
             "RenderBokeh",
             {"focus_mode": "automatic"},
             {"image": (2, 0), "depth": (4, 0), "strength": (6, 0)},
         ),
+        tops=[-20],
+        gap=100,
     )
-    graph.column("5  Result", ("SaveImage", ["bokeh/lens"], {"images": (7, 0)}))
+    graph.column("7  Result", ("SaveImage", ["bokeh/lens"], {"images": (7, 0)}), tops=[-20])
     graph.write("03 MoGe to real f-numbers")
 
 
@@ -122,6 +140,7 @@ def focus_pull():
     graph.column(
         "2  When what is sharp",
         ("FocusPull", {"keyframes": "0: 0.4,0.6; 11: 0.86,0.72 ease"}, {"depth": (2, 2)}),
+        tops=[180],
     )
     graph.column(
         "3  Through the lens",
@@ -168,19 +187,22 @@ def linear_exr():
 
 def bracket_depth(graph):
     """Add the bundled bracket and its depth; return nothing. Nodes 2 to 5, depth is 5."""
+    graph.column("1  Photos at several apertures", ("BokehDepthExample", {}, {}))
     graph.column(
-        "1  Photos at several apertures",
-        ("BokehDepthExample", {}, {}),
+        "2  What reads them",
         ("LoadBokehDepth", {}, {}),
+        ("BokehStackFromImages", {}, {"reference": (2, 0), "frames": (2, 1)}),
+        tops=[220, 552],
+        gap=280,
     )
     graph.column(
-        "2  Depth in metres",
-        ("BokehStackFromImages", {}, {"reference": (2, 0), "frames": (2, 1)}),
+        "3  Depth in metres",
         (
             "DefocusAwareDepth",
             {"focal_length_px": 614.4, "focus_distance": 1.5},
             {"image": (2, 0), "depth_model": (3, 1), "stack": (4, 0)},
         ),
+        tops=[120],
     )
 
 
@@ -195,12 +217,14 @@ def point_cloud():
     )
     bracket_depth(graph)
     graph.column(
-        "3  Saved as points",
+        "4  Saved as points",
         (
             "SaveMetricDepth",
             {"format": "PLY point cloud", "filename_prefix": "depth/cloud"},
             {"depth": (5, 0), "image": (2, 0)},
         ),
+        tops=[40],
+        gap=140,
     )
     graph.write("09 Metric depth to point cloud")
 
@@ -219,32 +243,43 @@ def control_net():
         "control_v11f1p_sd15_depth_fp16.safetensors)\n"
     )
     bracket_depth(graph)
+    checkpoint = ("CheckpointLoaderSimple", ["v1-5-pruned-emaonly-fp16.safetensors"], {})
+    graph.column("4  Models", checkpoint, tops=[-800], left=1100)
     graph.column(
-        "3  Models and prompts",
-        ("CheckpointLoaderSimple", ["v1-5-pruned-emaonly-fp16.safetensors"], {}),
-        ("ControlNetLoader", ["control_v11f1p_sd15_depth_fp16.safetensors"], {}),
+        "5  Prompts and ControlNet",
         ("CLIPTextEncode", ["an explorer in an observatory, film still"], {"clip": (6, 1)}),
         ("CLIPTextEncode", ["blurry, deformed"], {"clip": (6, 1)}, "What to avoid"),
-        ("EmptyLatentImage", [512, 512, 1], {}),
+        ("ControlNetLoader", ["control_v11f1p_sd15_depth_fp16.safetensors"], {}),
+        tops=[-660, -400, -140],
+        left=1520,
     )
     graph.column(
-        "4  Depth leads the picture",
+        "6  Depth leads the picture",
         (
             "ControlNetApplyAdvanced",
             [0.8, 0.0, 1.0],
-            {"positive": (8, 0), "negative": (9, 0), "control_net": (7, 0), "image": (5, 1)},
+            {"positive": (7, 0), "negative": (8, 0), "control_net": (9, 0), "image": (5, 1)},
         ),
+        ("EmptyLatentImage", [512, 512, 1], {}),
+        tops=[-400, -100],
+        gap=160,
+    )
+    graph.column(
+        "7  Sampling",
         (
             "KSampler",
             [42, 20, 7.0, "euler", "normal", 1.0],
             {
-                **{"model": (6, 0), "positive": (11, 0), "negative": (11, 1)},
-                "latent_image": (10, 0),
+                **{"model": (6, 0), "positive": (10, 0), "negative": (10, 1)},
+                "latent_image": (11, 0),
             },
         ),
-        ("VAEDecode", [], {"samples": (12, 0), "vae": (6, 2)}),
+        tops=[-640],
+        gap=160,
     )
-    graph.column("5  Result", ("SaveImage", ["bokeh/controlnet"], {"images": (13, 0)}))
+    decode = ("VAEDecode", [], {"samples": (12, 0), "vae": (6, 2)})
+    graph.column("8  Picture", decode, tops=[-800])
+    graph.column("9  Result", ("SaveImage", ["bokeh/controlnet"], {"images": (13, 0)}), tops=[-800])
     graph.write("10 Depth to ControlNet")
 
 
