@@ -82,7 +82,8 @@ def moge():
         "tells the focal length in px. ComfyUI 0.26 does not have it yet: update, or delete it and "
         "write the lens of your camera into **focal_length_mm** and **focal_length_35mm**."
         "\n2. *Bokeh Strength from Lens* makes the bokeh of a full-frame lens of that view from "
-        "**f number** and **focus distance**.\n3. Give *Render Bokeh* the same **focus distance**; 0 there takes it where you click.\n"
+        "**f number** and **focus distance**.\n3. Give *Render Bokeh* the same **focus "
+        "distance**; 0 there takes it where you click.\n"
     )
     graph.column("1  Your photo", ("LoadImage", ["example.png"], {}), tops=[-80])
     graph.column(
