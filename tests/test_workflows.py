@@ -10,7 +10,7 @@ from graph_files import CORE, FOLDER, MODEL_FILE, NAMES, ROOT, SCHEMAS, load
 from graph_geometry import crossings, hidden
 from PIL import Image
 
-# Where sockets' order leaves no way round: a photo that goes to two nodes above and below a link.
+# What is left, mostly forced by the order of sockets: one photo goes above and below a link.
 CROSSINGS = {"03": 2, "07": 2, "09": 1, "10": 4, "11": 1}
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 
