@@ -15,7 +15,14 @@ from bokehdepth_core import BokehStack, cli, load_depth_estimator
 from bokehdepth_core.depth.small import SmallDepth, SmallShape
 from bokehdepth_core.training import checkpoints
 from bokehdepth_core.training.batches import collate
-from bokehdepth_core.training.networks import attention_warning, attention_watch, loss_of
+from bokehdepth_core.training.losses import defocus_loss
+from bokehdepth_core.training.networks import (
+    Trained,
+    attention_warning,
+    attention_watch,
+    build,
+    loss_of,
+)
 from bokehdepth_core.training.scenes import SceneSource
 from bokehdepth_core.training.settings import Settings
 from bokehdepth_core.training.validation import fixed_batches
@@ -180,24 +187,38 @@ def test_raw_strengths_are_said_to_make_the_network_blind():
         assert ("blind to the stack" in warning) == blind
 
 
-def fall(settings, source, folder):
-    """The ρ loss on fixed scenes before a training and after it, px."""
-    fixed = fixed_batches(SceneSource(9, settings.size, largest_radius=10.0, disturb=False), 8, 8)
-    run = train(settings, source, Plan(folder, tuple(fixed), settings.steps, 1000, cpu=True))
-    before = float(fixed[0].defocus.abs().mean())  # what says "no blur" everywhere
-    return before, run.history[-1]["rho"]
+def best_constants(batch):
+    """The ρ loss of what knows the side of the focus and nothing else, px."""
+    errors = [
+        (blur - blur.median()).abs().flatten(1).mean(1)
+        for blur in (batch.defocus[batch.side == side] for side in batch.side.unique())
+    ]
+    return float(torch.cat(errors).mean())
 
 
-def test_150_steps_lower_the_blur_loss_by_a_quarter(tmp_path):
+def test_150_steps_lower_the_blur_loss_by_a_quarter_and_read_the_stack(tmp_path):
     pool = [SceneSource(0, 32, largest_radius=10.0, disturb=False)[i] for i in range(48)]
 
     class Pool:
         def __getitem__(self, index):
             return pool[index % len(pool)]
 
-    settings = Settings(steps=150, batch=4, size=32, photo_share=0, ema=0.9, warmup=10)
-    before, after = fall(settings, Pool(), tmp_path)
-    assert after < 0.75 * before
+    new = SceneSource(9, 32, largest_radius=10.0, disturb=False)
+    (fixed,) = fixed_batches(new, 16, 16)
+    settings = Settings(
+        *("small", 150, 4), size=32, photo_share=0, ema=0.9, warmup=10, learning_rate=4e-3
+    )
+    run = train(settings, Pool(), Plan(tmp_path, (fixed,), 150, 1000, cpu=True))
+    after = run.history[-1]["rho"]
+    # Measured on scenes it was not trained on: 1.80 px; "no blur" everywhere 3.29, the best
+    # constants 2.08, and 2.64 with the frames of another scene, whose side is told all the same.
+    assert after < 0.75 * float(fixed.defocus.abs().mean())
+    assert after < 0.95 * best_constants(fixed)
+    run.network.load_state_dict(run.averaged)
+    run.network.eval()
+    with torch.no_grad():
+        shuffled = Trained(run.network)(fixed.with_other_stacks(), True).defocus
+    assert after < 0.85 * float(defocus_loss(shuffled, fixed.defocus, fixed.known).mean())
 
 
 @pytest.mark.parametrize("name", ["dav2_dsfa", "unidepthv2_dsfa"])
@@ -239,8 +260,6 @@ def test_a_plain_depth_anything_gets_dsfa_and_becomes_metric(tmp_path):
     state = golden.recipe_state(case["parameters"], case["seed"])
     plain = {k: v.contiguous() for k, v in state.items() if not k.startswith("encoder_fusion.")}
     save_file(plain, tmp_path / "plain.safetensors")
-    from bokehdepth_core.training.networks import Trained, build
-
     scenes = SceneSource(0, 28, largest_radius=6.0, disturb=False)
     settings = Settings(str(tmp_path / "plain.safetensors"), size=28, stages=(3,))
     network = build(settings)
