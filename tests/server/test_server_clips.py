@@ -114,7 +114,7 @@ def test_a_subject_is_followed_and_lost_frames_take_their_neighbours(server):
 @pytest.mark.parametrize(
     ("keyframes", "frames", "more", "message"),
     [
-        ("0: near", 0, {}, 'keyframes: cannot read "near" in "0: near"'),
+        ("0: near", 0, {}, 'keyframes: write such as "0: 1.2 m; 48: 4 m ease": cannot read "near"'),
         ("", 0, {}, "keyframes: none. Write such as"),
         ("0: 1 m", 0, {}, "keyframes: frame 0 names a distance, and this depth has no metres"),
         ("0: subject", 0, {}, "keyframes: they follow the subject, and none is connected"),
