@@ -22,6 +22,14 @@ FRAMES = 3
 LENS = ("--strength", "8", "--focus-distance", "1", "--quality", "draft")
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Let Ctrl-C reach these tests even where a shell started them in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A clip of one photo three times, and depth that differs a little in each frame."""
