@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
-from ..checks import check_depth, check_image, check_number
+from ..checks import check_image, check_number
 from ..color import check_color_space
 from ..optics import thin_lens
 from ..optics.aperture import DISC, Aperture
@@ -46,7 +46,7 @@ from .scene.layers import Layers, separate_layers
 from .scene.matting import WHITE
 from .steady import FrameDepth
 from .tiles import cut_tiles
-from .views import PixelMeaning, View
+from .views import PixelMeaning, View, background_like, depth_like
 
 FARTHEST = 8  # times both sides of a picture: a PSF this large leaves next to nothing in it
 FLAT = 1.0  # px of difference in defocus below which a picture is one plane
@@ -149,8 +149,8 @@ def render_bokeh(
         >>> wider.item()
         9
     """
-    size, depth = check_image(image), _depth_like(depth, image, "depth")
-    known = _background_like(background, background_depth, image)
+    size, depth = check_image(image), depth_like(depth, image, "depth")
+    known = background_like(background, background_depth, image)
     check_number(strength, "strength", 0.0, thin_lens.LARGEST_STRENGTH)
     check_number(grain, "grain", 0.0, 1.0)
     boost = HighlightBoost(highlight_boost, highlight_threshold)
@@ -215,37 +215,6 @@ def _depth_of_frame(
         "refined depth",
         [guide[0], depth, wrap],
         lambda: sharpened_depth(guide, depth, check_cancelled, wraps=wrap),
-    )
-
-
-def _depth_like(depth: Tensor, image: Tensor, name: str) -> Tensor:
-    size = check_depth(depth, name)
-    batch, height, width = image.shape[:3]
-    if (size["H"], size["W"]) != (height, width) or size["B"] not in (1, batch):
-        raise ValueError(
-            f"{name}: expected {[batch, height, width]} like the image, found {list(depth.shape)}. "
-            "Resample it to the picture first."
-        )
-    return depth.to(image.device, torch.float32).expand(batch, -1, -1)
-
-
-def _background_like(
-    background: Tensor | None, depth: Tensor | None, image: Tensor
-) -> tuple[Tensor, Tensor] | None:
-    if background is None and depth is None:
-        return None
-    if background is None or depth is None:
-        missing = "background" if background is None else "background_depth"
-        raise ValueError(f"{missing}: missing. Give the background and its depth, or neither.")
-    check_image(background, "background")
-    batch = image.shape[0]
-    if background.shape[1:] != image.shape[1:] or len(background) not in (1, batch):
-        raise ValueError(
-            f"background: expected {list(image.shape)} like the image, found "
-            f"{list(background.shape)}. Resample it to the picture first."
-        )
-    return background.to(image).expand(batch, -1, -1, -1), _depth_like(
-        depth, image, "background_depth"
     )
 
 

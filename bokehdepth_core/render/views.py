@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..checks import check_depth, check_image
 from ..color import convert_color, linear_to_srgb, srgb_to_linear
 from .coverage import BORDER, extended, solid_pixels
 from .finish.grain import add_grain, measure_grain
@@ -176,3 +177,44 @@ class View:
         light, alpha = self.meaning.light(picture[..., :3]), picture[..., 3:].float()
         light = light if self.meaning.premultiplied else light * alpha
         return torch.cat([light, alpha], dim=-1).movedim(-1, 0)
+
+
+def depth_like(depth: Tensor, image: Tensor, name: str) -> Tensor:
+    """Return depth [B,H,W] float32 for each picture of an image [B,H,W,C], on its device.
+
+    Raises:
+        ValueError: unusable, or of another size or number; `name` is the input it came by.
+    """
+    size = check_depth(depth, name)
+    batch, height, width = image.shape[:3]
+    if (size["H"], size["W"]) != (height, width) or size["B"] not in (1, batch):
+        raise ValueError(
+            f"{name}: expected {[batch, height, width]} like the image, found {list(depth.shape)}. "
+            "Resample it to the picture first."
+        )
+    return depth.to(image.device, torch.float32).expand(batch, -1, -1)
+
+
+def background_like(
+    background: Tensor | None, depth: Tensor | None, image: Tensor
+) -> tuple[Tensor, Tensor] | None:
+    """Return a background and its depth for each picture of an image; None if neither is given.
+
+    Raises:
+        ValueError: one without the other, unusable, or of another size or number.
+    """
+    if background is None and depth is None:
+        return None
+    if background is None or depth is None:
+        missing = "background" if background is None else "background_depth"
+        raise ValueError(f"{missing}: missing. Give the background and its depth, or neither.")
+    check_image(background, "background")
+    batch = image.shape[0]
+    if background.shape[1:] != image.shape[1:] or len(background) not in (1, batch):
+        raise ValueError(
+            f"background: expected {list(image.shape)} like the image, found "
+            f"{list(background.shape)}. Resample it to the picture first."
+        )
+    return background.to(image).expand(batch, -1, -1, -1), depth_like(
+        depth, image, "background_depth"
+    )
