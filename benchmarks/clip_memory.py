@@ -4,7 +4,7 @@
 
 `bokehdepth render` takes a folder of pictures and one of depths; it writes a folder, or with --mp4
 a video. With --node, *Render Bokeh* in the ComfyUI at COMFYUI_PATH takes a batch, with nothing kept
-for the next run (`nodes/kept.py`). Printed are the peak of resident memory above what was held
+for the next run (`nodes/host/kept.py`). Printed are the peak of resident memory above what was held
 before, what each further frame adds, and how long a frame takes. Needs Linux.
 """
 
@@ -83,7 +83,7 @@ def render_node(count: int, asked: argparse.Namespace) -> tuple[int, float]:
     sys.path.insert(0, str(ROOT / "tests"))
     from comfyui_pack import NAME  # it loads ComfyUI
 
-    nodes, core = sys.modules[f"{NAME}.nodes.lens"], sys.modules[f"{NAME}.bokehdepth_core"]
+    nodes, core = sys.modules[f"{NAME}.nodes.render.lens"], sys.modules[f"{NAME}.bokehdepth_core"]
     nodes.preparation = lambda *_: None
     width, height = asked.size
     peak = Peak()

@@ -1,4 +1,4 @@
-"""Fits the coefficients of a sweep's confidence, and prints them for `depth/sweep/confidence.py`.
+"""Fits the coefficients of the confidence in `depth/sweep/labelling/`, and prints them.
 
     python benchmarks/fit_confidence.py SCENES... [--noise 5] [--apart]
 

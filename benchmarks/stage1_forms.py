@@ -167,7 +167,7 @@ def diffusers_forms(options, adapter):
 def comfyui_forms(options, adapter):
     """As `diffusers_forms`, on the class of the ComfyUI checkout that COMFYUI_PATH names."""
     make_tiny_flux.use_comfyui(cpu=options.device == "cpu")
-    kontext = _pack_module("nodes.kontext")
+    hooks = _pack_module("nodes.generator.flux_hooks")
     model = make_tiny_flux.flux_patcher(
         options.dtype,
         hidden_size=options.width,
@@ -177,7 +177,7 @@ def comfyui_forms(options, adapter):
         context_in_dim=TEXT_WIDTH,
         vec_in_dim=POOLED_WIDTH,
     )
-    updates = kontext.query_key_updates(model, adapter)
+    updates = hooks.query_key_updates(model, adapter)
     flux = model.model.diffusion_model.to(options.device)
     updates.model.to(options.device)
 
@@ -188,7 +188,7 @@ def comfyui_forms(options, adapter):
         yield lambda: flux(**inputs, transformer_options=transformer_options)
 
     def hooked(values):
-        return kontext.attach(model, updates, adapter.strength_vectors(values))
+        return hooks.attach(model, updates, adapter.strength_vectors(values))
 
     return {
         "a native": lambda values: form(model, values),

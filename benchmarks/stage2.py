@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from memory import peak_bytes
 
 from bokehdepth_core import BokehStack
-from bokehdepth_core.depth.depth_anything import DepthAnything, DepthAnythingShape
-from bokehdepth_core.depth.dinov2 import EncoderShape
-from bokehdepth_core.depth.dsfa import ALIBI, DividedSpaceFocusAttention
 from bokehdepth_core.depth.estimator import NetworkEstimator
+from bokehdepth_core.depth.networks.depth_anything import DepthAnything, DepthAnythingShape
+from bokehdepth_core.depth.networks.dinov2 import EncoderShape
+from bokehdepth_core.depth.networks.dsfa import ALIBI, DividedSpaceFocusAttention
 
 WIDTH, FRAMES, TOKENS, RUNS = 1024, 3, 37 * 37, 3
 

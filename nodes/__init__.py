@@ -2,19 +2,19 @@
 
 from comfy_api.latest import ComfyExtension
 
-from . import host
-from .adapter import ApplyBokehDepthAdapter
-from .depth import DefocusAwareDepth, SaveMetricDepth
+from .depth.defocus_aware import DefocusAwareDepth, SaveMetricDepth
+from .depth.focus_stack import FocusStackFromImages
+from .depth.load_depth import LoadMetricDepth
+from .depth.mask import DepthFromMask
 from .example import BokehDepthExample
-from .focus_pull import FocusPull
-from .focus_stack import FocusStackFromImages
-from .lens import RenderBokeh
-from .lens_look import BokehLens
-from .load_depth import LoadMetricDepth
-from .loader import LoadBokehDepth
-from .mask import DepthFromMask
-from .stack import BokehStackFromImages, GenerateBokehStack
-from .strength import LensBokehStrength
+from .generator.adapter import ApplyBokehDepthAdapter
+from .generator.loader import LoadBokehDepth
+from .generator.stack import BokehStackFromImages, GenerateBokehStack
+from .host import services
+from .render.focus_pull import FocusPull
+from .render.lens import RenderBokeh
+from .render.lens_look import BokehLens
+from .render.strength import LensBokehStrength
 
 NODES = [
     LoadBokehDepth,
@@ -38,5 +38,5 @@ class BokehDepthExtension(ComfyExtension):
     """The pack as ComfyUI sees it."""
 
     async def get_node_list(self):
-        host.register_model_folder()  # here, since old versions do not call on_load
+        services.register_model_folder()  # here, since old versions do not call on_load
         return list(NODES)

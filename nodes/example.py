@@ -4,8 +4,8 @@ from comfy_api.latest import io, ui
 
 from ..bokehdepth_core import DepthMap
 from ..bokehdepth_core.demo.run import load_scene
-from . import host
-from .geometry import depth_picture
+from .depth.geometry import depth_picture
+from .host import services
 
 
 class BokehDepthExample(io.ComfyNode):
@@ -16,7 +16,7 @@ class BokehDepthExample(io.ComfyNode):
         return io.Schema(
             node_id="BokehDepthExample",
             display_name="Example Photos (BokehDepth)",
-            category=host.CATEGORY,
+            category=services.CATEGORY,
             description="A bundled scene to try the nodes with: a sharp photo, the same view "
             "through a lens of K = 10, 20 and 30 focused at 1.5 m, and its depth as a picture. "
             "Put Load Image in its place for your own photos.",
@@ -36,8 +36,8 @@ class BokehDepthExample(io.ComfyNode):
     @classmethod
     def execute(cls):
         scene = load_scene()
-        photo = host.result(scene.stack.reference[None])
-        shown = host.result(depth_picture(DepthMap(scene.depth)))
+        photo = services.result(scene.stack.reference[None])
+        shown = services.result(depth_picture(DepthMap(scene.depth)))
         return io.NodeOutput(
-            photo, host.result(scene.stack.frames), shown, ui=ui.PreviewImage(photo, cls=cls)
+            photo, services.result(scene.stack.frames), shown, ui=ui.PreviewImage(photo, cls=cls)
         )

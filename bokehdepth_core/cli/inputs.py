@@ -14,7 +14,7 @@ from ..checks import check_number
 from ..datatypes import DepthMap
 from ..depth.person.guess import guess_portrait_depth
 from ..files.clip_reading import is_clip
-from ..files.depth.portrait_writing import JPEG_SUFFIXES, is_jpeg
+from ..files.depth.portraits.writing import JPEG_SUFFIXES, is_jpeg
 from ..files.depth.raw import VALUES
 from ..files.depth.reading import HOLES, DepthFile, read_depth_file
 from ..files.depth_maps import write_depth

@@ -10,8 +10,8 @@ from torch import Tensor
 from .. import devices
 from ..color import COLOR_SPACES
 from ..depth import BUILT_IN
-from ..depth.options import ATTENTION_SCALES, parse_stages
-from ..depth.preprocess import LEVELS
+from ..depth.networks.options import ATTENTION_SCALES, parse_stages
+from ..depth.networks.preprocess import LEVELS
 from ..files.exif import read_photo_lens
 from ..files.pictures.images import read_image
 from ..optics.aperture import Aperture

@@ -10,15 +10,15 @@ from ..demo.photo import run_photo_demo
 from ..demo.run import run_demo
 from ..devices import is_out_of_memory
 from ..files.atomic import inputs_kept
-from .depth import run_depth
-from .evaluate import add_evaluate_commands
+from .commands.depth import run_depth
+from .commands.evaluate import add_evaluate_commands
+from .commands.render import run_render
+from .commands.stack import run_stack
+from .commands.train import add_train_commands
+from .commands.weights import add_weights_commands
 from .options import OneLineParser, add_depth_options, add_render_options, add_stack_options
 from .overwriting import check_outputs, inputs_of
 from .progress import progress_bar
-from .render import run_render
-from .stack import run_stack
-from .train import add_train_commands
-from .weights import add_weights_commands
 
 FAILED = 1
 BAD_INPUT = 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from ..weights.published import BUILT_IN
-from .options import NetworkOptions
+from .networks.options import NetworkOptions
 from .protocol import DepthEstimator
 from .sweep.estimator import SweepEstimator
 
@@ -61,7 +61,7 @@ def load_depth_estimator(
         return SweepEstimator(torch.device(device))
     from .estimator import NetworkEstimator
     from .loading import load_network  # the networks need transformers; the sweep does not
-    from .small import SmallDepth
+    from .networks.small import SmallDepth
     from .small_estimator import SmallEstimator
 
     blocks = None if stages is None else tuple(stages)

@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 
 from ..weights.reading import read_state_dict, write_safetensors
-from .depth_anything import DepthAnything
 from .loading import KIND_KEY, network_from, settled_options
-from .options import NetworkOptions
-from .small import SmallDepth
-from .unidepth import UniDepth
+from .networks.depth_anything import DepthAnything
+from .networks.options import NetworkOptions
+from .networks.small import SmallDepth
+from .networks.unidepth import UniDepth
 
 
 def convert_checkpoint(

@@ -10,8 +10,8 @@ from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cance
 from ..checks import check_image, check_shape
 from ..datatypes import BokehStack, DepthMap
 from ..optics.aperture import Aperture
-from .depth_anything import DepthAnything
-from .preprocess import (
+from .networks.depth_anything import DepthAnything
+from .networks.preprocess import (
     PATCH,
     InputTransform,
     depth_anything_side,
@@ -19,8 +19,8 @@ from .preprocess import (
     unidepth_pixels,
     unidepth_transform,
 )
+from .networks.unidepth import UniDepth
 from .stacks import check_one_focus, stacks_for
-from .unidepth import UniDepth
 
 MIN_DEPTH_M = 1e-3  # a saturated output would be 0 m, which is no depth
 MAX_TOKENS = 1 << 15

@@ -12,13 +12,13 @@ from ..weights.errors import CheckpointError
 from ..weights.reading import FOLDER_FILES, StateDict, read_config, read_state_dict, weight_file
 from ..weights.scaled import unscaled
 from ..weights.strict import build_on_meta, load_strictly
-from . import depth_anything, small, unidepth
-from .depth_anything import DepthAnything
-from .dinov2 import STAGES_AFTER, check_heads, match_names
-from .dsfa import ALIBI, HEADS
-from .options import PUBLISHED, NetworkOptions, stored_options
-from .small import SmallDepth
-from .unidepth import UniDepth
+from .networks import depth_anything, small, unidepth
+from .networks.depth_anything import DepthAnything
+from .networks.dinov2 import STAGES_AFTER, check_heads, match_names
+from .networks.dsfa import ALIBI, HEADS
+from .networks.options import PUBLISHED, NetworkOptions, stored_options
+from .networks.small import SmallDepth
+from .networks.unidepth import UniDepth
 
 KIND_KEY = "network"  # in the metadata of converted files
 # Published metric Depth Anything V2 files say their range in their names only, m.

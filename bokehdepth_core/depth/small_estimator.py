@@ -12,8 +12,8 @@ from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cance
 from ..checks import check_image, check_number
 from ..datatypes import BokehStack, DepthMap
 from ..optics.aperture import Aperture
-from .preprocess import LEVELS
-from .small import PATCH, SmallDepth
+from .networks.preprocess import LEVELS
+from .networks.small import PATCH, SmallDepth
 from .stacks import check_one_focus, stacks_for
 
 PIXELS = 65_536  # of the network's input at resolution 0; each level adds as many

@@ -15,7 +15,7 @@ from ..checks import check_image
 from ..datatypes import DepthMap
 from ..optics.camera import unproject
 from .atomic import whole_file
-from .depth.portrait_writing import JPEG_SUFFIXES, portrait_bytes
+from .depth.portraits.writing import JPEG_SUFFIXES, portrait_bytes
 from .depth.reading import DepthFile, read_depth, read_depth_file
 from .exr import write_exr
 from .pictures.images import quantize

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .compositing import SHARP_RADIUS
 from .scene.discontinuities import EDGE_STEP, find_depth_edges
 from .scene.matting import matte_far_side
+from .slices.compositing import SHARP_RADIUS
 
 # Blur, px, from which on half the size holds all detail there is. Tuned on drafts of the public
 # scenes of `docs/render.md`: 35.01 dB; 34.92 at 1.5, 34.94 at 2.5.

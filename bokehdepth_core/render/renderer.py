@@ -25,7 +25,15 @@ from ..optics.focus.controls import (
     controlled_defocus,
 )
 from ..optics.psf import LensBlur
-from .compositing import (
+from .draft import halved, render_at_half_size
+from .highlights import BOOST_FROM, HighlightBoost
+from .memory import support_radius
+from .panorama import check_panorama, own_columns, with_other_end
+from .preparation import PreparationCache, made
+from .scene.depth_edges import refine_depth as sharpened_depth
+from .scene.layers import Layers, separate_layers
+from .scene.matting import WHITE
+from .slices.compositing import (
     SHARP_RADIUS,
     BeforeSlice,
     Blur,
@@ -35,15 +43,7 @@ from .compositing import (
     composite_with_foreground,
     slice_levels,
 )
-from .coverage import check_mask
-from .draft import halved, render_at_half_size
-from .highlights import BOOST_FROM, HighlightBoost
-from .memory import support_radius
-from .panorama import check_panorama, own_columns, with_other_end
-from .preparation import PreparationCache, made
-from .scene.depth_edges import refine_depth as sharpened_depth
-from .scene.layers import Layers, separate_layers
-from .scene.matting import WHITE
+from .slices.coverage import check_mask
 from .steady import FrameDepth
 from .tiles import cut_tiles
 from .views import PixelMeaning, View, background_like, depth_like

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from ..checks import check_depth, check_image
 from ..color import convert_color, linear_to_srgb, srgb_to_linear
-from .coverage import BORDER, extended, solid_pixels
 from .finish.grain import add_grain, measure_grain
 from .highlights import HighlightBoost
 from .panorama import own_columns, turned_part, with_other_end
+from .slices.coverage import BORDER, extended, solid_pixels
 
 GREY = 0.5  # sRGB behind a cut-out where its edges are looked for; a picture may be white or black
 LEAST_ALPHA = 1e-4  # below it light over alpha is rounding, not a colour

@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..depth.depth_anything import DepthAnything
 from ..depth.loading import KIND_KEY
-from ..depth.published_layout import DEPTH_ANYTHING, UNIDEPTH, published_names
-from ..depth.unidepth import UniDepth
+from ..depth.networks.depth_anything import DepthAnything
+from ..depth.networks.published_layout import DEPTH_ANYTHING, UNIDEPTH, published_names
+from ..depth.networks.unidepth import UniDepth
 from ..files.atomic import whole_file
 from ..weights.errors import CheckpointError
 from ..weights.reading import read_metadata, read_state_dict
-from .networks import Network, options_of
-from .settings import Settings
+from .depth.networks import Network, options_of
+from .depth.settings import Settings
 
 WEIGHTS, STATE = "depth.safetensors", "state.safetensors"
 _RUN_KEY = "bokehdepth.training"

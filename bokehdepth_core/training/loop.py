@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
-from .batches import Batch, Source, batches, sample_numbers
 from .checkpoints import Run, load_run, save_run
-from .history import write_history
-from .networks import (
+from .depth.batches import Batch, Source, batches, sample_numbers
+from .depth.networks import (
     Trained,
     attention_warning,
     attention_watch,
@@ -25,9 +24,10 @@ from .networks import (
     loss_of,
     parameter_groups,
 )
+from .depth.settings import Settings
+from .depth.validation import validate
+from .history import write_history
 from .scenes.dice import Dice
-from .settings import Settings
-from .validation import validate
 
 _ADAM_EPS = 1e-8
 _LOOK_EVERY = 200  # steps, at the attention that frames get

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from bokehdepth_core import cli, render_bokeh
-from bokehdepth_core.cli import render as cli_render
+from bokehdepth_core.cli.commands import render as cli_render
 from bokehdepth_core.datatypes import DepthMap
 from bokehdepth_core.files.depth_maps import read_depth, write_depth
 from bokehdepth_core.files.pictures.images import read_image, write_image

@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_cli import refusal, run
 
-from bokehdepth_core.cli import depth as cli_depth
+from bokehdepth_core.cli.commands import depth as cli_depth
 from bokehdepth_core.cli.options import network_dtype
 from bokehdepth_core.files.depth_maps import read_depth
 from bokehdepth_core.files.pictures.images import write_image

@@ -8,8 +8,8 @@ import torch
 
 from bokehdepth_core import cli, read_image
 from bokehdepth_core.files.pictures.images import write_image
+from bokehdepth_core.training.depth.samples import load_sample
 from bokehdepth_core.training.manifest import read_manifest
-from bokehdepth_core.training.samples import load_sample
 
 COMMAND = "stack photos --depth depths --strengths 4,8 --quality draft -o out"
 
@@ -77,7 +77,7 @@ def test_a_photo_without_depth_is_refused_or_skipped_by_name(photos, capsys):
 
 
 def test_processes_share_the_photos(photos, capsys, monkeypatch):
-    from bokehdepth_core.cli import stack_folder
+    from bokehdepth_core.cli.commands import stack_folder
     from bokehdepth_core.training.processes import Processes
 
     def as_process(index):

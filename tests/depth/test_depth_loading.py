@@ -14,7 +14,7 @@ from test_plain_depth import theirs
 from bokehdepth_core import load_depth_estimator
 from bokehdepth_core.depth.estimator import NetworkEstimator, _normalized
 from bokehdepth_core.depth.loading import network_from
-from bokehdepth_core.depth.unidepth import ray_features, unit_rays
+from bokehdepth_core.depth.networks.unidepth import ray_features, unit_rays
 from bokehdepth_core.files.depth_maps import read_depth
 from bokehdepth_core.weights.errors import CheckpointError
 from bokehdepth_core.weights.strict import build_on_meta, load_strictly

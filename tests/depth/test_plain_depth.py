@@ -3,10 +3,10 @@ import re
 import pytest
 import torch
 
-from bokehdepth_core.depth import depth_anything
-from bokehdepth_core.depth.dinov2 import EncoderShape
 from bokehdepth_core.depth.estimator import NetworkEstimator
 from bokehdepth_core.depth.loading import network_from
+from bokehdepth_core.depth.networks import depth_anything
+from bokehdepth_core.depth.networks.dinov2 import EncoderShape
 
 REFINE = "depth_head.scratch.refinenet"
 ORIGINAL_NAMES = [  # from transformers' names to the published ones, inside a block

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from bokehdepth_core import load_depth_estimator
 from bokehdepth_core.depth.conversion import convert_checkpoint
-from bokehdepth_core.depth.dsfa import DividedSpaceFocusAttention
 from bokehdepth_core.depth.loading import network_from
+from bokehdepth_core.depth.networks.dsfa import DividedSpaceFocusAttention
 from bokehdepth_core.weights.errors import CheckpointError
 from bokehdepth_core.weights.reading import read_metadata
 

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from bokehdepth_core import DepthMap, cli
-from bokehdepth_core.depth.small import SmallDepth, SmallShape
+from bokehdepth_core.depth.networks.small import SmallDepth, SmallShape
 from bokehdepth_core.depth.sweep.estimator import SweepEstimator
 from bokehdepth_core.evaluation.depth_run import Scene, conditions_of, run_depth_evaluation
 from bokehdepth_core.evaluation.depth_summary import summarise

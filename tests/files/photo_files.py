@@ -5,9 +5,7 @@ import zlib
 
 import numpy as np
 
-from bokehdepth_core.files.pictures.rgb_spaces import (
-    srgb_light,
-)
+from bokehdepth_core.files.pictures.profiles.rgb_spaces import srgb_light
 
 CODES = np.array([[[200, 60, 40], [60, 180, 70], [50, 70, 200], [128, 128, 128]]]) / 255
 LIGHT = srgb_light(CODES)

@@ -13,7 +13,7 @@ from profiles import gamma, matrix_profile
 from test_profiles import ADOBE, to_d50
 
 from bokehdepth_core.files.pictures.images import read_image, read_photo, write_image
-from bokehdepth_core.files.pictures.rgb_spaces import (
+from bokehdepth_core.files.pictures.profiles.rgb_spaces import (
     ACESCG,
     P3_D65,
     REC709,

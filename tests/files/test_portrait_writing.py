@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageCms
 
 from bokehdepth_core import DepthMap, read_depth_file, read_image, write_depth
-from bokehdepth_core.files.depth.xmp import EXTENDED_XMP, XMP, segments
+from bokehdepth_core.files.depth.portraits.xmp import EXTENDED_XMP, XMP, segments
 
 H, W = 60, 80
 HALF_STEP = 0.5 / 65535

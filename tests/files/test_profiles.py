@@ -9,9 +9,9 @@ import torch
 from PIL import Image, ImageCms
 from profiles import gamma, lut, lut_a_to_b, matrix_profile, parametric, profile, sampled
 
-from bokehdepth_core.files.pictures.icc import ProfileError, interpolate, read_profile
 from bokehdepth_core.files.pictures.images import read_image
-from bokehdepth_core.files.pictures.rgb_spaces import (
+from bokehdepth_core.files.pictures.profiles.icc import ProfileError, interpolate, read_profile
+from bokehdepth_core.files.pictures.profiles.rgb_spaces import (
     D50,
     P3_D65,
     REC709,

@@ -12,10 +12,7 @@ from test_profiles import ADOBE, to_d50
 
 from bokehdepth_core.files.exif import read_photo_lens
 from bokehdepth_core.files.pictures.images import read_image, read_photo
-from bokehdepth_core.files.pictures.rgb_spaces import (
-    REC709,
-    between,
-)
+from bokehdepth_core.files.pictures.profiles.rgb_spaces import REC709, between
 
 
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits", "tiff_adobe_deflate"])

@@ -3,8 +3,8 @@
 import torch
 from test_nodes import _plain_module
 
-captions = _plain_module("captions")
-DepthMap = _plain_module("geometry").DepthMap
+captions = _plain_module("host.captions")
+DepthMap = _plain_module("depth.geometry").DepthMap
 
 
 def test_a_caption_lies_below_and_leaves_the_picture():

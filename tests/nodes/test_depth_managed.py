@@ -16,10 +16,10 @@ import comfy.model_management as mm  # isort: skip
 import comfy.model_patcher  # isort: skip
 import folder_paths  # isort: skip
 
-handles = importlib.import_module(f"{comfyui_pack.NAME}.nodes.handles")
-host = importlib.import_module(f"{comfyui_pack.NAME}.nodes.host")
-nodes = importlib.import_module(f"{comfyui_pack.NAME}.nodes.depth")
-loader = importlib.import_module(f"{comfyui_pack.NAME}.nodes.loader")
+handles = importlib.import_module(f"{comfyui_pack.NAME}.nodes.host.handles")
+host = importlib.import_module(f"{comfyui_pack.NAME}.nodes.host.services")
+nodes = importlib.import_module(f"{comfyui_pack.NAME}.nodes.depth.defocus_aware")
+loader = importlib.import_module(f"{comfyui_pack.NAME}.nodes.generator.loader")
 core = importlib.import_module(f"{comfyui_pack.NAME}.bokehdepth_core")
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.usefixtures("inference_mode")]

@@ -10,10 +10,10 @@ from test_nodes import _plain_module
 
 from bokehdepth_core.optics.focus.keyframes import parse_keyframes
 
-early = _plain_module("early")
-doubts = _plain_module("doubts").doubts
-guessed_unit = _plain_module("doubts").guessed_unit
-DepthMap = _plain_module("geometry").DepthMap
+early = _plain_module("host.early")
+doubts = _plain_module("host.doubts").doubts
+guessed_unit = _plain_module("host.doubts").guessed_unit
+DepthMap = _plain_module("depth.geometry").DepthMap
 
 REMEDY = re.compile(
     r"\b(use|connect|disconnect|choose|give|write|crop|put|upload|load|reload|set|switch|take|divide|"
@@ -100,7 +100,7 @@ def _text(node):
 
 
 def _messages():
-    for path in sorted(Path(__file__).parents[2].glob("nodes/*.py")):
+    for path in sorted(Path(__file__).parents[2].glob("nodes/**/*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Raise) and getattr(node.exc, "args", None):
                 message = node.exc.args[0]

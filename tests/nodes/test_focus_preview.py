@@ -3,7 +3,7 @@
 import torch
 from test_nodes import _plain_module
 
-preview = _plain_module("focus_preview")
+preview = _plain_module("render.focus_preview")
 
 
 def unpacked(colours, ends):

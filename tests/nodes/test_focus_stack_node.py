@@ -10,8 +10,8 @@ import lens_sampled
 import pytest
 import torch
 
-focus_stack = importlib.import_module(f"{comfyui_pack.NAME}.nodes.focus_stack")
-sockets = importlib.import_module(f"{comfyui_pack.NAME}.nodes.sockets")
+focus_stack = importlib.import_module(f"{comfyui_pack.NAME}.nodes.depth.focus_stack")
+sockets = importlib.import_module(f"{comfyui_pack.NAME}.nodes.host.sockets")
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.usefixtures("inference_mode")]
 PLANES = (1.05, 0.6)

@@ -6,9 +6,9 @@ import importlib
 import pytest
 from comfyui_pack import NAME
 
-lens = importlib.import_module(f"{NAME}.nodes.lens")
-kept = importlib.import_module(f"{NAME}.nodes.kept")
-steps = importlib.import_module(f"{NAME}.nodes.lens_steps")
+lens = importlib.import_module(f"{NAME}.nodes.render.lens")
+kept = importlib.import_module(f"{NAME}.nodes.host.kept")
+steps = importlib.import_module(f"{NAME}.nodes.render.lens_steps")
 pytestmark = pytest.mark.comfyui
 
 

@@ -10,9 +10,9 @@ import torch
 from depth_files import HEAD, METRES, RGB, SHARE, gdepth_xmp, photo, write_exr
 from PIL import Image
 
-load_depth = importlib.import_module(f"{pack.NAME}.nodes.load_depth")
-geometry = importlib.import_module(f"{pack.NAME}.nodes.geometry")
-controls = importlib.import_module(f"{pack.NAME}.nodes.render_controls")
+load_depth = importlib.import_module(f"{pack.NAME}.nodes.depth.load_depth")
+geometry = importlib.import_module(f"{pack.NAME}.nodes.depth.geometry")
+controls = importlib.import_module(f"{pack.NAME}.nodes.render.render_controls")
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_camera_in_shares_of_the_picture_is_made_px_and_said(folder):
 
 def test_an_empty_mask_frame_of_a_clip_is_named_and_its_neighbours_decide(monkeypatch):
     said = []
-    monkeypatch.setattr(controls.host, "show_text", said.append)
+    monkeypatch.setattr(controls.services, "show_text", said.append)
     depth = torch.tensor([2.0, 9.0, 4.0])[:, None, None].expand(3, 4, 4)
     mask = torch.ones(3, 4, 4)
     mask[1] = 0

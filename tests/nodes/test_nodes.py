@@ -21,8 +21,8 @@ def _plain_module(name):
     return importlib.import_module(f"plain_pack.nodes.{name}")
 
 
-geometry = _plain_module("geometry")
-pictures = _plain_module("pictures")
+geometry = _plain_module("depth.geometry")
+pictures = _plain_module("host.pictures")
 DepthMap = geometry.DepthMap
 
 

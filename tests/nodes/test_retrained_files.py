@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import folder_paths  # isort: skip
 
-loader = importlib.import_module(f"{comfyui_pack.NAME}.nodes.loader")
+loader = importlib.import_module(f"{comfyui_pack.NAME}.nodes.generator.loader")
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.usefixtures("inference_mode")]
 ADAPTER = golden.FOLDER / "adapter_tiny.safetensors"

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bokehdepth_core.optics.clip_focus import clip_focus
+from bokehdepth_core.optics.focus.clip_focus import clip_focus
 
 
 def clip(depths, there):

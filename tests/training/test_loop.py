@@ -12,20 +12,20 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bokehdepth_core import BokehStack, cli, load_depth_estimator
-from bokehdepth_core.depth.small import SmallDepth, SmallShape
+from bokehdepth_core.depth.networks.small import SmallDepth, SmallShape
 from bokehdepth_core.training import checkpoints
-from bokehdepth_core.training.batches import collate
-from bokehdepth_core.training.losses import defocus_loss
-from bokehdepth_core.training.networks import (
+from bokehdepth_core.training.depth.batches import collate
+from bokehdepth_core.training.depth.losses import defocus_loss
+from bokehdepth_core.training.depth.networks import (
     Trained,
     attention_warning,
     attention_watch,
     build,
     loss_of,
 )
+from bokehdepth_core.training.depth.settings import Settings
+from bokehdepth_core.training.depth.validation import fixed_batches
 from bokehdepth_core.training.scenes import SceneSource
-from bokehdepth_core.training.settings import Settings
-from bokehdepth_core.training.validation import fixed_batches
 from bokehdepth_core.weights.reading import read_metadata
 
 pytest.importorskip("accelerate")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bokehdepth_core.training.losses import affine_disparity_loss, defocus_loss, silog
+from bokehdepth_core.training.depth.losses import affine_disparity_loss, defocus_loss, silog
 
 
 def test_silog_is_its_formula():

@@ -22,7 +22,7 @@ import { followLanguage, say } from "./texts.js";
 /** @typedef {import("./focus_state.js").Focus} Focus */
 /** @typedef {import("./focus_state.js").Kind} Kind */
 
-const UI_NAME = "bokehdepth_focus"; // as in nodes/focus_preview.py
+const UI_NAME = "bokehdepth_focus"; // as in nodes/render/focus_preview.py
 const LOOK_MS = 250; // between two looks for values changed elsewhere
 const LIVE_MS = 150; // of rest before a draft is queued
 const MOST_PIXELS = 4; // of the screen, for one CSS px of the node

@@ -8,7 +8,7 @@ import { unpackDisparity } from "./focus_optics.js";
 /** @typedef {{x: number, y: number, disparity: number}} Place */
 
 /**
- * @typedef {object} Run what the node handed over (nodes/focus_preview.py)
+ * @typedef {object} Run what the node handed over (nodes/render/focus_preview.py)
  * @property {Record<string, string>} picture
  * @property {Record<string, string>} depth
  * @property {Record<string, string>} [result] of a node that renders

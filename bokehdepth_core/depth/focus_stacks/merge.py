@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ...callbacks import CheckCancelled, never_cancelled
 from ...color import linear_to_srgb, srgb_to_linear
-from ..sweep.propagation import cross_bilateral_votes
+from ..sweep.labelling.propagation import cross_bilateral_votes
 
 LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709
 WINDOW = 2.0  # px, standard deviation of the window in which detail is summed

@@ -28,18 +28,18 @@ from ...devices import exact_float32
 from ...optics.aperture import DISC, Aperture
 from ..alignment import align_stack
 from ..stacks import check_one_focus
-from .argmin import WinnerTakeAll
-from .candidates import candidate_offsets, candidate_radii
-from .confidence import SAME, SAME_RADIUS, confidence_of, signs_of
-from .cost import Costs, CostVolume
-from .focus_stack import candidate_disparities, focus_stack_depth, focus_weights
-from .labelling import Measurement, label_rows, to_pixels
-from .ownership import own_share
-from .prior import focus_sides
-from .propagation import propagate_with_spread
-from .resolution import checked_confidence, resolved_disparity
-from .shape import found_aperture
-from .tone import without_tone_curve
+from .labelling.confidence import SAME, SAME_RADIUS, confidence_of, signs_of
+from .labelling.energy import Measurement, label_rows, to_pixels
+from .labelling.ownership import own_share
+from .labelling.prior import focus_sides
+from .labelling.propagation import propagate_with_spread
+from .labelling.resolution import checked_confidence, resolved_disparity
+from .matching.argmin import WinnerTakeAll
+from .matching.candidates import candidate_offsets, candidate_radii
+from .matching.cost import Costs, CostVolume
+from .matching.focus_stack import candidate_disparities, focus_stack_depth, focus_weights
+from .matching.shape import found_aperture
+from .matching.tone import without_tone_curve
 
 FOCUS_SIDES = ("nearest", "farthest")
 COST_FLOOR = 1e-6  # rounding of 8-bit pictures, squared, in square-root-encoded light

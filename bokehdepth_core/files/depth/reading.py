@@ -18,7 +18,7 @@ from .exr_channels import read_exr_depth
 from .holes import fill_holes, hole_mask
 from .pfm import read_pfm
 from .pictures import read_picture_depth
-from .portraits import is_photo_container, read_portrait
+from .portraits.reading import is_photo_container, read_portrait
 from .raw import RawDepth
 from .units import Planes, check_values, to_depth
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..exr import ExrPart, channel_names, read_exr
-from .rgb_spaces import REC709, Primaries
+from .profiles.rgb_spaces import REC709, Primaries
 
 _LUMA = (0.2126, 0.7152, 0.0722)  # OpenEXR's weights of Rec.709 for Y, RY and BY
 

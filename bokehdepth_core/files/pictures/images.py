@@ -17,10 +17,18 @@ from torch import Tensor
 from ...color import convert_color
 from . import png, radiance, tiff
 from .exr import decode_exr
-from .icc import ProfileError, lab_to_light, read_profile
 from .more_bits import decode_all_bits
 from .opening import open_image, plain_errors
-from .rgb_spaces import ACESCG, REC709, Primaries, between, srgb_curve, srgb_light, transform
+from .profiles.icc import ProfileError, lab_to_light, read_profile
+from .profiles.rgb_spaces import (
+    ACESCG,
+    REC709,
+    Primaries,
+    between,
+    srgb_curve,
+    srgb_light,
+    transform,
+)
 from .writing import check_picture_name, quantize, write_image
 
 if TYPE_CHECKING:

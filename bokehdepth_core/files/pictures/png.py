@@ -8,8 +8,8 @@ from typing import IO
 
 import numpy as np
 
-from .rgb_spaces import P3_D65, P3_DCI, REC601_525, REC601_625, REC709, REC2020, Primaries
-from .transfer import KNOWN_TRANSFERS, Transfer, gamma_transfer, named_transfer
+from .profiles.rgb_spaces import P3_D65, P3_DCI, REC601_525, REC601_625, REC709, REC2020, Primaries
+from .profiles.transfer import KNOWN_TRANSFERS, Transfer, gamma_transfer, named_transfer
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")

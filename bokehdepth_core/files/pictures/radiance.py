@@ -6,7 +6,7 @@ from typing import IO
 import numpy as np
 
 from ..exr import MAX_PIXELS
-from .rgb_spaces import REC709, Primaries, between, transform
+from .profiles.rgb_spaces import REC709, Primaries, between, transform
 
 SIGNATURES = (b"#?RADIANCE", b"#?RGBE")
 _LONGEST_HEADER = 1 << 16  # bytes

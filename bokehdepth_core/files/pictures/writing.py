@@ -12,7 +12,7 @@ from ...color import check_color_space, convert_color, srgb_to_linear
 from ..atomic import whole_file
 from ..exr import write_exr
 from .png import encode_deep as encode_deep_png
-from .rgb_spaces import ACESCG, REC709
+from .profiles.rgb_spaces import ACESCG, REC709
 from .tiff import encode_deep as encode_deep_tiff
 
 DEEP_SUFFIXES = (".png", ".tif", ".tiff")  # that are written in 16 bits

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...checks import check_number, check_shape
-from ..clip_focus import clip_focus
+from .clip_focus import clip_focus
 
 REACH = 4  # deviations, beyond which a weight is below 4e-4
 

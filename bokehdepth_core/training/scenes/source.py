@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...color import linear_to_srgb
 from ...optics.aperture import Aperture
-from ..samples import Sample
+from ..depth.samples import Sample
 from .compose import random_layers
 from .dice import Dice
 from .disturb import disturbed

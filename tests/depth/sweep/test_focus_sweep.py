@@ -8,7 +8,7 @@ import torch
 
 from bokehdepth_core import BokehStack, disparity_offset, load_depth_estimator, sweep_depth
 from bokehdepth_core.depth.stacks import on_device
-from bokehdepth_core.depth.sweep.focus_stack import candidate_disparities
+from bokehdepth_core.depth.sweep.matching.focus_stack import candidate_disparities
 
 PLANES = (1.05, 0.75, 0.45)
 STRENGTH = 14.0

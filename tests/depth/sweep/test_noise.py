@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from bokehdepth_core import BokehStack, disparity_offset
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
-from bokehdepth_core.depth.sweep.cost import noise_variance
+from bokehdepth_core.depth.sweep.matching.cost import noise_variance
 from bokehdepth_core.optics.aperture import DISC
 from bokehdepth_core.optics.psf import LensBlur
 

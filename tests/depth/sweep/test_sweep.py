@@ -6,8 +6,8 @@ from torch.nn import functional
 
 from bokehdepth_core import Aperture, BokehStack, disparity_offset, sweep_depth
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
-from bokehdepth_core.depth.sweep.argmin import WinnerTakeAll
-from bokehdepth_core.depth.sweep.propagation import cross_bilateral_votes, propagate
+from bokehdepth_core.depth.sweep.labelling.propagation import cross_bilateral_votes, propagate
+from bokehdepth_core.depth.sweep.matching.argmin import WinnerTakeAll
 from bokehdepth_core.optics.psf import LensBlur
 
 SIZE = (61, 85)

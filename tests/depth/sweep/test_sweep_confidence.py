@@ -7,10 +7,10 @@ import torch
 from test_sweep import blurred, stack_at, texture
 
 from bokehdepth_core import BokehStack, disparity_offset, sweep_depth
-from bokehdepth_core.depth.sweep.confidence import confidence_of, signs_of
 from bokehdepth_core.depth.sweep.frame_faults import faults_of, frame_faults
-from bokehdepth_core.depth.sweep.ownership import own_share
-from bokehdepth_core.depth.sweep.resolution import resolved_disparity
+from bokehdepth_core.depth.sweep.labelling.confidence import confidence_of, signs_of
+from bokehdepth_core.depth.sweep.labelling.ownership import own_share
+from bokehdepth_core.depth.sweep.labelling.resolution import resolved_disparity
 
 
 def test_a_wire_owns_its_blur_and_smooth_sky_beside_it_does_not():

@@ -5,8 +5,8 @@ import torch
 
 from bokehdepth_core import BokehStack, disparity_offset
 from bokehdepth_core.demo.run import load_scene
-from bokehdepth_core.depth.sweep.cost import _zero_mean_cost
-from bokehdepth_core.depth.sweep.propagation import propagate
+from bokehdepth_core.depth.sweep.labelling.propagation import propagate
+from bokehdepth_core.depth.sweep.matching.cost import _zero_mean_cost
 
 
 def test_the_gain_of_a_window_of_contrast_0_002_is_believed_half():

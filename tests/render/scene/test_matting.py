@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from bokehdepth_core.render.compositing import (
+from bokehdepth_core.render.scene.layers import Layer, Layers, separate_layers
+from bokehdepth_core.render.scene.matting import estimate_alpha, matte
+from bokehdepth_core.render.slices.compositing import (
     SliceSpacing,
     composite_front_to_back,
     slice_levels,
 )
-from bokehdepth_core.render.scene.layers import Layer, Layers, separate_layers
-from bokehdepth_core.render.scene.matting import estimate_alpha, matte
 
 FRONT, WALL = torch.tensor([0.1, 0.5, 0.2]), torch.tensor([0.7, 0.2, 0.4])
 EDGE = 12  # column of the first pixel that is not all front

@@ -1,0 +1,1 @@
+"""Photos that carry their own depth: HEIC, portrait JPEG, and the XMP in them."""

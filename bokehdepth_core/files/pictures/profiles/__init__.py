@@ -1,0 +1,1 @@
+"""The colour spaces that pictures are in: ICC profiles, primaries, transfer curves."""

@@ -1,0 +1,1 @@
+"""Slices of the scene at like depth, blurred and composited front to back."""

@@ -1,0 +1,1 @@
+"""What training a depth network needs and no other training does."""

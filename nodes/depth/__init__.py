@@ -1,0 +1,1 @@
+"""Nodes of stage 2: depth estimated, read, guessed and saved."""

@@ -1,0 +1,1 @@
+"""Nodes of stage 1: the adapter, FLUX, bokeh stacks."""

@@ -1,0 +1,1 @@
+"""Nodes of the lens: Render Bokeh, its looks, its focus."""
