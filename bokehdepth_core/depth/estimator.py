@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
-from ..checks import check_image, check_shape
+from ..checks import check_image
 from ..datatypes import BokehStack, DepthMap
 from ..optics.aperture import Aperture
+from .batch import cameras_for, check_found, normalized_over_batch, usable
 from .networks.depth_anything import DepthAnything
 from .networks.preprocess import (
     PATCH,
@@ -24,7 +25,6 @@ from .stacks import check_one_focus, stacks_for
 
 MIN_DEPTH_M = 1e-3  # a saturated output would be 0 m, which is no depth
 MAX_TOKENS = 1 << 15
-FLAT = 1e-4  # share of the largest disparity; networks in half precision are off by more
 # Numbers held at once in the widest step of the encoder, per token and channel: MLP, its GELU,
 # the residual and its norm.
 _ENCODER_NUMBERS = 12
@@ -167,7 +167,7 @@ class NetworkEstimator:
         size = check_image(image)
         count = size["B"]
         stacks = [None] if stack is None else list(stacks_for(stack, size))
-        cameras = _cameras(intrinsics, count)
+        cameras = cameras_for(intrinsics, count)
         transform = self.transform(size["H"], size["W"], resolution)
         depths: list[Tensor] = []
         confidences: list[Tensor] = []
@@ -182,11 +182,11 @@ class NetworkEstimator:
                 if part is not None:
                     kept.append(part.to(image.device))
             on_progress(index + 1, count)
-        depth = _joined(depths)
-        confidence = _joined(confidences) if confidences else None
-        camera = _joined(found_cameras) if found_cameras else None
+        depth = usable(torch.cat(depths))
+        confidence = usable(torch.cat(confidences)) if confidences else None
+        camera = usable(torch.cat(found_cameras)) if found_cameras else None
         if isinstance(self.network, DepthAnything) and not self.network.shape.metric:
-            relative = DepthMap.from_normalized_disparity(_normalized(depth))
+            relative = DepthMap.from_normalized_disparity(normalized_over_batch(depth))
             return DepthMap(relative.depth, None, camera, metric=False)
         return DepthMap(depth, confidence, camera)
 
@@ -214,7 +214,7 @@ class NetworkEstimator:
         if isinstance(self.network, DepthAnything):
             found = transform.restore(self.network(frames, strengths, chunk, check_cancelled))
             found = found.clip(min=MIN_DEPTH_M if self.network.shape.metric else 0)
-            return _check_found(found), None, camera
+            return check_found(found), None, camera
         inside = None
         if camera is not None:
             inside = transform.camera_to_input(camera.to(device), nominal=self.nominal_camera)
@@ -223,49 +223,4 @@ class NetworkEstimator:
             camera = transform.camera_to_picture(found.intrinsics, nominal=self.nominal_camera)
         confidence = transform.restore(found.confidence)
         depth = transform.restore(found.points[:, 2]).clip(min=MIN_DEPTH_M)
-        return _check_found(depth), confidence / (1 + confidence), camera
-
-
-def _check_found(depth: Tensor) -> Tensor:
-    """Return what a network gave, after checking that it is numbers."""
-    broken = int(torch.isnan(depth).sum())
-    if broken:
-        raise ValueError(
-            f"depth_model: the network gave no number in {broken} of {depth.numel()} pixels. Its "
-            "file is damaged, or the precision too low for it: try fp32, or get the file again."
-        )
-    return depth
-
-
-def _cameras(intrinsics: Tensor | None, count: int) -> Tensor | None:
-    if intrinsics is None:
-        return None
-    given = check_shape(intrinsics, "intrinsics", "B 3 3")["B"]
-    if given not in (1, count):
-        raise ValueError(
-            f"intrinsics: {given} cameras for {count} pictures. Give one for each, or one."
-        )
-    focal = intrinsics.diagonal(dim1=-2, dim2=-1)[:, :2]
-    if not torch.isfinite(intrinsics).all() or (focal <= 0).any():
-        raise ValueError(
-            f"intrinsics: focal lengths must be above 0 px and all numbers finite, found "
-            f"{focal.flatten().tolist()}. Give [[fx,0,cx],[0,fy,cy],[0,0,1]]."
-        )
-    return intrinsics.float().expand(count, -1, -1)
-
-
-def _normalized(disparity: Tensor) -> Tensor:
-    """Return disparity [B,H,W] as 0…1 over the whole batch, whose pictures stay comparable.
-
-    What differs by rounding alone is one plane, not near and far: then the scale keeps its zero.
-    """
-    low, high = disparity.amin(), disparity.amax()
-    low = torch.where(high - low <= FLAT * high, 0.0, low)
-    return ((disparity - low) / (high - low).clip(min=1e-12)).clip(0, 1)
-
-
-def _joined(parts: list[Tensor]) -> Tensor:
-    """Return the pictures' maps as one batch that may be used outside of inference mode."""
-    joined = torch.cat(parts)
-    with torch.inference_mode(False):
-        return joined.clone()
+        return check_found(depth), confidence / (1 + confidence), camera

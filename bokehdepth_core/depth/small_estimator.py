@@ -12,6 +12,7 @@ from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cance
 from ..checks import check_image, check_number
 from ..datatypes import BokehStack, DepthMap
 from ..optics.aperture import Aperture
+from .batch import cameras_for, check_found, normalized_over_batch, usable
 from .networks.preprocess import LEVELS
 from .networks.small import PATCH, SmallDepth
 from .stacks import check_one_focus, stacks_for
@@ -107,6 +108,7 @@ class SmallEstimator:
         if focus not in SIDES:
             raise ValueError(f"focus: expected {' or '.join(SIDES)}, found {focus!r}.")
         size = check_image(image)
+        camera = cameras_for(intrinsics, size["B"])
         stacks = [None] if stack is None else list(stacks_for(stack, size))
         found = []
         for index in range(size["B"]):
@@ -115,13 +117,12 @@ class SmallEstimator:
             found.append(self._one(image[index], one, resolution, SIDES[focus], check_cancelled))
             on_progress(index + 1, size["B"])
         disparity = torch.stack(found).to(image.device)
-        camera = None if intrinsics is None else intrinsics.float().expand(size["B"], -1, -1)
         if stack is not None and focus_depth is not None:
             plane = 1 / check_number(focus_depth, "focus_depth", above=0.0)
             depth = torch.reciprocal((plane + disparity).clamp(min=0.0))
-            return DepthMap(_usable(depth), None, camera)
-        relative = DepthMap.from_normalized_disparity(_normalized(disparity))
-        return DepthMap(_usable(relative.depth), None, camera, metric=False)
+            return DepthMap(usable(depth), None, camera)
+        relative = DepthMap.from_normalized_disparity(normalized_over_batch(disparity))
+        return DepthMap(usable(relative.depth), None, camera, metric=False)
 
     def _one(
         self,
@@ -155,9 +156,7 @@ class SmallEstimator:
             found = functional.interpolate(
                 found, (height, width), mode="bilinear", align_corners=False
             )
-        if not torch.isfinite(found).all():
-            raise ValueError("depth_model: the network gave no number. Its file is damaged.")
-        plane: Tensor = found[0, 0]
+        plane: Tensor = check_found(found.masked_fill(found.isinf(), math.nan))[0, 0]
         return plane / float(scaled.max()) if stack is not None else plane
 
 
@@ -168,14 +167,3 @@ def _input_size(height: int, width: int, resolution: int | None) -> tuple[int, i
     level = int(check_number(level, "resolution", 0, LEVELS - 1, hint=hint))
     scale = min(1.0, math.sqrt(PIXELS * (level + 1) / (height * width)))
     return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def _normalized(disparity: Tensor) -> Tensor:
-    low, high = disparity.amin(), disparity.amax()
-    return ((disparity - low) / (high - low).clip(min=1e-12)).clip(0, 1)
-
-
-def _usable(depth: Tensor) -> Tensor:
-    """Return depth that may be used outside of inference mode."""
-    with torch.inference_mode(False):
-        return depth.clone()
