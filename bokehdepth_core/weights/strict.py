@@ -45,6 +45,38 @@ def rename(state: StateDict, rules: Rules, name: str) -> StateDict:
     return renamed
 
 
+def inverse(rules: Rules) -> Rules:
+    r"""Return the table that leads back; keys that the given one drops have no way back.
+
+    Args:
+        rules: patterns of literal text and plain groups, each group named once in its new name.
+
+    Example:
+        >>> inverse({r"blocks\.(\d+)\.ls([12])\.gamma": r"layer.\1.scale\2"})
+        {'layer\\.(\\d+)\\.scale([12])': 'blocks.\\1.ls\\2.gamma'}
+    """
+    back: dict[str, str] = {}
+    for pattern, target in rules.items():
+        if target is None:
+            continue
+        parts = re.split(r"(\((?:[^()\\]|\\.)*\))", pattern)
+        groups, literals = parts[1::2], parts[::2]
+        order = [int(number) for number in re.findall(r"\\(\d)", target)]
+        texts = re.split(r"\\\d", target)
+        old = re.escape(texts[0])
+        for number, text in zip(order, texts[1:], strict=True):
+            old += groups[number - 1] + re.escape(text)
+        new = _unescaped(literals[0])
+        for number, text in enumerate(literals[1:], 1):
+            new += rf"\{order.index(number) + 1}" + _unescaped(text)
+        back[old] = new
+    return back
+
+
+def _unescaped(literal: str) -> str:
+    return re.sub(r"\\(.)", r"\1", literal)
+
+
 def build_on_meta(build: Callable[[], AnyModule]) -> AnyModule:
     """Return a module whose weights take no memory yet, in evaluation mode."""
     with torch.device("meta"):
