@@ -1,6 +1,6 @@
 """What a training run leaves on disk: the weights to use, and the state to go on from.
 
-`depth.safetensors` holds the averaged weights in the layout that the pack loads, with what no
+The weights' file is written by what is trained, in the layout that the pack loads, with what no
 tensor tells in its metadata. `state.safetensors` holds everything that the next step depends on.
 Each is whole or not there: a full disk or a kill leaves the one before.
 """
@@ -9,22 +9,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..depth.loading import KIND_KEY
-from ..depth.networks.depth_anything import DepthAnything
-from ..depth.networks.published_layout import DEPTH_ANYTHING, UNIDEPTH, published_names
-from ..depth.networks.unidepth import UniDepth
 from ..files.atomic import whole_file
 from ..weights.errors import CheckpointError
 from ..weights.reading import read_metadata, read_state_dict
-from .depth.networks import Network, options_of
-from .depth.settings import Settings
+from .course import Course, differing
 
-WEIGHTS, STATE = "depth.safetensors", "state.safetensors"
+STATE = "state.safetensors"
+Network = TypeVar("Network", bound=nn.Module)
 _RUN_KEY = "bokehdepth.training"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 # What may change when a run goes on.
@@ -32,7 +28,7 @@ FREE = ("steps",)
 
 
 @dataclass
-class Run:
+class Run(Generic[Network]):
     """A training run at the end of a step.
 
     Attributes:
@@ -50,29 +46,27 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def save_run(folder: Path, run: Run, settings: Settings) -> None:
-    """Write the weights to use and the state to go on from, the state last.
+def new_run(network: Network, optimizer: torch.optim.Optimizer) -> Run[Network]:
+    """Return a run before its first step."""
+    averaged = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    return Run(network, averaged, optimizer)
+
+
+def save_state(folder: Path, run: Run[Network], settings: Course) -> None:
+    """Write the state to go on from, after the weights to use.
 
     Raises:
         OSError: the folder cannot be written, as on a full disk; what was there before stays.
     """
-    plain = {"format": "pt", KIND_KEY: type(run.network).__name__}
-    weights = {name: value.detach().cpu() for name, value in run.averaged.items()}
-    if isinstance(run.network, DepthAnything):
-        weights = published_names(weights, DEPTH_ANYTHING)
-    elif isinstance(run.network, UniDepth):
-        weights = published_names(weights, UNIDEPTH)
-    more = {"training.steps": str(run.step), "training.seed": str(settings.seed)}
-    _write(folder / WEIGHTS, weights, plain | options_of(run.network).metadata() | more)
     tensors = {f"model.{name}": one for name, one in run.network.state_dict().items()}
     tensors |= {f"ema.{name}": one for name, one in run.averaged.items()}
     for name, moments in _moments(run).items():
         tensors |= {f"{kind}.{name}": moments[kind] for kind in _MOMENTS if kind in moments}
     record = {"settings": settings.record(), "step": run.step, "history": run.history}
-    _write(folder / STATE, tensors, {"format": "pt", _RUN_KEY: json.dumps(record)})
+    write_tensors(folder / STATE, tensors, {"format": "pt", _RUN_KEY: json.dumps(record)})
 
 
-def load_run(folder: Path, run: Run, settings: Settings) -> bool:
+def load_run(folder: Path, run: Run[Network], settings: Course) -> bool:
     """Bring a run to where its folder was left; return False where there is nothing to go on from.
 
     Raises:
@@ -83,7 +77,7 @@ def load_run(folder: Path, run: Run, settings: Settings) -> bool:
     if not path.is_file():
         return False
     record = _record(path)
-    other = settings.differing(record["settings"], FREE)
+    other = differing(settings.record(), record["settings"], FREE)
     if other:
         before = record["settings"].get(other[0])
         raise ValueError(
@@ -105,7 +99,7 @@ def load_run(folder: Path, run: Run, settings: Settings) -> bool:
     return True
 
 
-def _moments(run: Run) -> dict[str, dict[str, Any]]:
+def _moments(run: Run[Network]) -> dict[str, dict[str, Any]]:
     named = run.network.named_parameters()
     return {name: run.optimizer.state.get(parameter, {}) for name, parameter in named}
 
@@ -136,7 +130,12 @@ def _fill(targets: Mapping[str, Tensor], state: Mapping[str, Tensor], kind: str,
         target.copy_(found)
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written, as on a full disk; what was there before stays.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 

@@ -4,34 +4,57 @@ A step's number decides its samples, its learning rate and every draw, so the st
 weights, their average, the optimizer's moments and that number, nothing else.
 """
 
-import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
-from .checkpoints import Run, load_run, save_run
-from .depth.batches import Batch, Source, batches, sample_numbers
-from .depth.networks import (
-    Trained,
-    attention_warning,
-    attention_watch,
-    build,
-    loss_of,
-    parameter_groups,
-)
-from .depth.settings import Settings
-from .depth.validation import validate
+from .checkpoints import Run, load_run, save_state
+from .course import Course, learning_rate
+from .feeding import sample_numbers
 from .history import write_history
 from .scenes.dice import Dice
 
-_ADAM_EPS = 1e-8
-_LOOK_EVERY = 200  # steps, at the attention that frames get
+ADAM_EPS = 1e-8
 Say = Callable[[str], None]
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Training(Protocol[Network]):
+    """What is trained, on what, and how good it is: all that the loop does not know itself."""
+
+    @property
+    def settings(self) -> Course:
+        """What decides the result."""
+
+    @property
+    def may_leave_unused(self) -> bool:
+        """True where a step may use a part of the weights alone."""
+
+    def start(self, device: torch.device) -> Run[Network]:
+        """Return a run before its first step, on a device."""
+
+    def held(self, run: Run[Network]) -> AbstractContextManager[nn.Module]:
+        """Return what a step calls, for as long as the block runs."""
+
+    def batches(self, numbers: Iterator[range]) -> Iterator[Any]:
+        """Yield a batch, which has `to(device)`, for each range of sample numbers."""
+
+    def loss(self, model: Any, batch: Any, run: Run[Network], part: int, say: Say) -> Tensor:
+        """Return the mean loss of a batch, the step's number `part` from 0."""
+
+    def validate(
+        self, model: nn.Module, run: Run[Network], say: Say, check_cancelled: CheckCancelled
+    ) -> dict[str, float]:
+        """Return how good the network is with its weights of now, with the same names each time."""
+
+    def write_weights(self, folder: Path, run: Run[Network]) -> None:
+        """Write the averaged weights as they are used."""
 
 
 @dataclass(frozen=True)
@@ -40,35 +63,29 @@ class Plan:
 
     Attributes:
         output: folder for checkpoints, history and plots.
-        validation: fixed batches, the same in every process.
         validate_every: steps between two validations.
         save_every: steps between two checkpoints.
-        workers: processes that make samples ahead.
         cpu: stay on the CPU where there is a GPU.
     """
 
     output: Path
-    validation: tuple[Batch, ...]
     validate_every: int = 200
     save_every: int = 200
-    workers: int = 0
     cpu: bool = False
 
 
 def train(
-    settings: Settings,
-    source: Source,
+    training: Training[Network],
     plan: Plan,
     *,
     say: Say = lambda line: None,
     on_progress: OnProgress = ignore_progress,
     check_cancelled: CheckCancelled = never_cancelled,
-) -> Run:
+) -> Run[Network]:
     """Train a network and return the run; what the folder holds already is gone on from.
 
     Args:
-        settings: what decides the result.
-        source: of the samples.
+        training: what is trained.
         plan: where it is written, and how often.
         say: called with a line for each validation, and for warnings.
         on_progress: called after each step.
@@ -79,63 +96,44 @@ def train(
         ValueError: unusable settings, data, or a folder with another run.
         OSError: the folder cannot be written.
     """
-    from accelerate import Accelerator
-    from accelerate.utils import DistributedDataParallelKwargs
-
-    # Either head of a network waits while the other one is used.
-    wrapper = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator: Any = Accelerator(
-        mixed_precision="no",  # autocast is ours: accelerate's holds for a whole process
-        gradient_accumulation_steps=settings.accumulate,
-        cpu=plan.cpu,
-        kwargs_handlers=[wrapper],
-    )
-    run = _start(settings, accelerator.device)
-    if load_run(plan.output, run, settings) and accelerator.is_main_process:
-        say(f"goes on after step {run.step}")
-    model, optimizer = accelerator.prepare(Trained(run.network), run.optimizer)
+    settings = training.settings
+    accelerator = _accelerator(training, plan)
+    run = training.start(accelerator.device)
     quiet: Say = say if accelerator.is_main_process else lambda line: None
-    numbers = _numbers(settings, accelerator, run.step)
-    data = batches(source, numbers, plan.workers)
-    while run.step < settings.steps:
-        check_cancelled()
-        _step(settings, run, model, optimizer, accelerator, data, quiet)
-        run.step += 1
-        on_progress(run.step, settings.steps)
-        ends = run.step == settings.steps
-        if accelerator.is_main_process and (ends or run.step % plan.validate_every == 0):
-            _validate(run, plan, accelerator.device, quiet, check_cancelled)
-        if accelerator.is_main_process and (ends or run.step % plan.save_every == 0):
-            save_run(plan.output, run, settings)
-        accelerator.wait_for_everyone()
+    if load_run(plan.output, run, settings):
+        quiet(f"goes on after step {run.step}")
+    with training.held(run) as held:
+        model, optimizer = accelerator.prepare(held, run.optimizer)
+        data = training.batches(_numbers(settings, accelerator, run.step))
+        while run.step < settings.steps:
+            check_cancelled()
+            _step(training, run, model, optimizer, accelerator, data, quiet)
+            run.step += 1
+            on_progress(run.step, settings.steps)
+            ends = run.step == settings.steps
+            if accelerator.is_main_process and (ends or run.step % plan.validate_every == 0):
+                _validate(training, held, run, plan, quiet, check_cancelled)
+            if accelerator.is_main_process and (ends or run.step % plan.save_every == 0):
+                training.write_weights(plan.output, run)
+                save_state(plan.output, run, settings)
+            accelerator.wait_for_everyone()
     return run
 
 
-def learning_rate(settings: Settings, step: int) -> float:
-    """Return the learning rate's factor at a step, 0…1: warm-up, then the schedule.
+def _accelerator(training: Training[Network], plan: Plan) -> Any:
+    from accelerate import Accelerator
+    from accelerate.utils import DistributedDataParallelKwargs
 
-    Example:
-        >>> chosen = Settings(steps=100, warmup=10)
-        >>> [round(learning_rate(chosen, step), 4) for step in (0, 9, 55, 99)]
-        [0.1, 1.0, 0.5, 0.0003]
-    """
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
-    share = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    if settings.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * share))
-    return 1 - share if settings.schedule == "linear" else 1.0
+    wrapper = DistributedDataParallelKwargs(find_unused_parameters=training.may_leave_unused)
+    return Accelerator(
+        mixed_precision="no",  # autocast is ours: accelerate's holds for a whole process
+        gradient_accumulation_steps=training.settings.accumulate,
+        cpu=plan.cpu,
+        kwargs_handlers=[wrapper],
+    )
 
 
-def _start(settings: Settings, device: torch.device) -> Run:
-    network = build(settings).to(device)
-    groups: list[dict[str, Any]] = parameter_groups(network, settings)
-    optimizer = torch.optim.AdamW(groups, lr=settings.rate, eps=_ADAM_EPS)
-    averaged = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    return Run(network, averaged, optimizer)
-
-
-def _numbers(settings: Settings, accelerator: Any, first: int) -> Iterator[range]:
+def _numbers(settings: Course, accelerator: Any, first: int) -> Iterator[range]:
     """Yield the sample numbers of this process from one step to the end."""
     index, count = accelerator.process_index, accelerator.num_processes
     for step in range(first, settings.steps):
@@ -144,30 +142,27 @@ def _numbers(settings: Settings, accelerator: Any, first: int) -> Iterator[range
 
 
 def _step(
-    settings: Settings,
-    run: Run,
+    training: Training[Network],
+    run: Run[Network],
     model: Any,
     optimizer: Any,
     accelerator: Any,
-    data: Iterator[Batch],
+    data: Iterator[Any],
     say: Say,
 ) -> None:
     """Update the weights once, and their average."""
+    settings = training.settings
     torch.manual_seed(Dice(settings.seed, run.step, 2).integer(0, 2**31 - 1))
-    with_stack = not Dice(settings.seed, run.step, 3).chance(settings.photo_share)
     factor = learning_rate(settings, run.step)
     for group in run.optimizer.param_groups:
         group["lr"] = settings.rate * group["factor"] * factor
     for part in range(settings.accumulate):
         batch = next(data).to(accelerator.device)
-        if with_stack and part == 0 and run.step % _LOOK_EVERY == 0:
-            _warn_of_blindness(run, batch, say)
         with accelerator.accumulate(model):
             with torch.autocast(
                 accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16"
             ):
-                outputs = model(batch, with_stack)
-            loss = loss_of(outputs, batch, settings).mean()
+                loss = training.loss(model, batch, run, part, say)
             if not torch.isfinite(loss):
                 raise ValueError(
                     f"loss: is no number at step {run.step}. Use a smaller --learning-rate, or "
@@ -181,7 +176,7 @@ def _step(
 
 
 @torch.no_grad()
-def _average(run: Run, keep: float) -> None:
+def _average(run: Run[Network], keep: float) -> None:
     """Move the averaged weights towards the new ones; early ones are not kept for long."""
     keep = min(keep, (1 + run.step) / (10 + run.step))
     for name, value in run.network.state_dict().items():
@@ -192,31 +187,23 @@ def _average(run: Run, keep: float) -> None:
             average.copy_(value)
 
 
-@torch.no_grad()
-def _warn_of_blindness(run: Run, batch: Batch, say: Say) -> None:
-    """Say where frames get so little attention that a stack cannot teach anything."""
-    with attention_watch(run.network) as shares:
-        Trained(run.network)(batch, True)
-    warning = attention_warning(shares)
-    if warning:
-        say(f"warning: {warning}")
-
-
 def _validate(
-    run: Run, plan: Plan, device: torch.device, say: Say, check_cancelled: CheckCancelled
+    training: Training[Network],
+    model: nn.Module,
+    run: Run[Network],
+    plan: Plan,
+    say: Say,
+    check_cancelled: CheckCancelled,
 ) -> None:
     """Measure the averaged weights, and write the history."""
     own = {name: value.clone() for name, value in run.network.state_dict().items()}
     run.network.load_state_dict(run.averaged)
+    model.eval()
     try:
-        found = validate(Trained(run.network), plan.validation, device, check_cancelled)
+        with torch.no_grad():
+            found = training.validate(model, run, say, check_cancelled)
     finally:
         run.network.load_state_dict(own)
-    run.network.train()
+        model.train()
     run.history.append({"step": float(run.step), **found})
     write_history(plan.output, run.history)
-    say(
-        f"step {run.step}: blur {found['rho']:.3f} px off; disparity off by {found['stack']:.3f} "
-        f"of its range, {found['photo']:.3f} without the stack, {found['shuffled']:.3f} with "
-        "another photo's"
-    )

@@ -29,6 +29,7 @@ from bokehdepth_core.training.scenes import SceneSource
 from bokehdepth_core.weights.reading import read_metadata
 
 pytest.importorskip("accelerate")
+from bokehdepth_core.training.depth.training import DepthTraining
 from bokehdepth_core.training.loop import Plan, train
 
 ROOT = Path(__file__).parents[2]
@@ -36,17 +37,20 @@ SCENES = SceneSource(0, 16, largest_radius=6.0, disturb=False)
 TINY = Settings(steps=5, batch=2, accumulate=2, size=16, warmup=2, photo_share=0.4)
 
 
-def plan(folder, **changes):
+def plan(folder):
     folder.mkdir(exist_ok=True)
-    options = {"validate_every": 100, "save_every": 2, "cpu": True} | changes
-    return Plan(folder, tuple(fixed_batches(SCENES, 2, 2)), **options)
+    return Plan(folder, validate_every=100, save_every=2, cpu=True)
+
+
+def training(settings, source=SCENES):
+    return DepthTraining(settings, source, tuple(fixed_batches(source, 2, 2)))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The folder of a run that nothing stopped."""
     folder = tmp_path_factory.mktemp("run") / "whole"
-    train(TINY, SCENES, plan(folder))
+    train(training(TINY), plan(folder))
     return folder
 
 
@@ -59,9 +63,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(whole, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(TINY, SCENES, plan(tmp_path / "b"), check_cancelled=stop_in_step_4)
+        train(training(TINY), plan(tmp_path / "b"), check_cancelled=stop_in_step_4)
     said = []
-    train(TINY, SCENES, plan(tmp_path / "b"), say=said.append)
+    train(training(TINY), plan(tmp_path / "b"), say=said.append)
     assert said[0] == "goes on after step 2"
     for name in ("state", "depth"):
         one, other = (load_file(f / f"{name}.safetensors") for f in (whole, tmp_path / "b"))
@@ -76,7 +80,7 @@ def test_another_setting_is_refused_where_a_run_is_there(whole):
     with pytest.raises(
         ValueError, match=r"clip: the run in .* has 1\.0, found 2\.0\. Give the same"
     ):
-        train(other, SCENES, plan(whole))
+        train(training(other), plan(whole))
 
 
 def test_two_processes_equal_one_with_the_double_batch(tmp_path):
@@ -136,7 +140,7 @@ def test_a_full_disk_or_a_kill_leaves_the_last_checkpoint_whole(
     monkeypatch.setattr(safetensors_torch, "save_file", fails)
     more = Settings(**{**vars(TINY), "steps": 6})
     with pytest.raises(type(error)) as caught:
-        train(more, SCENES, plan(tmp_path))
+        train(training(more), plan(tmp_path))
     if isinstance(error, OSError):
         assert "depth.safetensors: cannot be written (No space left on device)" in str(caught.value)
     for name in ("depth.safetensors", "state.safetensors"):
@@ -208,7 +212,8 @@ def test_150_steps_lower_the_blur_loss_by_a_quarter_and_read_the_stack(tmp_path)
     settings = Settings(
         *("small", 150, 4), size=32, photo_share=0, ema=0.9, warmup=10, learning_rate=4e-3
     )
-    run = train(settings, Pool(), Plan(tmp_path, (fixed,), 150, 1000, cpu=True))
+    learned = DepthTraining(settings, Pool(), (fixed,))
+    run = train(learned, Plan(tmp_path, 150, 1000, cpu=True))
     after = run.history[-1]["rho"]
     # Measured on scenes it was not trained on: 1.80 px; "no blur" everywhere 3.29, the best
     # constants 2.08, and 2.64 with the frames of another scene, whose side is told all the same.
@@ -239,7 +244,7 @@ def test_published_networks_are_trained_with_the_encoder_frozen_or_slow(tmp_path
     )
     folder = tmp_path / "out"
     folder.mkdir()
-    run = train(settings, scenes, Plan(folder, tuple(fixed_batches(scenes, 2, 2)), cpu=True))
+    run = train(training(settings, scenes), Plan(folder, cpu=True))
     before = load_depth_estimator(source).network.state_dict()
     after = run.network.state_dict()
     moved = {key for key in after if not torch.equal(after[key], before[key])}
@@ -274,4 +279,4 @@ def test_a_plain_depth_anything_gets_dsfa_and_becomes_metric(tmp_path):
 def test_a_damaged_state_is_named(whole, tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / checkpoints.STATE, metadata={"format": "pt"})
     with pytest.raises(ValueError, match=r"state\.safetensors: is no state of a training run"):
-        train(TINY, SCENES, plan(tmp_path))
+        train(training(TINY), plan(tmp_path))

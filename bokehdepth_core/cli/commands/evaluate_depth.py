@@ -25,7 +25,7 @@ from ...training.scenes.textures import skimage_pictures
 from ...weights.published import DEPTH, find_weights
 from ..options import OneLineParser, bad_data_options, check_folder, device_option
 from ..progress import progress_bar
-from .train import VALIDATION_SEED
+from .train.depth import VALIDATION_SEED
 
 _SAMPLES, _SIZE = 32, 64
 _FOCUS = {"nearest": "near", "farthest": "far"}

@@ -1,13 +1,7 @@
-"""Samples in batches: which ones a step takes follows from its number alone.
+"""Samples of depth side by side, and the crops of a manifest's photos."""
 
-Step t of all processes together takes the samples from t · batch · processes · accumulate on. So a
-run that goes on needs no memory of where the data were, and two processes see what one would see
-with the double batch.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,14 +12,6 @@ from .samples import Sample, load_sample
 
 _ONE_SIDE = 0.5  # px of blur that things may lie on the other side of the focus
 _TRIES = 100  # samples that may be skipped in a row
-
-
-class Source(Protocol):
-    """An endless row of samples of one size and one number of frames."""
-
-    def __getitem__(self, index: int) -> Sample:
-        """Return sample number `index`."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,48 +66,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
     behind, front = blur.amax(1) <= _ONE_SIDE, blur.amin(1) >= -_ONE_SIDE
     side = torch.where(behind, -1.0, torch.where(front, 1.0, 0.0))
     return Batch(frames, strengths, disparity, known, focus, side)
-
-
-def sample_numbers(
-    step: int, part: int, process: int, processes: int, batch: int, accumulate: int
-) -> range:
-    """Return the samples that one process takes for one of the `accumulate` parts of a step.
-
-    Example:
-        >>> [list(sample_numbers(1, 0, one, 2, 2, 1)) for one in (0, 1)]
-        [[4, 5], [6, 7]]
-        >>> list(sample_numbers(1, 0, 0, 1, 4, 1))
-        [4, 5, 6, 7]
-    """
-    start = ((step * accumulate + part) * processes + process) * batch
-    return range(start, start + batch)
-
-
-def batches(source: Source, numbers: Iterator[range], workers: int = 0) -> Iterator[Batch]:
-    """Yield a batch for each range of sample numbers, made ahead by `workers` processes."""
-    if not workers:
-        for wanted in numbers:
-            yield collate([source[index] for index in wanted])
-        return
-    from torch.utils.data import DataLoader
-
-    loader: DataLoader[Any] = DataLoader(
-        source,  # type: ignore[arg-type]  # it needs indexing alone
-        batch_sampler=_Numbers(numbers),
-        collate_fn=collate,
-        num_workers=workers,
-    )
-    yield from loader
-
-
-class _Numbers:
-    """Ranges of sample numbers as a loader takes them."""
-
-    def __init__(self, numbers: Iterator[range]) -> None:
-        self._numbers = numbers
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return (list(one) for one in self._numbers)
 
 
 @dataclass(frozen=True)

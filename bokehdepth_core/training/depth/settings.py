@@ -3,10 +3,9 @@
 from dataclasses import asdict, dataclass
 
 from ...checks import check_number
+from ..course import check_course, check_word
 
 LOSSES = ("rho", "silog", "both")
-SCHEDULES = ("cosine", "linear", "constant")
-PRECISIONS = ("fp32", "bf16")
 SMALL = "small"
 PRETRAINED_RATE = 5e-6  # arXiv 2512.12425
 SMALL_RATE = 2e-3
@@ -70,24 +69,15 @@ class Settings:
     assume_focus: str | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch", 1), ("accumulate", 1), ("size", 16)):
-            check_number(getattr(self, name), name, least)
+        check_course(self)
+        check_number(self.size, "size", 16)
         for name in ("photo_share", "silog_lambda"):
             check_number(getattr(self, name), name, 0, 1)
-        for name in ("encoder_rate", "weight_decay", "warmup", "alibi"):
+        for name in ("encoder_rate", "weight_decay", "alibi"):
             check_number(getattr(self, name), name, 0)
-        for name in ("clip", "k_scale"):
-            check_number(getattr(self, name), name, above=0)
-        check_number(self.ema, "ema", 0, 0.999999)
-        for name, known in (
-            ("loss", LOSSES),
-            ("schedule", SCHEDULES),
-            ("precision", PRECISIONS),
-            ("assume_focus", (None, "nearest", "farthest")),
-        ):
-            if getattr(self, name) not in known:
-                words = ", ".join(map(str, known))
-                raise ValueError(f"{name}: expected {words}, found {getattr(self, name)!r}.")
+        check_number(self.k_scale, "k_scale", above=0)
+        check_word(self.loss, "loss", LOSSES)
+        check_word(self.assume_focus, "assume_focus", (None, "nearest", "farthest"))
 
     @property
     def is_small(self) -> bool:
@@ -113,8 +103,3 @@ class Settings:
         written = asdict(self)
         written["stages"] = list(self.stages)
         return written
-
-    def differing(self, record: dict[str, object], free: tuple[str, ...] = ()) -> list[str]:
-        """Return the names of the settings that another run had otherwise."""
-        own = self.record()
-        return [name for name in own if name not in free and own[name] != record.get(name)]

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 import torch
 
 from ...callbacks import CheckCancelled, never_cancelled
-from .batches import Batch, Source, collate
+from ..feeding import Source
+from .batches import Batch, collate
 from .losses import affine_disparity_loss, defocus_loss
 from .networks import Trained
+from .samples import Sample
 
 COLUMNS = ("rho", "stack", "photo", "shuffled")
 
 
-def fixed_batches(source: Source, count: int, batch: int) -> list[Batch]:
+def fixed_batches(source: Source[Sample], count: int, batch: int) -> list[Batch]:
     """Return the first `count` samples of a source, at least two, in batches of at least two."""
     size = max(2, batch)
     starts = [start for start in range(0, count, size) if start == 0 or count - start > 1]

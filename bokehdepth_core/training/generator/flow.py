@@ -115,11 +115,10 @@ def drawn_time(dice: Dice, times: str, shift: float) -> float:
     Reference:
         Esser et al., Scaling rectified flow transformers, ICML 2024, sections 3.1 and 5.3.2.
     """
+    draw = dice.uniform(0, 1)
     if times == "uniform":
-        t = dice.uniform(0, 1)
-    else:
-        t = 1 / (1 + math.exp(-float(dice.normal(1))))
-    return shifted(t, shift)
+        return shifted(draw, shift)
+    return shifted(1 / (1 + math.exp(-float(dice.normal(1)))), shift)
 
 
 def shifted(t: float, shift: float) -> float:

@@ -58,7 +58,9 @@ class TrainedFlux(nn.Module):
 
 
 @contextmanager
-def adapter_on(network: TrainedFlux, *, group: int = 1, checkpointing: bool = False) -> Iterator[None]:
+def adapter_on(
+    network: TrainedFlux, *, group: int = 1, checkpointing: bool = False
+) -> Iterator[None]:
     """Let a base model run with the adapter while the block runs; then it is as it was before.
 
     Args:
@@ -147,7 +149,11 @@ class _GroundedCall(TorchFunctionMode):
         self.group, self.count = group, 0
 
     def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
         if func is not functional.scaled_dot_product_attention:
@@ -163,7 +169,7 @@ class _GroundedCall(TorchFunctionMode):
 
 def _of_first(x: Tensor, group: int) -> Tensor:
     """Return [B,...] with each group's first sample in place of all of it."""
-    return x[:: group].repeat_interleave(group, dim=0)
+    return x[::group].repeat_interleave(group, dim=0)
 
 
 @contextlib.contextmanager

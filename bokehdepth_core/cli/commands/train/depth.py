@@ -1,4 +1,4 @@
-"""The command `train`: `train depth` trains a depth network on made scenes or on a manifest."""
+"""`bokehdepth train depth`: a depth network trained on made scenes or on a manifest."""
 
 import argparse
 import os
@@ -6,25 +6,26 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from ...checks import check_number
-from ...training.depth.batches import ManifestSource, Source
-from ...training.depth.settings import LOSSES, PRECISIONS, SCHEDULES, Settings
-from ...training.manifest import REFUSE, read_manifest
-from ...training.scenes import SceneSource
-from ...training.scenes.source import FOCUS, LARGEST_RADIUS, STRENGTHS
-from ...training.scenes.textures import folder_pictures, skimage_pictures
-from ...weights.published import DEPTH, find_weights
-from ..options import OneLineParser, bad_data_options
-from ..progress import progress_bar
+from ....checks import check_number
+from ....training.depth.batches import ManifestSource
+from ....training.depth.samples import Sample
+from ....training.depth.settings import LOSSES, Settings
+from ....training.feeding import Source
+from ....training.manifest import REFUSE, read_manifest
+from ....training.scenes import SceneSource
+from ....training.scenes.source import FOCUS, LARGEST_RADIUS, STRENGTHS
+from ....training.scenes.textures import folder_pictures, skimage_pictures
+from ....weights.published import DEPTH, find_weights
+from ...options import OneLineParser, bad_data_options
+from ...progress import progress_bar
+from .course import check_run, course_options, plan_of
 
 VALIDATION_SEED = 1_000_003  # of the fixed scenes; no run may train on them
 _NAN = ("refuse", "unknown")
 
 
-def add_train_commands(commands: "argparse._SubParsersAction[OneLineParser]") -> None:
-    """Add `train` and what can be trained to the program's commands."""
-    train = commands.add_parser("train", help="train a network of the pack")
-    kinds = train.add_subparsers(required=True, metavar="what")
+def add_train_depth(kinds: "argparse._SubParsersAction[OneLineParser]") -> None:
+    """Add `depth` to what can be trained."""
     depth = kinds.add_parser(
         "depth",
         help="a depth network that reads bokeh stacks",
@@ -55,6 +56,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_training(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training")
     add, default = group.add_argument, Settings()
+    course_options(group, default)
     add(
         "--encoder",
         default=default.encoder,
@@ -68,9 +70,6 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help="range of a Depth Anything; else its own, or 80",
     )
-    add("--steps", type=int, default=default.steps, help="updates of the weights")
-    add("--batch", type=int, default=default.batch, help="samples of a process at once")
-    add("--accumulate", type=int, default=default.accumulate, help="batches before an update")
     add("--size", type=int, default=default.size, metavar="PX", help="side of the pictures")
     add("--loss", choices=LOSSES, default=default.loss, help="rho: blur in px; silog: metres")
     add("--silog-lambda", type=float, default=default.silog_lambda, help="0.5; UniDepth: 0.15")
@@ -78,20 +77,10 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     add("--learning-rate", type=float, help="small: 0.002; of a file: 5e-6")
     add("--encoder-rate", type=float, default=1.0, help="factor for the encoder; 0 freezes it")
     add("--dsfa-rate", type=float, help="factor for DSFA; 10 beside a file's encoder, else 1")
-    add("--schedule", choices=SCHEDULES, default=default.schedule, help="of the learning rate")
-    add("--warmup", type=int, default=default.warmup, help="updates")
-    add("--weight-decay", type=float, default=default.weight_decay)
-    add("--clip", type=float, default=default.clip, help="largest norm of the gradient")
-    add("--ema", type=float, default=default.ema, help="share that averaged weights keep")
-    add("--precision", choices=PRECISIONS, default=default.precision)
     add("--k-scale", type=float, default=default.k_scale, help="factor of K within DSFA; 1/30")
     add("--alibi", type=float, default=default.alibi, help="of DSFA, for K after --k-scale")
-    add("--seed", type=int, default=default.seed)
-    add("--validate-every", type=int, default=200, metavar="N", help="updates")
     add("--validation-samples", type=int, default=32, metavar="N", help="fixed ones; 2 or more")
-    add("--save-every", type=int, default=200, metavar="N", help="updates")
     add("--workers", type=int, default=0, metavar="N", help="processes that make samples ahead")
-    add("--cpu", action="store_true", help="also where there is a GPU")
 
 
 def _dsfa_stages(text: str) -> tuple[int, ...]:
@@ -108,16 +97,14 @@ def run_train_depth(options: argparse.Namespace) -> None:
         ValueError: unusable options or data.
         FileNotFoundError: no such file.
     """
-    for name in ("validate_every", "save_every"):
-        check_number(getattr(options, name), name, 1)
+    check_run(options)
     check_number(options.workers, "workers", 0)
     check_number(options.validation_samples, "validation_samples", 2)
-    if options.output.exists() and not options.output.is_dir():
-        raise ValueError(f"output: {options.output} is a file. Give a folder.")
     _check_used(options)
     settings = _settings(options)
-    from ...training.depth.validation import fixed_batches
-    from ...training.loop import Plan, train
+    from ....training.depth.training import DepthTraining
+    from ....training.depth.validation import fixed_batches
+    from ....training.loop import train
 
     source = _source(options, settings)
     fixed = []
@@ -125,17 +112,9 @@ def run_train_depth(options: argparse.Namespace) -> None:
         fixed = fixed_batches(
             _validation(options, settings, source), options.validation_samples, settings.batch
         )
-    options.output.mkdir(parents=True, exist_ok=True)
-    plan = Plan(
-        options.output,
-        tuple(fixed),
-        options.validate_every,
-        options.save_every,
-        options.workers,
-        options.cpu,
-    )
+    training = DepthTraining(settings, source, tuple(fixed), options.workers)
     with progress_bar("train") as on_progress:
-        run = train(settings, source, plan, say=print, on_progress=on_progress)
+        run = train(training, plan_of(options), say=print, on_progress=on_progress)
     print(f"{options.output}: depth.safetensors after {run.step} steps, history.csv, history.png")
 
 
@@ -176,7 +155,7 @@ def _check_used(options: argparse.Namespace) -> None:
             raise ValueError(f"{name}: {flag} is for {what}. Leave it out.")
 
 
-def _source(options: argparse.Namespace, settings: Settings) -> Source:
+def _source(options: argparse.Namespace, settings: Settings) -> Source[Sample]:
     if options.manifest is not None:
         return _files(options, settings, options.manifest)
     pictures = skimage_pictures()
@@ -207,7 +186,9 @@ def _files(options: argparse.Namespace, settings: Settings, manifest: Path) -> M
     )
 
 
-def _validation(options: argparse.Namespace, settings: Settings, source: Source) -> Source:
+def _validation(
+    options: argparse.Namespace, settings: Settings, source: Source[Sample]
+) -> Source[Sample]:
     """Return what is validated on: a manifest, or scenes that no run trains on."""
     if options.validate is not None:
         return _files(options, settings, options.validate)
