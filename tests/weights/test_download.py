@@ -50,11 +50,8 @@ def test_cancelling_keeps_the_part_that_arrived(hub, tmp_path):
     class StoppedError(Exception):
         pass
 
-    calls = []
-
     def stop():
-        calls.append(1)
-        if len(calls) == 2:
+        if any(one.stat().st_size for one in tmp_path.glob("*.partial")):
             raise StoppedError
 
     with pytest.raises(StoppedError):
@@ -141,7 +138,6 @@ def test_progress_and_cancel_are_asked_while_little_arrives(hub, tmp_path):
     hub.meanwhile = lambda: time.sleep(1.5)
     asked = []
     fetch(hub, tmp_path, check_cancelled=lambda: asked.append(time.monotonic()))
-    # Half of the file arrives before the pause and is not kept waiting for a full MiB.
     waits = [b - a for a, b in itertools.pairwise(asked)]
-    assert max(waits) >= 1.0
+    assert max(waits) < 1.0  # a quarter of a second, and what a busy machine adds
     assert len(asked) > len(CONTENT) // CHUNK_BYTES
