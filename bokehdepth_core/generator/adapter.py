@@ -27,7 +27,7 @@ from ..weights.errors import CheckpointError, listed
 from ..weights.reading import StateDict, read_metadata, read_state_dict, weight_file
 from ..weights.scaled import unscaled
 from .adapter_names import own_names, pair_alphas
-from .flux.layout import diffusers_attention_names, fused_output_names, fused_projection_names
+from .flux.architectures import KONTEXT, Base, stated_base
 from .folding import fold, folded
 
 __all__ = [
@@ -36,11 +36,8 @@ __all__ = [
     "BokehAdapter",
     "LayerUpdate",
     "adapter_from_state_dict",
-    "diffusers_attention_names",
     "fold",
     "folded",
-    "fused_output_names",
-    "fused_projection_names",
     "is_adapter",
     "load_adapter",
 ]
@@ -49,6 +46,7 @@ MIN_STRENGTH, MAX_STRENGTH = 1.0, 30.0  # px·m, the range of the training data
 
 RELEASED_RANK = 128
 ALPHA_KEY, LORA_SCALE_KEY, QUERY_ONLY_KEY = "alpha", "lora_scale", "query_only"  # metadata
+BASE_KEY = "base"
 _LOG = logging.getLogger(__name__)
 
 _EMBEDDING = ("0.weight", "0.bias", "2.weight", "2.bias")
@@ -82,6 +80,7 @@ class BokehAdapter:
         lora_scale: further factor of the queries' and keys' updates that it was trained with.
         query_only: True where the keys have no update; theirs are zeros then.
         given_alpha: alpha as an option or the metadata gave it; None where the tensors tell it.
+        base: the transformer that it was trained on.
     """
 
     embedding: tuple[Tensor, ...]
@@ -90,6 +89,7 @@ class BokehAdapter:
     lora_scale: float = 1.0
     query_only: bool = False
     given_alpha: float | None = None
+    base: Base = KONTEXT
 
     @property
     def hidden_size(self) -> int:
@@ -147,6 +147,7 @@ def load_adapter(
     *,
     lora_scale: float | None = None,
     query_only: bool | None = None,
+    base: str | None = None,
 ) -> BokehAdapter:
     """Return the bokeh adapter in a file; rank and sizes are read from the shapes.
 
@@ -161,6 +162,8 @@ def load_adapter(
             as released.
         query_only: True leaves the keys as they are; False asks for updates of both; None does as
             the file has them.
+        base: name of the transformer that it was trained on, as in `flux.architectures`; None
+            takes the one that the file states, else FLUX.1-Kontext.
 
     Raises:
         FileNotFoundError: no such file.
@@ -174,9 +177,9 @@ def load_adapter(
         lora_scale = _stored_number(stored, LORA_SCALE_KEY, name)
     if query_only is None and QUERY_ONLY_KEY in stored:
         query_only = _stored_flag(stored[QUERY_ONLY_KEY], name)
-    return adapter_from_state_dict(
-        read_state_dict(path), name, alpha, lora_scale=lora_scale, query_only=query_only
-    )
+    options: dict[str, Any] = {"lora_scale": lora_scale, "query_only": query_only}
+    base = stored.get(BASE_KEY) if base is None else base
+    return adapter_from_state_dict(read_state_dict(path), name, alpha, **options, base=base)
 
 
 def adapter_from_state_dict(
@@ -186,6 +189,7 @@ def adapter_from_state_dict(
     *,
     lora_scale: float | None = None,
     query_only: bool | None = None,
+    base: str | None = None,
 ) -> BokehAdapter:
     """Return the bokeh adapter in a state dict, under any of the names in `adapter_names`.
 
@@ -195,6 +199,7 @@ def adapter_from_state_dict(
         alpha: as in `load_adapter`.
         lora_scale: as in `load_adapter`.
         query_only: as in `load_adapter`.
+        base: as in `load_adapter`.
 
     Raises:
         CheckpointError: missing or unexpected keys, sizes that do not fit.
@@ -217,7 +222,8 @@ def adapter_from_state_dict(
     layers = tuple(_layer(parts, index) for index in range(count))
     lora_scale = 1.0 if lora_scale is None else check_number(lora_scale, "lora_scale")
     only = "key" not in updated
-    return BokehAdapter(embedding, layers, scale, lora_scale, only, alpha)
+    made_for = stated_base(base, count, layers[0].value_up.shape[0], name)
+    return BokehAdapter(embedding, layers, scale, lora_scale, only, alpha, made_for)
 
 
 def is_adapter(state: Mapping[str, Tensor]) -> bool:

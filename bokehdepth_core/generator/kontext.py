@@ -231,8 +231,7 @@ class KontextGenerator:
 
         on_progress(0, count * steps)
         pairs = self.adapter.query_key_pairs(lora_scale)
-        projections = {i: (layer.to_q, layer.to_k) for i, layer in enumerate(layers.attention)}
-        with folded(projections, pairs):
+        with folded(layers.projections, pairs):
             latents = in_batches(run, count, at_once)
         return self._decode(latents, check_cancelled)
 

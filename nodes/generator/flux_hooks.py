@@ -1,4 +1,4 @@
-"""The bokeh adapter on ComfyUI's own FLUX.1-Kontext, put on for the length of each model call.
+"""The bokeh adapter on ComfyUI's own FLUX.1 or FLUX.2, put on for the length of each model call.
 
 The adapter changes a FLUX attention layer in two places (arXiv 2512.12425, stage 1):
 
@@ -26,11 +26,8 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
-from ...bokehdepth_core.generator.adapter import (
-    BokehAdapter,
-    fused_output_names,
-    fused_projection_names,
-)
+from ...bokehdepth_core.generator.adapter import BokehAdapter
+from ...bokehdepth_core.generator.flux.architectures import Family, check_base, family_of
 from ..host import services
 
 KEY = "bokehdepth"
@@ -127,13 +124,14 @@ def projections(flux: nn.Module, layers: int) -> list[Projection]:
     Raises:
         RuntimeError: another node put blocks of its own in their place.
     """
-    counts = len(flux.double_blocks), len(flux.single_blocks)
+    blocks = _family(flux).comfyui
+    counts = blocks.counts(flux)
     if sum(counts) != layers:
         raise RuntimeError(f"{_TAKE_OUT} finds {sum(counts)} of {layers} layers.")
     found = []
-    names = zip(fused_projection_names(*counts), fused_output_names(*counts), strict=True)
-    for layer, (maker, outputs) in enumerate(names):
-        for name in (maker, *outputs):
+    for layer, attention in enumerate(blocks.attention(*counts)):
+        maker = attention.query.layer  # the keys' too, in the H rows below
+        for name in (maker, *attention.outputs):
             try:
                 module = flux.get_submodule(name)
             except AttributeError:
@@ -272,7 +270,7 @@ def query_key_updates(model, adapter: BokehAdapter, lora_scale: float = 1.0):
     Raises:
         ValueError: a MODEL that the adapter does not fit.
     """
-    check_model(model, adapter.hidden_size, adapter.layer_count)
+    check_model(model, adapter)
     dtype = _compute_dtype(model.model)
     pairs = adapter.query_key_pairs(lora_scale)
     return services.managed(
@@ -309,44 +307,52 @@ def attach(model, updates, vectors: Tensor):
     return patched
 
 
-def check_model(model, hidden: int, layers: int) -> None:
-    """Check that a MODEL is the FLUX.1 that an adapter was made for.
+def check_model(model, adapter: BokehAdapter) -> None:
+    """Check that a MODEL is the one that an adapter was made for.
 
     Args:
         model: ComfyUI's MODEL.
-        hidden: width that the adapter was made for.
-        layers: attention layers that the adapter was made for.
+        adapter: the bokeh adapter.
 
     Raises:
-        ValueError: another network, or a FLUX of another size; the message says what it is.
+        ValueError: another network, or one of another size; the message says what it is.
     """
     network = getattr(model.model, "diffusion_model", None)
     found = f"{type(model.model).__name__} ({type(network).__name__})"
+    base = adapter.base
     if not _is_flux(network):
         raise ValueError(
-            f"model: load FLUX.1-Kontext with Load Diffusion Model or a GGUF loader: found {found}."
+            f"model: load {base.title} with Load Diffusion Model or a GGUF loader: found {found}."
         )
-    blocks = len(network.double_blocks) + len(network.single_blocks)
-    if (network.hidden_size, blocks) != (hidden, layers):
-        raise ValueError(
-            f"model: load FLUX.1-Kontext-dev: the bokeh adapter is made for {layers} attention "
-            f"layers of width {hidden}, found {found} with {blocks} of width {network.hidden_size}."
-        )
+    layers, width = adapter.layer_count, adapter.hidden_size
+    check_base(base, layers, width, network, base.family.comfyui, "model: load", found)
     channels, out = network.params.in_channels, network.params.out_channels
     if channels != out:
         raise ValueError(
-            f"model: load FLUX.1-Kontext-dev, which reads {out} channels: found a FLUX that reads "
+            f"model: load {base.title}, which reads {out} channels: found a FLUX that reads "
             f"{channels}, such as Fill, Canny or Depth."
         )
 
 
 def _is_flux(network) -> bool:
-    """Tell FLUX.1 by its parts; Chroma and FLUX.2 have the same blocks but no `vector_in`."""
-    if getattr(network, "vector_in", None) is None:
+    """Tell FLUX by its parts; Chroma has the same blocks and none of the families' marks."""
+    family = family_of(network)
+    if family is None:
         return False
-    doubles = getattr(network, "double_blocks", None)
-    singles = getattr(network, "single_blocks", None)
-    if not doubles or not singles:
+    blocks = family.comfyui
+    lists = [getattr(network, name, None) for name in (blocks.doubles, blocks.singles)]
+    if not all(lists):
         return False
-    attention = getattr(doubles[0], "img_attn", None)
-    return hasattr(attention, "qkv") and hasattr(singles[0], "linear1")
+    try:
+        for layer in blocks.attention(1, 1):
+            network.get_submodule(layer.query.layer)
+    except AttributeError:
+        return False
+    return True
+
+
+def _family(flux) -> Family:
+    family = family_of(flux)
+    if family is None:
+        raise RuntimeError(f"{_TAKE_OUT} finds no FLUX in {type(flux).__name__}.")
+    return family

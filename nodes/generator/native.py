@@ -243,7 +243,7 @@ class NativeGenerator:
         check_number(guidance, "guidance", 0.0)
         photo = fit_to_tokens(image)[None]
         network = self.model.model.diffusion_model
-        flux_hooks.check_model(self.model, self.adapter.hidden_size, self.adapter.layer_count)
+        flux_hooks.check_model(self.model, self.adapter)
         reference = self.vae.encode(photo)
         _check_latent(reference, photo, network)
         prompts = [bokeh_prompt(strength) for strength in values]

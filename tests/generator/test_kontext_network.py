@@ -37,8 +37,7 @@ def predict_with(transformer, adapter, lora_scale=1.0, bokeh_scale=1.0, rows=sli
     layers = attention_layers(transformer)
     vectors = adapter.strength_vectors(ADAPTER["config"]["k"], bokeh_scale)[rows]
     pairs = adapter.query_key_pairs(lora_scale)
-    projections = {i: (layer.to_q, layer.to_k) for i, layer in enumerate(layers.attention)}
-    with folded(projections, pairs), strengths_added(layers, vectors):
+    with folded(layers.projections, pairs), strengths_added(layers, vectors):
         return predict(transformer, rows)
 
 
@@ -74,7 +73,7 @@ def test_a_subset_of_the_layers_equals_the_published_one(transformer):
     names += [f"single_transformer_blocks.{i}" for i in range(3)]
     on = [name in ADAPTER["config"]["subset_blocks"] for name in names]
     vectors = adapter.strength_vectors(ADAPTER["config"]["k"]) * torch.tensor(on)[None, :, None]
-    projections = {i: (layer.to_q, layer.to_k) for i, layer in enumerate(layers.attention) if on[i]}
+    projections = {i: pair for i, pair in layers.projections.items() if on[i]}
     with folded(projections, adapter.query_key_pairs()), strengths_added(layers, vectors):
         result = predict(transformer)
     atol = ADAPTER["tolerance"]["folded_max_abs"]
@@ -92,9 +91,10 @@ def predict_literally(transformer, state, branches):
         )
         return lambda module, inputs, output: output + output @ down.T @ up.T
 
+    made_by = {"to_q": 0, "to_k": 1}
     hooks = [
-        getattr(layer, branch).register_forward_hook(update(index, branch))
-        for index, layer in enumerate(layers.attention)
+        pair[made_by[branch]].linear.register_forward_hook(update(index, branch))
+        for index, pair in layers.projections.items()
         for branch in branches
     ]
     try:
@@ -124,10 +124,8 @@ def test_vectors_equal_a_shift_of_the_output_biases(transformer):
     layers = attention_layers(copy)
     vectors = adapter.strength_vectors(ADAPTER["config"]["k"][1:2])[0]
     for index, (down, up) in adapter.query_key_pairs().items():
-        for which, linear in enumerate(
-            (layers.attention[index].to_q, layers.attention[index].to_k)
-        ):
-            for part in linear.parameters():
+        for which, one in enumerate(layers.projections[index]):
+            for part in one.linear.parameters():
                 part.data = fold(part.data, down[which], up[which])
         for linear in layers.outputs[index]:
             linear.bias.data += linear.weight[:, : adapter.hidden_size] @ vectors[index]

@@ -21,7 +21,7 @@ from ...weights.reading import read_state_dict
 from ..options import OneLineParser, add_retrained_adapter, add_retrained_depth
 from ..progress import progress_bar
 
-_ADAPTER_CHOICES = ("alpha", "lora_scale", "query_only")
+_ADAPTER_CHOICES = ("alpha", "lora_scale", "query_only", "base")
 _DEPTH_CHOICES = ("max_depth", "attention_scale", "alibi", "heads", "stages")
 
 
@@ -44,6 +44,9 @@ def add_weights_commands(commands: "argparse._SubParsersAction[OneLineParser]") 
     convert.add_argument("--max-depth", type=float, help="range of a metric network, m")
     add_retrained_depth(convert)
     add_retrained_adapter(convert)
+    convert.add_argument(
+        "--base", help="transformer that an adapter was trained on, as FLUX.2-klein-4B"
+    )
     convert.set_defaults(run=_convert)
 
 

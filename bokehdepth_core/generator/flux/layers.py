@@ -7,25 +7,30 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import Tensor, nn
 
 from ...callbacks import CheckCancelled, never_cancelled
-from ..adapter import BokehAdapter, diffusers_attention_names
+from ..adapter import BokehAdapter
+from ..folding import Slice
+from .architectures import FAMILIES, Rows, check_base, family_of
 
 
 def check_fit(adapter: BokehAdapter, transformer: Any) -> None:
     """Check that a FLUX transformer is the one that an adapter was made for.
 
     Raises:
-        ValueError: another number of attention layers, or another width.
+        ValueError: another family or base, another number of attention layers, or another width.
     """
-    count = len(transformer.transformer_blocks) + len(transformer.single_transformer_blocks)
-    if (adapter.layer_count, adapter.hidden_size) != (count, transformer.inner_dim):
-        raise ValueError(
-            f"base_model: the bokeh adapter is made for {adapter.layer_count} attention layers of "
-            f"width {adapter.hidden_size}, found {count} of width {transformer.inner_dim}. "
-            "Give FLUX.1-Kontext-dev."
-        )
+    check_base(
+        adapter.base,
+        adapter.layer_count,
+        adapter.hidden_size,
+        transformer,
+        adapter.base.family.diffusers,
+        "base_model: give",
+        type(transformer).__name__,
+    )
 
 
 _IN_USE: WeakKeyDictionary[Any, threading.Lock] = WeakKeyDictionary()
@@ -61,31 +66,42 @@ class AttentionLayers:
     """The parts of diffusers' FLUX that the adapter acts on, doubles first, then singles.
 
     Attributes:
-        attention: the attention modules, which hold `to_q` and `to_k`.
+        projections: what makes query and key, by number of the attention layer.
         outputs: the output projections of each: image and text stream, or the one of a single.
     """
 
-    attention: tuple[Any, ...]
+    projections: dict[int, tuple[Slice, Slice]]
     outputs: tuple[tuple[nn.Linear, ...], ...]
 
 
 def attention_layers(transformer: Any) -> AttentionLayers:
-    """Return the parts of diffusers' FLUX transformer that the adapter acts on."""
-    doubles, singles = transformer.transformer_blocks, transformer.single_transformer_blocks
-    names = diffusers_attention_names(len(doubles), len(singles))
-    outputs: list[tuple[nn.Linear, ...]] = [
-        (block.attn.to_out[0], block.attn.to_add_out) for block in doubles
-    ]
-    outputs += [(block.proj_out,) for block in singles]
-    return AttentionLayers(tuple(map(transformer.get_submodule, names)), tuple(outputs))
+    """Return the parts of diffusers' FLUX transformer that the adapter acts on.
+
+    Raises:
+        ValueError: a transformer of no family in `architectures`.
+    """
+    family = family_of(transformer)
+    if family is None:
+        known = " or ".join(one.name for one in FAMILIES)
+        raise ValueError(f"base_model: give {known}: found {type(transformer).__name__}.")
+    width = getattr(transformer, family.diffusers.width)
+
+    def made_by(rows: Rows) -> Slice:
+        return Slice(transformer.get_submodule(rows.layer), rows.part * width)
+
+    found = family.diffusers.attention(*family.diffusers.counts(transformer))
+    projections = {i: (made_by(one.query), made_by(one.key)) for i, one in enumerate(found)}
+    outputs = [tuple(map(transformer.get_submodule, one.outputs)) for one in found]
+    return AttentionLayers(projections, tuple(outputs))
 
 
 @contextmanager
 def strengths_added(layers: AttentionLayers, vectors: Tensor) -> Iterator[None]:
     """Add each sample's strength vectors before the output projections while the block runs.
 
-    One sample's are held in the projections' biases, b + W v, which costs a forward nothing; those
-    of several are added to what each projection receives. Biases come back bit for bit.
+    One sample's are held in the projections' biases, b + W v, which costs a forward next to
+    nothing, and a projection without a bias has one meanwhile; those of several are added to what
+    each projection receives. Biases come back bit for bit.
 
     Args:
         layers: of the transformer.
@@ -94,23 +110,28 @@ def strengths_added(layers: AttentionLayers, vectors: Tensor) -> Iterator[None]:
     with ExitStack() as undone:
         for index, outputs in enumerate(layers.outputs):
             for linear in outputs:
-                if len(vectors) == 1 and linear.bias is not None:
-                    undone.callback(_set_bias, linear, linear.bias.data)
-                    _set_bias(linear, _shifted_bias(linear, vectors[0, index]))
+                if len(vectors) == 1:
+                    _hold_in_bias(linear, vectors[0, index], undone)
                 else:
                     vector = vectors[:, index, None].to(linear.weight)
                     undone.callback(linear.register_forward_pre_hook(_adding(vector)).remove)
         yield
 
 
-def _shifted_bias(linear: nn.Linear, vector: Tensor) -> Tensor:
-    """Return the bias that stands for a vector [H] added to the first H inputs."""
-    weight = linear.weight.data[:, : len(vector)].float()
-    return (linear.bias.data.float() + weight @ vector.to(weight)).to(linear.bias.dtype)
+def _hold_in_bias(linear: nn.Linear, vector: Tensor, undone: ExitStack) -> None:
+    """Give a projection the bias that stands for a vector [H] added to its first H inputs."""
+    weight, bias = linear.weight.data, linear.bias
+    shift = weight[:, : len(vector)].float() @ vector.to(weight.device, torch.float32)
+    if bias is None:
+        undone.callback(setattr, linear, "bias", None)
+        linear.bias = nn.Parameter(shift.to(weight.dtype), requires_grad=False)
+    else:
+        undone.callback(_set_data, bias, bias.data)
+        _set_data(bias, (bias.data.float() + shift).to(bias.dtype))
 
 
-def _set_bias(linear: nn.Linear, bias: Tensor) -> None:
-    linear.bias.data = bias
+def _set_data(parameter: nn.Parameter, value: Tensor) -> None:
+    parameter.data = value
 
 
 def _adding(vector: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
