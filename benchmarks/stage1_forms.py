@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import sys
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests"))
 import make_tiny_flux
+from published_form import published
 
 from bokehdepth_core.generator.adapter import adapter_from_state_dict, folded
 from bokehdepth_core.generator.flux.layers import attention_layers, strengths_added
@@ -77,69 +78,10 @@ def make_inputs(options, values):
 
 
 @contextmanager
-def published(layers, adapter, options, values):
-    """The adapter as extra work in every layer; one context token for each sample."""
-    embedded = adapter.embed(values).to(options.device, options.dtype)[:, None]
-    with ExitStack() as hooks:
-        for index, attention in enumerate(layers.attention):
-            layer = adapter.layers[index]
-            place = {"device": options.device, "dtype": options.dtype}
-            value_pair = layer.value_down.to(**place), layer.value_up.to(**place)
-            key_pair = tuple(torch.randn_like(part) * 0.01 for part in value_pair)
-            kept = {}
-            for which, linear in enumerate((attention.to_q, attention.to_k)):
-                pair = layer.down[which].to(**place), layer.up[which].to(**place)
-                hook = linear.register_forward_hook(_low_rank(pair))
-                hooks.callback(hook.remove)
-            norms = [attention.norm_q]
-            if attention.added_kv_proj_dim is not None:
-                norms.append(attention.norm_added_q)
-            for which, norm in enumerate(norms):
-                hooks.callback(norm.register_forward_hook(_keep(kept, which)).remove)
-            for which, linear in enumerate(layers.outputs[index]):
-                hook = linear.register_forward_pre_hook(
-                    _one_token_attention(kept, which, embedded, key_pair, value_pair)
-                )
-                hooks.callback(hook.remove)
-        yield
-
-
-def _low_rank(pair):
-    down, up = pair
-
-    def hook(_, __, out):
-        return out + F.linear(F.linear(out, down), up)
-
-    return hook
-
-
-def _keep(kept, which):
-    def hook(_, __, out):
-        kept[which] = out  # [B,T,heads,HEAD]
-
-    return hook
-
-
-def _one_token_attention(kept, which, context, key_pair, value_pair):
-    def hook(_, args):
-        query = kept[which].transpose(1, 2)
-        key, value = (
-            F.linear(F.linear(context, down), up).unflatten(-1, (-1, HEAD)).transpose(1, 2)
-            for down, up in (key_pair, value_pair)
-        )
-        attended = F.scaled_dot_product_attention(query, key, value)
-        attended = attended.transpose(1, 2).flatten(2)
-        args[0][..., : attended.shape[2]].add_(attended)
-
-    return hook
-
-
-@contextmanager
 def ours(layers, adapter, values):
     """The adapter folded, its vectors added."""
-    projections = {i: (layer.to_q, layer.to_k) for i, layer in enumerate(layers.attention)}
     vectors = adapter.strength_vectors(values)
-    with folded(projections, adapter.query_key_pairs()), strengths_added(layers, vectors):
+    with folded(layers.projections, adapter.query_key_pairs()), strengths_added(layers, vectors):
         yield
 
 
@@ -156,7 +98,7 @@ def diffusers_forms(options, adapter):
 
     return {
         "a": lambda values: form(nullcontext(), values),
-        "b": lambda values: form(published(layers, adapter, options, values), values),
+        "b": lambda values: form(published(layers, adapter, values), values),
         "c folded": lambda values: form(ours(layers, adapter, values), values),
     }
 

@@ -4,7 +4,7 @@ import copy
 
 import make_tiny_flux as tiny
 import torch
-from comfyui_pack import flux_hooks, host, native  # first: it sets ComfyUI up
+from comfyui_pack import architectures, flux_hooks, host, native  # first: it sets ComfyUI up
 
 import comfy.patcher_extension  # isort: skip
 import comfy.sample  # isort: skip
@@ -130,7 +130,7 @@ def sample(model, cfg=1.0, steps=2, callback=None):
 class RandomAdapter:
     """A bokeh adapter of random numbers, with the strength as a factor of one vector."""
 
-    hidden_size, layer_count = tiny.HIDDEN, LAYERS
+    hidden_size, layer_count, base = tiny.HIDDEN, LAYERS, architectures.KONTEXT
 
     def query_key_pairs(self, lora_scale=1.0):
         down, up, _ = random_adapter()

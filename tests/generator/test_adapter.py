@@ -11,12 +11,11 @@ from torch import nn
 from bokehdepth_core.generator import folding
 from bokehdepth_core.generator.adapter import (
     adapter_from_state_dict,
-    diffusers_attention_names,
     fold,
     folded,
-    fused_projection_names,
     load_adapter,
 )
+from bokehdepth_core.generator.folding import Slice
 from bokehdepth_core.weights.errors import CheckpointError
 
 FOLDER = Path(__file__).parents[1] / "data" / "golden"
@@ -134,7 +133,7 @@ def test_weights_come_back_bit_for_bit_after_an_error(dtype):
     pair = (torch.randn(2, 3, 8), torch.randn(2, 8, 3))
 
     def interrupted():
-        with folded({0: layers}, {0: pair}):
+        with folded({0: tuple(map(Slice, layers))}, {0: pair}):
             changed = [part for layer in layers for part in layer.parameters()]
             assert not any(torch.equal(a, b) for a, b in zip(changed, before, strict=True))
             raise KeyboardInterrupt
@@ -159,7 +158,7 @@ def test_one_weight_that_cannot_be_put_back_does_not_keep_the_others_changed(mon
         put_back(parameter, original)
 
     monkeypatch.setattr(folding, "_restore", fail_once)
-    with pytest.raises(torch.OutOfMemoryError), folded({0: layers}, {0: pair}):
+    with pytest.raises(torch.OutOfMemoryError), folded({0: tuple(map(Slice, layers))}, {0: pair}):
         pass
     same = [torch.equal(a, b) for a, b in zip(parts, before, strict=True)]
     assert same == [True, True, False, True]
@@ -183,23 +182,10 @@ def test_quantised_weights_are_refused_and_left_alone():
     pair = (torch.randn(2, 3, 8), torch.randn(2, 8, 3))
     with (
         pytest.raises(TypeError, match=r"base_model: weights are torch\.float8_e4m3fn"),
-        folded({0: (good, quantised)}, {0: pair}),
+        folded({0: (Slice(good), Slice(quantised))}, {0: pair}),
     ):
         pass
     assert torch.equal(good.weight, before)
-
-
-def test_layers_count_doubles_first_in_both_layouts():
-    assert diffusers_attention_names(2, 1) == [
-        "transformer_blocks.0.attn",
-        "transformer_blocks.1.attn",
-        "single_transformer_blocks.0.attn",
-    ]
-    assert fused_projection_names(1, 2) == [
-        "double_blocks.0.img_attn.qkv",
-        "single_blocks.0.linear1",
-        "single_blocks.1.linear1",
-    ]
 
 
 # --- files of other training tools ---------------------------------------------------------------

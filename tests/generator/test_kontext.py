@@ -337,7 +337,7 @@ def test_an_adapter_of_another_width_is_refused(folder, tmp_path):
         for key, shape in STAGE1["parameters"]["adapter"].items()
     }
     save_file(recipe_state(shapes, 1), adapter)
-    message = r"^base_model: the bokeh adapter is made for 5 attention layers of width 256, found 5"
+    message = r"^base_model: give FLUX\.1-Kontext-dev: .* 5 attention layers of width 256, found "
     with pytest.raises(ValueError, match=message):
         load_bokeh_generator(adapter, folder / "kontext")
 

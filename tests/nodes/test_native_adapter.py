@@ -209,7 +209,7 @@ def test_a_model_that_is_not_flux_is_named():
         "adm_in_channels": None,
     }
     model = comfy.model_base.BaseModel(comfy.supported_models.SD15(config))
-    message = r"^model: load FLUX.1-Kontext .*: found BaseModel \(UNetModel\)\."
+    message = r"^model: load FLUX.1-Kontext-dev .*: found BaseModel \(UNetModel\)\."
     with pytest.raises(ValueError, match=message):
         flux_hooks.query_key_updates(host.managed(model), parts.RandomAdapter())
 

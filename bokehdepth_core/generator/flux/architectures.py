@@ -150,9 +150,7 @@ _COMFYUI = Blocks(  # one class for both families; its first 2H rows are query a
     "double_blocks",
     "single_blocks",
     "hidden_size",
-    Attention(
-        Rows("img_attn.qkv", 0), Rows("img_attn.qkv", 1), ("img_attn.proj", "txt_attn.proj")
-    ),
+    Attention(Rows("img_attn.qkv", 0), Rows("img_attn.qkv", 1), ("img_attn.proj", "txt_attn.proj")),
     Attention(Rows("linear1", 0), Rows("linear1", 1), ("linear2",)),
 )
 _DIFFUSERS_DOUBLE = Attention(
@@ -343,12 +341,12 @@ def check_base(
     family = family_of(network)
     if family is not base.family:
         found = found if family is None else f"a {family.name}, {found}"
-        raise ValueError(f"{asks} {base.title}, which the bokeh adapter is made for: found {found}.")
+        raise ValueError(f"{asks} {base.title}, for which the bokeh adapter is: found {found}.")
     count, found_width = sum(blocks.counts(network)), getattr(network, blocks.width)
     known = base_of_size(count, found_width)
     if known not in (None, base):
         raise ValueError(
-            f"{asks} {base.title}, which the bokeh adapter is made for: found {known.title}."
+            f"{asks} {base.title}, for which the bokeh adapter is: found {known.title}."
         )
     if (layers, width) != (count, found_width):
         raise ValueError(

@@ -66,10 +66,12 @@ class AttentionLayers:
     """The parts of diffusers' FLUX that the adapter acts on, doubles first, then singles.
 
     Attributes:
+        attention: the attention modules.
         projections: what makes query and key, by number of the attention layer.
         outputs: the output projections of each: image and text stream, or the one of a single.
     """
 
+    attention: tuple[Any, ...]
     projections: dict[int, tuple[Slice, Slice]]
     outputs: tuple[tuple[nn.Linear, ...], ...]
 
@@ -90,9 +92,12 @@ def attention_layers(transformer: Any) -> AttentionLayers:
         return Slice(transformer.get_submodule(rows.layer), rows.part * width)
 
     found = family.diffusers.attention(*family.diffusers.counts(transformer))
+    homes = [one.query.layer.rpartition(".")[0] for one in found]
     projections = {i: (made_by(one.query), made_by(one.key)) for i, one in enumerate(found)}
     outputs = [tuple(map(transformer.get_submodule, one.outputs)) for one in found]
-    return AttentionLayers(projections, tuple(outputs))
+    return AttentionLayers(
+        tuple(map(transformer.get_submodule, homes)), projections, tuple(outputs)
+    )
 
 
 @contextmanager
