@@ -1,11 +1,11 @@
-"""Stage 1 on ComfyUI's own FLUX.1-Kontext: one photo, a list of bokeh strengths, its sampler.
+"""Stage 1 on ComfyUI's own FLUX.1-Kontext or FLUX.2: a photo, a list of strengths, its sampler.
 
-The photo goes in as a Kontext reference latent, every strength starts from the same noise with its
-own prompt and its own strength vector, and all of them share one batch where memory allows.
+The photo goes in as a reference latent, every strength starts from the same noise with its own
+prompt and its own strength vector, and all of them share one batch where memory allows. Where the
+base takes no guidance as a number, a second call without the prompt gives it (classifier-free).
 """
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -28,33 +28,13 @@ from ...bokehdepth_core.checks import check_image, check_number, check_strengths
 from ...bokehdepth_core.color import color_transfer_lab
 from ...bokehdepth_core.devices import is_out_of_memory
 from ...bokehdepth_core.generator.adapter import BokehAdapter
+from ...bokehdepth_core.generator.flux.architectures import Base, Family
+from ...bokehdepth_core.generator.flux.schedule import check_noise_levels, noise_levels
 from ...bokehdepth_core.generator.flux.tokens import SIDE, fit_to_tokens, resized
 from ...bokehdepth_core.generator.prompts import PROMPT_TOKENS, bokeh_prompt
 from . import flux_hooks
 
-BASE_SHIFT, MAX_SHIFT = 0.5, 1.15  # FLUX.1's schedule: shift at 256 and at 4096 image tokens
-BASE_TOKENS, MAX_TOKENS = 256, 4096
 _LOG = logging.getLogger(__name__)
-
-
-def flux_sigmas(steps: int, tokens: int) -> Tensor:
-    """Return FLUX.1's noise levels for a picture, falling from 1 to 0.
-
-    ComfyUI's own schedule has the shift of a 4096-token picture at every size; the published one
-    grows linearly with the number of image tokens.
-
-    Args:
-        steps: number of sampling steps, >= 1.
-        tokens: image tokens, without the reference's: height/16 · width/16.
-
-    Returns:
-        [steps+1], float32.
-    """
-    slope = (MAX_SHIFT - BASE_SHIFT) / (MAX_TOKENS - BASE_TOKENS)
-    shift = math.exp(BASE_SHIFT + slope * (tokens - BASE_TOKENS))
-    uniform = torch.linspace(1.0, 1.0 / steps, steps, dtype=torch.float64)
-    shifted = shift / (shift + 1 / uniform - 1)
-    return torch.cat([shifted, shifted.new_zeros(1)]).float()
 
 
 def encode_prompt(clip, prompt: str) -> list:
@@ -82,19 +62,23 @@ class SampleRun:
         model: ComfyUI's MODEL, without the adapter.
         updates: patcher of the adapter's `QueryKeyUpdates`.
         reference: [1,C,h,w], the photo's latent.
-        steps: number of sampling steps.
+        levels: [steps+1], noise levels, falling.
         seed: of the noise, which is the same for every strength.
         on_progress: called after each step.
         on_preview: called after each step with the latents [n,C,h,w] it heads for, or None.
+        cfg: classifier-free guidance; 1 makes no second call.
+        negative: conditioning of that call, as of `with_photo`; None where there is none.
     """
 
     model: object
     updates: object
     reference: Tensor
-    steps: int
+    levels: Tensor
     seed: int
     on_progress: OnProgress = ignore_progress
     on_preview: Callable[[Tensor], None] | None = None
+    cfg: float = 1.0
+    negative: list | None = None
 
     def sample(self, vectors: Tensor, conditionings: list) -> Tensor:
         """Return the latents of all strengths, in one batch where that is possible, else in turn.
@@ -145,15 +129,17 @@ class SampleRun:
         latent = torch.zeros_like(self.reference)
         noise = comfy.sample.prepare_noise(latent, self.seed)
         copies = (len(vectors), 1, 1, 1)
-        tokens = latent.shape[-2] * latent.shape[-1] // 4
+        negative = conditioning
+        if self.negative is not None:
+            negative = merge_conditionings([self.negative] * len(vectors)) or self.negative
         return comfy.sample.sample_custom(
             model,
             noise.repeat(copies),
-            1.0,
+            self.cfg,
             comfy.samplers.sampler_object("euler"),
-            flux_sigmas(self.steps, tokens),
+            self.levels,
             conditioning,
-            conditioning,
+            negative,
             latent.repeat(copies),
             callback=self._callback(done, runs),
             disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
@@ -161,9 +147,11 @@ class SampleRun:
         )
 
     def _callback(self, done: int, runs: int):
+        steps = len(self.levels) - 1
+
         def after_step(step, denoised, x, total):
             mm.throw_exception_if_processing_interrupted()
-            self.on_progress(done * self.steps + step + 1, runs * self.steps)
+            self.on_progress(done * steps + step + 1, runs * steps)
             if self.on_preview is not None:
                 self.on_preview(denoised)
 
@@ -194,7 +182,7 @@ class NativeGenerator:
     """Stage 1 through ComfyUI: its MODEL, CLIP and VAE, with the bokeh adapter.
 
     Attributes:
-        model: ComfyUI's MODEL, FLUX.1-Kontext; LoRAs on it stay in force.
+        model: ComfyUI's MODEL, of the adapter's base; LoRAs on it stay in force.
         clip: ComfyUI's CLIP, FLUX's text encoders.
         vae: ComfyUI's VAE, FLUX's.
         adapter: the bokeh adapter.
@@ -216,6 +204,7 @@ class NativeGenerator:
         guidance: float,
         seed: int,
         match_color: bool = True,
+        sigmas: Sequence[float] | None = None,
         on_progress: OnProgress = ignore_progress,
         on_preview: Callable[[Tensor], None] | None = None,
         check_cancelled: CheckCancelled = never_cancelled,
@@ -226,9 +215,11 @@ class NativeGenerator:
             image: [H,W,3], sRGB, 0…1.
             strengths: bokeh strengths K, px·m; the adapter knows 1 to 30.
             steps: number of sampling steps.
-            guidance: FLUX's embedded guidance.
+            guidance: embedded where the base takes it as a number, else classifier-free, of which
+                1 and less mean none.
             seed: of the noise, the same for every strength.
             match_color: give the frames the photo's mean and spread in LAB.
+            sigmas: noise levels to sample at, in place of `steps` and the published levels.
             on_progress: called after each step.
             on_preview: called after each step with the latents [n,C,h/8,w/8] it heads for.
             check_cancelled: raises to stop while the frames are decoded; sampling asks ComfyUI.
@@ -242,31 +233,47 @@ class NativeGenerator:
         check_number(steps, "steps", 1)
         check_number(guidance, "guidance", 0.0)
         photo = fit_to_tokens(image)[None]
-        network = self.model.model.diffusion_model
+        base, network = self.adapter.base, self.model.model.diffusion_model
         flux_hooks.check_model(self.model, self.adapter)
         reference = self.vae.encode(photo)
-        _check_latent(reference, photo, network)
+        _check_latent(reference, photo, network, base.family)
+        tokens = photo.shape[1] * photo.shape[2] // SIDE**2
+        levels = noise_levels(base.family, steps, tokens)
+        if sigmas is not None:
+            levels = torch.tensor(check_noise_levels(sigmas))
+        cfg = 1.0 if base.guidance_embeds else max(1.0, guidance)
         prompts = [bokeh_prompt(strength) for strength in values]
-        self._encode(prompts)
+        self._encode([*prompts, *[""] * (cfg > 1)])
         texts = [with_photo(self._texts[prompt], guidance, reference) for prompt in prompts]
-        _check_text(texts[0], network)
+        _check_text(texts[0], network, base)
+        negative = with_photo(self._texts[""], guidance, reference) if cfg > 1 else None
         if not self._updates:
             self._updates.append(flux_hooks.query_key_updates(self.model, self.adapter))
         run = SampleRun(
-            self.model, self._updates[0], reference, steps, seed, on_progress, on_preview
+            self.model,
+            self._updates[0],
+            reference,
+            levels,
+            seed,
+            on_progress,
+            on_preview,
+            cfg,
+            negative,
         )
         latents = run.sample(self.adapter.strength_vectors(values), texts)
         frames = resized(self._decode(latents, check_cancelled), size["H"], size["W"]).to(image)
         if match_color:
             frames = color_transfer_lab(frames, image)
         settings = {
-            "generator": "FLUX.1-Kontext in ComfyUI",
+            "generator": f"{base.name} in ComfyUI",
             "prompts": prompts,
-            "steps": steps,
+            "steps": len(levels) - 1,
             "guidance": guidance,
             "seed": seed,
             "match_color": match_color,
         }
+        if sigmas is not None:
+            settings["sigmas"] = levels.tolist()
         return BokehStack(image, frames, values, settings)
 
     def _encode(self, prompts: Sequence[str]) -> None:
@@ -288,25 +295,27 @@ class NativeGenerator:
         return torch.cat(frames)
 
 
-def _check_latent(latent: Tensor, photo: Tensor, network) -> None:
-    """Refuse the latent of a VAE that is not FLUX's."""
-    wanted = network.params.out_channels
+def _check_latent(latent: Tensor, photo: Tensor, network, family: Family) -> None:
+    """Refuse the latent of a VAE that is not the family's."""
+    wanted, side = network.params.out_channels, family.latent_side
     found = f"{latent.shape[1]} channels, {photo.shape[1] // latent.shape[-2]} px each"
-    if latent.shape[1] != wanted or photo.shape[1] // latent.shape[-2] != SIDE // 2:
+    if latent.shape[1] != wanted or photo.shape[1] // latent.shape[-2] != side:
         raise ValueError(
-            f"vae: load FLUX's own VAE, ae.safetensors: expected {wanted} channels of {SIDE // 2} "
-            f"px, found {found}."
+            f"vae: load {family.name}'s own VAE, {family.vae}: expected {wanted} channels of "
+            f"{side} px, found {found}."
         )
 
 
-def _check_text(conditioning: list, network) -> None:
-    """Refuse what text encoders other than FLUX's make of a prompt."""
+def _check_text(conditioning: list, network, base: Base) -> None:
+    """Refuse what text encoders other than the base's make of a prompt."""
     tokens, settings = conditioning[0]
     pooled = settings.get("pooled_output")
-    found = (tokens.shape[-1], None if pooled is None else pooled.shape[-1])
-    wanted = (network.params.context_in_dim, network.params.vec_in_dim)
+    found, wanted = [tokens.shape[-1]], [network.params.context_in_dim]
+    if base.family.pooled_text:
+        found.append(None if pooled is None else pooled.shape[-1])
+        wanted.append(network.params.vec_in_dim)
     if found != wanted:
         raise ValueError(
-            "clip: load T5-XXL and CLIP-L with DualCLIPLoader, type flux: expected texts of width "
-            f"{wanted[0]} and {wanted[1]}, found {found[0]} and {found[1]}."
+            f"clip: load {base.text_encoders} with {base.family.text_loader}: expected texts of "
+            f"width {' and '.join(map(str, wanted))}, found {' and '.join(map(str, found))}."
         )

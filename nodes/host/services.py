@@ -267,13 +267,20 @@ def previewer(bar) -> Callable[[Tensor], None] | None:
     Args:
         bar: the bar of the node, which carries the pictures.
     """
-    decoder = latent_preview.get_previewer(device(), comfy.latent_formats.Flux())
-    if decoder is None:
+    kinds = {16: "Flux", 128: "Flux2"}  # by channels; an older ComfyUI may lack the second
+    known = {
+        channels: latent_preview.get_previewer(device(), getattr(comfy.latent_formats, name)())
+        for channels, name in kinds.items()
+        if hasattr(comfy.latent_formats, name)
+    }
+    if not any(known.values()):
         return None
 
     def show(latents: Tensor) -> None:
-        picture = decoder.decode_latent_to_preview_image("JPEG", latents[:1])
-        bar.update_absolute(bar.current, bar.total, picture)
+        decoder = known.get(latents.shape[1])
+        if decoder is not None:
+            picture = decoder.decode_latent_to_preview_image("JPEG", latents[:1])
+            bar.update_absolute(bar.current, bar.total, picture)
 
     return show
 

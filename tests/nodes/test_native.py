@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.comfyui, pytest.mark.usefixtures("inference_mode")]
 def _run(model, steps=2):
     down, up, vectors = parts.random_adapter()
     reference = torch.randn(1, 16, 8, 12, generator=torch.Generator().manual_seed(5))
-    run = native.SampleRun(model, parts.updates_of(down, up), reference, steps, 4)
+    run = native.SampleRun(model, parts.updates_of(down, up), reference, parts.levels(steps), 4)
     return run, vectors, [parts.make_conditioning(seed) for seed in (3, 8, 13)]
 
 
@@ -126,7 +126,7 @@ def test_the_prompt_reaches_the_text_encoders_letter_by_letter(clip_and_vae, mon
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        ("vae", "vae: load FLUX's own VAE, .* 16 channels of 8 px, found 4 channels, 8 px each"),
+        ("vae", "vae: load FLUX.1's own VAE, .* 16 channels of 8 px, found 4 channels, 8 px each"),
         ("clip", "clip: load T5-XXL and CLIP-L .* of width 64 and 32, found 77 and 32"),
         ("steps", "steps: expected at least 1, found 0"),
         ("guidance", "guidance: expected a finite number"),

@@ -5,7 +5,7 @@ import json
 import comfyui_pack
 import pytest
 import torch
-from comfyui_pack import adapters, flux_hooks, host, native
+from comfyui_pack import adapters, architectures, flux_hooks, host, native
 from golden import recipe_state
 from safetensors.torch import load_file
 
@@ -123,7 +123,7 @@ def _cases():
 @pytest.mark.parametrize("case", _cases(), ids=lambda case: case["name"])
 def test_noise_levels_equal_the_published_ones(case):
     height, width = case["generated_hw"]
-    sigmas = native.flux_sigmas(case["steps"], height * width // 256)
+    sigmas = native.noise_levels(architectures.FLUX1, case["steps"], height * width // 256)
     torch.testing.assert_close(sigmas, torch.tensor(case["sigmas"]), rtol=1e-6, atol=0)
 
 
@@ -151,7 +151,7 @@ def test_sampled_latents_equal_the_published_pipeline(case):
         model,
         flux_hooks.query_key_updates(model, adapter),
         reference,
-        case["steps"],
+        native.noise_levels(architectures.FLUX1, case["steps"], height * width),
         case["seed"],
     )
     strengths = case["k"] if isinstance(case["k"], list) else [case["k"]]

@@ -86,6 +86,8 @@ class Family:
         latent_channels: of the latents that ComfyUI's network takes and its VAE makes.
         latent_side: px that one such latent covers.
         pooled_text: True where a pooled text goes in beside the tokens.
+        vae: file of its VAE, as published for ComfyUI.
+        text_loader: ComfyUI's node and type for its text encoders.
     """
 
     name: str
@@ -95,6 +97,8 @@ class Family:
     latent_channels: int
     latent_side: int
     pooled_text: bool
+    vae: str
+    text_loader: str
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,8 @@ FLUX1 = Family(
     latent_channels=16,
     latent_side=8,
     pooled_text=True,
+    vae="ae.safetensors",
+    text_loader="DualCLIPLoader, type flux",
 )
 _FUSED = "attn.to_qkv_mlp_proj"  # query, key, value and the MLP's input, one above the other
 FLUX2 = Family(
@@ -186,6 +192,8 @@ FLUX2 = Family(
     latent_channels=128,
     latent_side=16,
     pooled_text=False,
+    vae="flux2-vae.safetensors",
+    text_loader="CLIPLoader, type flux2",
 )
 FAMILIES = (FLUX1, FLUX2)
 
