@@ -1,6 +1,7 @@
 """The course of a training run: a table as CSV, and curves as a picture."""
 
 import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,8 @@ def write_history(folder: Path, history: Sequence[dict[str, float]]) -> None:
 
     Args:
         folder: of the run.
-        history: a record for each validation, with `step` and the same names in all.
+        history: a record for each validation, with `step` and the same names in all; NaN where
+            something was not measured then.
 
     Example:
         >>> import tempfile
@@ -46,14 +48,16 @@ def _draw(path: Path, history: Sequence[dict[str, float]]) -> None:
     span = max(steps[-1] - steps[0], 1)
     names = [name for name in history[0] if name != "step"]
     for place, (name, colour) in enumerate(zip(names, _COLOURS, strict=False)):
-        values = [one[name] for one in history]
-        high = max(*values, 1e-9)
+        known = [(step, one[name]) for step, one in zip(steps, history, strict=True)]
+        known = [one for one in known if not math.isnan(one[1])]
+        high = max((value for _, value in known), default=0.0)
+        high = max(high, 1e-9)
         points = [
             (
                 MARGIN + (right - MARGIN) * (step - steps[0]) / span,
-                bottom - (bottom - MARGIN) * value / high,
+                bottom - (bottom - MARGIN) * max(value, 0.0) / high,
             )
-            for step, value in zip(steps, values, strict=True)
+            for step, value in known
         ]
         if len(points) > 1:
             draw.line(points, fill=colour, width=2, joint="curve")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import torch
+
 _PATIENCE = timedelta(days=7)  # that quick processes wait for slow ones
 
 
@@ -34,8 +36,12 @@ class Processes:
         return self.index == 0
 
 
-def this_process() -> Processes:
+def this_process(cpu: bool = False) -> Processes:
     """Return this process's place; alone where no launcher started it, and then without accelerate.
+
+    Args:
+        cpu: the work is done on the CPU also where there is a GPU; processes find one another in
+            another way then.
 
     Raises:
         ModuleNotFoundError: started by a launcher, and accelerate is not installed.
@@ -48,7 +54,8 @@ def this_process() -> Processes:
         return Processes()
     from accelerate import PartialState
 
-    state = PartialState(timeout=_PATIENCE)
+    # Without `cpu` accelerate takes the processes of a machine without GPU for single ones.
+    state = PartialState(cpu=cpu or not torch.cuda.is_available(), timeout=_PATIENCE)
     return Processes(
         state.process_index,
         state.num_processes,

@@ -1,5 +1,6 @@
 """How far a stack's frames obey the lens model: radius proportional to bokeh strength."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -110,25 +111,85 @@ def calibrate_stack(
         2
     """
     check_calibratable(stack.strengths)
-    check_one_focus(stack, "calibration")
     disparity = None if depth is None else _blocks_of(depth, stack)
     plane = None if focus_depth is None else check_number(focus_depth, "focus_depth", above=0)
+    blur = measured_blur(
+        stack, aperture=aperture, on_progress=on_progress, check_cancelled=check_cancelled
+    )
+    scale, chosen = None, blur.chosen
+    if disparity is not None:
+        scale, plane = _metric_scale(blur.slope[chosen], disparity.to(blur.slope)[chosen], plane)
+    return StackCalibration(
+        blur.r_squared,
+        _frame_scales(blur.radii[:, chosen], blur.slope[chosen], blur.strengths),
+        int(chosen.sum()),
+        scale,
+        None if scale is None else plane,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class StackBlur:
+    """The blur that the frames of a stack show, on blocks of 2 x 2 pixels.
+
+    Attributes:
+        radii: [N,h,w], px, each frame by itself.
+        slope: [h,w], px of radius per unit of strength, by least squares through the origin.
+        chosen: [h,w] bool: blocks that are sure, and blurred enough to tell something.
+        strengths: [N], px·m, as stated.
+    """
+
+    radii: Tensor
+    slope: Tensor
+    chosen: Tensor
+    strengths: Tensor
+
+    @property
+    def r_squared(self) -> float:
+        """R² of radius against K, see `StackCalibration`."""
+        return _r_squared(self.radii[:, self.chosen], self.slope[self.chosen], self.strengths)
+
+    @property
+    def monotony(self) -> float:
+        """Share of pairs of neighbouring strengths whose radius grows with K; NaN without any."""
+        order = self.strengths.argsort()
+        steps = self.radii[order][:, self.chosen].diff(dim=0)
+        return float((steps > 0).float().mean()) if steps.numel() else math.nan
+
+    def slope_against(self, truth: "StackBlur") -> float:
+        """Return how many units of the truth's strength one unit is worth; 1 where exact.
+
+        The median over the blocks that are sure in both; NaN where fewer than `ENOUGH_PIXELS` are.
+
+        Args:
+            truth: of the same photo and focus.
+        """
+        both = self.chosen & truth.chosen
+        if int(both.sum()) < ENOUGH_PIXELS:
+            return math.nan
+        return float((self.slope[both] / truth.slope[both]).median())
+
+
+def measured_blur(
+    stack: BokehStack,
+    *,
+    aperture: Aperture = DISC,
+    on_progress: OnProgress = ignore_progress,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> StackBlur:
+    """Return the blur of a stack's frames; the arguments are those of `calibrate_stack`.
+
+    Raises:
+        ValueError: a focus stack.
+    """
+    check_one_focus(stack, "calibration")
     radii, confidence = frame_radii(
         stack, aperture=aperture, on_progress=on_progress, check_cancelled=check_cancelled
     )
     strengths = torch.tensor(stack.strengths).to(radii)
     slope = (radii * strengths[:, None, None]).sum(0) / strengths.square().sum()
     chosen = (confidence.amin(0) > CONFIDENT) & (slope * strengths.max() > SMALLEST_RADIUS)
-    scale = None
-    if disparity is not None:
-        scale, plane = _metric_scale(slope[chosen], disparity.to(slope)[chosen], plane)
-    return StackCalibration(
-        _r_squared(radii[:, chosen], slope[chosen], strengths),
-        _frame_scales(radii[:, chosen], slope[chosen], strengths),
-        int(chosen.sum()),
-        scale,
-        None if scale is None else plane,
-    )
+    return StackBlur(radii, slope, chosen, strengths)
 
 
 def _blocks_of(depth: DepthMap, stack: BokehStack) -> Tensor:

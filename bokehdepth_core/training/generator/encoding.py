@@ -1,6 +1,5 @@
 """Pictures and prompts as the base model takes them, by the base model's own encoders."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,8 +65,3 @@ def places(pipeline: Any, size: int) -> Tensor:
     reference = own.clone()
     reference[:, 0] = 1  # Kontext tells the reference from the picture by the first number
     return torch.cat([own, reference])
-
-
-def stacked_prompts(found: Sequence[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return prompts side by side: tokens [N,L,J] and pooled ones [N,P]."""
-    return torch.stack([one["text"] for one in found]), torch.stack([one["pooled"] for one in found])

@@ -1,6 +1,5 @@
 """A frozen FLUX with the adapter that learns: hooks for the length of a run, no weight touched."""
 
-import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -64,7 +63,7 @@ def adapter_on(
     """Let a base model run with the adapter while the block runs; then it is as it was before.
 
     Args:
-        network: the adapter on its base.
+        network: the adapter on its base; between its calls the base is as without it.
         group: with more than 1, grounded attention among so many neighbours of a batch.
         checkpointing: forget what is inside of blocks, and compute it again for the gradient.
     """
@@ -74,10 +73,9 @@ def adapter_on(
         for index in range(len(layers.attention)):
             for hook in _hooks(network, layers, index):
                 undone.callback(hook.remove)
-        if group > 1:
-            for one in layers.attention:
-                undone.callback(setattr, one, "processor", one.processor)
-                one.processor = Grounded(one.processor, group)
+        for one in layers.attention if group > 1 else ():
+            undone.callback(setattr, one, "processor", one.processor)
+            one.processor = Grounded(one.processor, group, network)
         if checkpointing and not base.is_gradient_checkpointing:
             base.enable_gradient_checkpointing()
             undone.callback(base.disable_gradient_checkpointing)
@@ -92,23 +90,27 @@ def _hooks(network: TrainedFlux, layers: AttentionLayers, index: int) -> Iterato
     weights = network.weights
     width = weights.shape.hidden
 
-    def gaining(part: int, update: Callable[[int, Tensor], Tensor]) -> Any:
+    def gaining(first: int, update: Callable[[int, Tensor], Tensor]) -> Any:
         def add(_: nn.Module, __: object, out: Tensor) -> Tensor:
-            before, rows, after = out.tensor_split((part * width, (part + 1) * width), dim=-1)
+            if network.vectors is None:  # the base is used by itself
+                return out
+            before, rows, after = out.tensor_split((first, first + width), dim=-1)
             gained = rows + update(index, rows).to(rows.dtype)
             return gained if out.shape[-1] == width else torch.cat([before, gained, after], dim=-1)
 
         return add
 
     def add_vector(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        assert network.vectors is not None  # noqa: S101 our own mistake alone
+        if network.vectors is None:
+            return args
         x, vector = args[0], network.vectors[:, index, None]
         # A single block's input ends with its MLP, which gains nothing.
         padded = functional.pad(vector, (0, x.shape[-1] - vector.shape[-1]))
         return (x + padded.to(x.dtype), *args[1:])
 
-    yield layers.attention[index].to_q.register_forward_hook(gaining(0, weights.query_update))
-    yield layers.attention[index].to_k.register_forward_hook(gaining(0, weights.key_update))
+    updates = (weights.query_update, weights.key_update)
+    for rows, update in zip(layers.projections[index], updates, strict=True):
+        yield rows.linear.register_forward_hook(gaining(rows.first, update))
     for linear in layers.outputs[index]:
         yield linear.register_forward_pre_hook(add_vector)
 
@@ -121,16 +123,19 @@ class Grounded:
     Args:
         inner: the attention processor that is asked as ever.
         group: samples of a group, neighbours in the batch.
+        network: that is trained; while it is not, nothing is changed.
 
     Reference:
         arXiv 2512.12425, the grounded attention of stage 1; it is off at inference.
     """
 
-    def __init__(self, inner: Any, group: int) -> None:
-        self.inner, self.group = inner, group
+    def __init__(self, inner: Any, group: int, network: nn.Module) -> None:
+        self.inner, self.group, self.network = inner, group, network
 
     def __call__(self, attention: Any, *args: Any, **kwargs: Any) -> Any:
         """Return what the attention gives."""
+        if not self.network.training:
+            return self.inner(attention, *args, **kwargs)
         with _GroundedCall(self.group) as call:
             found = self.inner(attention, *args, **kwargs)
         if call.count != 1:
@@ -172,7 +177,14 @@ def _of_first(x: Tensor, group: int) -> Tensor:
     return x[::group].repeat_interleave(group, dim=0)
 
 
-@contextlib.contextmanager
+@contextmanager
+def without_adapter(network: TrainedFlux) -> Iterator[None]:
+    """Let the base be used by itself while the block runs, between two steps."""
+    network.vectors = None
+    yield
+
+
+@contextmanager
 def frozen(base: Any) -> Iterator[None]:
     """Hold a network without gradients of its own while the block runs."""
     before = [(one, one.requires_grad) for one in base.parameters()]

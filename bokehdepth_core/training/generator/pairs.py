@@ -118,19 +118,21 @@ class Preparation:
         self._used.add(key)
         return key
 
-    def stack(self, entry: Entry, number: int) -> BokehStack:
-        """Return the pictures of an entry's first scene, for looking at."""
+    def stack(self, entry: Entry, number: int, most: int) -> BokehStack:
+        """Return the pictures of an entry's first scene, at most so many frames, K rising."""
         photo = self._square(entry.reference, entry)
         if entry.frames:
-            frames = [self._square(one, entry) for one in entry.frames]
             scale = self._scale(entry)
-            order = sorted(range(len(frames)), key=lambda index: entry.strengths[index])
-            values = tuple(scale * entry.strengths[index] for index in order)
-            return BokehStack(photo, torch.stack([frames[index] for index in order]), values)
+            pairs = sorted(zip(entry.strengths, entry.frames, strict=True))
+            pairs = [pairs[index] for index in _spread(len(pairs), most)]
+            frames = [self._square(file, entry) for _, file in pairs]
+            values = tuple(self._strength(scale * strength, entry) for strength, _ in pairs)
+            return BokehStack(photo, torch.stack(frames), values)
         depth = self._depth(entry)
         look = self._look(photo, depth, number, 0)
-        pictures = [rendered(photo, depth, look, strength) for strength in look.strengths]
-        return BokehStack(photo, torch.stack(pictures), look.strengths)
+        values = tuple(look.strengths[index] for index in _spread(len(look.strengths), most))
+        pictures = [rendered(photo, depth, look, strength) for strength in values]
+        return BokehStack(photo, torch.stack(pictures), values)
 
     def _scenes_of(
         self, entry: Entry, number: int, check_cancelled: CheckCancelled
@@ -265,3 +267,15 @@ def _read(file: Path, entry: Entry) -> Tensor:
         return read_image(file)
     except (ValueError, OSError) as error:
         raise ValueError(f"{entry.where}: {error}") from error
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Return at most so many numbers below a count, the first and the last among them.
+
+    Example:
+        >>> _spread(7, 3), _spread(2, 3)
+        ([0, 3, 6], [0, 1])
+    """
+    if count <= most:
+        return list(range(count))
+    return [round(index * (count - 1) / (most - 1)) for index in range(most)]

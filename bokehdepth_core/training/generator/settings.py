@@ -6,7 +6,7 @@ from ...checks import check_number
 from ..course import check_course, check_word
 from .flow import TIMES
 
-SIDE = 32  # px; the pictures' sides are multiples of it, so that every base's tokens fill them
+SIDE = 16  # px; what one token of FLUX covers
 
 
 @dataclass(frozen=True)

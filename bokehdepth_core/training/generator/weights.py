@@ -109,14 +109,16 @@ class AdapterWeights(nn.Module):
         return layer
 
 
-def as_adapter(state: dict[str, Tensor], alpha: float) -> BokehAdapter:
+def as_adapter(state: dict[str, Tensor], alpha: float, base: str | None = None) -> BokehAdapter:
     """Return trained tensors as the generators take them.
 
     Args:
         state: by published name.
         alpha: of the pairs.
+        base: name of the base model; None for FLUX.1-Kontext.
     """
-    return adapter_from_state_dict({k: v.detach() for k, v in state.items()}, alpha=alpha)
+    own = {name: value.detach() for name, value in state.items()}
+    return adapter_from_state_dict(own, alpha=alpha, base=base)
 
 
 def from_adapter(adapter: BokehAdapter) -> AdapterWeights:
