@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ....checks import check_number
+from ....datatypes import BokehStack
 from ....training.generator.cache import Cache, file_digest, fingerprint, key_of
 from ....training.generator.flow import TIMES, collate
 from ....training.generator.settings import GeneratorSettings
@@ -244,7 +245,8 @@ def _samples(
     from ....generator.prompts import bokeh_prompt
     from ....training.generator.validation import Samples
 
-    truths, prompts = [], {}
+    truths: list[BokehStack] = []
+    prompts: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     for number, entry in enumerate(entries):
         if len(truths) == options.samples:
             break
