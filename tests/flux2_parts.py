@@ -58,3 +58,51 @@ def adapter_state(layers=DOUBLES + SINGLES, width=WIDTH, rank=RANK, context=CONT
 
 def random_adapter(base=BASE, **sizes):
     return adapter_from_state_dict(adapter_state(**sizes), base=base)
+
+
+def tiny_text_encoder():
+    """A random Qwen 3 with the 28 layers that klein's text is read from, and a tokenizer."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+    words = ["<pad>", "<unk>", "Set", "dof_cond", "=", "10.00", "20.00", "(stronger", "30.00"]
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, "<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", model_max_length=512
+    )
+    wrapped.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    config = Qwen3Config(
+        vocab_size=len(words),
+        hidden_size=TEXT_WIDTH // 3,
+        intermediate_size=16,
+        num_hidden_layers=28,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=4,
+        pad_token_id=0,
+    )
+    return {
+        "text_encoder": randomized(Qwen3ForCausalLM(config), 5),
+        "tokenizer": wrapped,
+    }
+
+
+def tiny_pipeline(kind="Flux2KleinPipeline", **changes):
+    """A whole tiny FLUX.2 klein in diffusers' classes."""
+    import diffusers
+
+    vae = diffusers.AutoencoderKLFlux2(
+        block_out_channels=(8, 8, 8, 8), layers_per_block=1, latent_channels=8, norm_num_groups=4
+    )
+    vae = randomized(vae, 2)
+    vae.bn.running_mean += 0.1
+    vae.bn.running_var *= 0.5
+    pipeline = getattr(diffusers, kind)(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=vae,
+        transformer=tiny_transformer(**changes),
+        **tiny_text_encoder(),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

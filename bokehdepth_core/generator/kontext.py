@@ -1,4 +1,4 @@
-"""Stage 1 on diffusers: bokeh stacks from FLUX.1-Kontext with the adapter folded in.
+"""Stage 1 on diffusers: bokeh stacks from FLUX.1-Kontext or FLUX.2 with the adapter folded in.
 
 The queries' and keys' updates are held in the weights while a stack is sampled; the strength
 vectors are added before the output projections, one for each sample, so that all strengths share a
@@ -21,33 +21,34 @@ from ..datatypes import BokehStack, DepthMap
 from ..weights.published import BUILT_IN
 from .adapter import BokehAdapter, folded, load_adapter
 from .batches import in_batches
-from .flux.latents import decoded, encoded, end_of_path, packed_noise
 from .flux.layers import attention_layers, check_fit, one_at_a_time, strengths_added
 from .flux.pipeline import DEFAULT_SOURCES, load_pipeline
+from .flux.samplers import Denoised, FluxSampler, sampler_of
+from .flux.schedule import Course, check_noise_levels
 from .flux.single_files import Sources
 from .flux.tokens import fit_to_tokens, resized
 from .placement import TEXT_ENCODERS, TRANSFORMER, VAE, InTurn, Placement
-from .prompts import GUIDANCE, PROMPT, PROMPT_TOKENS, STEPS, bokeh_prompt
+from .prompts import GUIDANCE, PROMPT, STEPS, bokeh_prompt
 
-# Memory beside the weights, in numbers of the network's own type. Measured on the CPU: 17.4 times
-# the width for each token of each sample, and 1281 a pixel for the decoder of the full-size VAE
-# (642 for its encoder); a sixth more for what a device's libraries take.
-NUMBERS_PER_TOKEN = 20
+# Memory beside the VAE's weights, in numbers of its own type. Measured on the CPU: 1281 a pixel for
+# the decoder of FLUX.1's full-size VAE (642 for its encoder); a sixth more for what a device's
+# libraries take. FLUX.2's has the same layers.
 NUMBERS_PER_PIXEL = 1500
 
 OnPreview = Callable[[Tensor], None]
-"""Called with what the frames of a batch look like so far: latents [n,C,h/8,w/8], as FLUX's."""
+"""Called with what the frames of a batch look like so far: latents [n,C,h,w], as their family's."""
 
 
 @dataclass(eq=False)
 class KontextGenerator:
-    """Makes bokeh stacks with FLUX.1-Kontext and a bokeh adapter.
+    """Makes bokeh stacks with FLUX.1-Kontext or FLUX.2 and a bokeh adapter of that base.
 
     Several threads may call it, also through several generators of one transformer: the adapter's
     updates are held in the weights meanwhile, so one call waits for the other.
 
     Attributes:
-        pipeline: diffusers' `FluxKontextPipeline`; its weights are as they were after every call.
+        pipeline: diffusers' `FluxKontextPipeline`, `Flux2Pipeline` or `Flux2KleinPipeline`; its
+            weights are as they were after every call.
         adapter: the bokeh adapter.
         placement: brings the pipeline's parts to the device that computes.
     """
@@ -56,12 +57,17 @@ class KontextGenerator:
     adapter: BokehAdapter
     placement: Placement
     # Prompts that were encoded before, so that other photos need no text encoders.
-    _encoded: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+    _encoded: dict[str, tuple[Tensor, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def device(self) -> torch.device:
         """The device that computes."""
         return self.placement.device
+
+    @property
+    def sampler(self) -> FluxSampler:
+        """What the pipeline's family does in its own way."""
+        return sampler_of(self.pipeline)
 
     def generate(
         self,
@@ -76,6 +82,7 @@ class KontextGenerator:
         lora_scale: float = 1.0,
         bokeh_scale: float = 1.0,
         frames_at_once: int | None = None,
+        sigmas: Sequence[float] | None = None,
         depth: DepthMap | None = None,
         on_progress: OnProgress = ignore_progress,
         on_preview: OnPreview | None = None,
@@ -89,13 +96,15 @@ class KontextGenerator:
             strengths: bokeh strengths K, px·m. The adapter takes the nearer end for those outside
                 1…30; the prompt names them as they are.
             steps: sampling steps.
-            guidance: FLUX's embedded guidance.
+            guidance: embedded where the base takes it as a number, else classifier-free, of which
+                1 and less mean none; weights that are step-distilled take no notice of it.
             seed: of the noise, the same for every strength; drawn in float32 on the CPU.
             prompt: template with `{value:.2f}` for the strength.
             match_color: give the frames the photo's mean and spread in LAB.
             lora_scale: scales the update of queries and keys, 1 as trained.
             bokeh_scale: scales the strength signal, 1 as trained.
             frames_at_once: strengths in one batch; None takes as many as memory holds.
+            sigmas: noise levels to sample at, in place of `steps` and the published levels.
             depth: not used; the network needs no depth.
             on_progress: called after each step of each batch.
             on_preview: called after each step of each batch.
@@ -110,6 +119,8 @@ class KontextGenerator:
         size = check_image(image, pattern="H W 3")
         values = check_strengths(strengths)
         _check_settings(steps, guidance, frames_at_once)
+        levels = None if sigmas is None else check_noise_levels(sigmas)
+        steps = steps if levels is None else len(levels) - 1
         prompts = [bokeh_prompt(value, prompt) for value in values]
         frames = self.sample(
             fit_to_tokens(image),
@@ -120,6 +131,7 @@ class KontextGenerator:
             seed=seed,
             lora_scale=lora_scale,
             frames_at_once=frames_at_once,
+            levels=levels,
             on_progress=on_progress,
             on_preview=on_preview,
             check_cancelled=check_cancelled,
@@ -127,8 +139,8 @@ class KontextGenerator:
         frames = resized(frames, size["H"], size["W"]).to(image.device, image.dtype)
         if match_color:
             frames = color_transfer_lab(frames, image)
-        settings = {
-            "generator": "FLUX.1-Kontext",
+        settings: dict[str, Any] = {
+            "generator": self.adapter.base.name,
             "prompts": prompts,
             "steps": steps,
             "guidance": guidance,
@@ -137,6 +149,8 @@ class KontextGenerator:
             "lora_scale": lora_scale,
             "bokeh_scale": bokeh_scale,
         }
+        if levels is not None:
+            settings["sigmas"] = levels
         return BokehStack(image, frames, values, settings)
 
     @torch.no_grad()
@@ -151,6 +165,7 @@ class KontextGenerator:
         seed: int,
         lora_scale: float = 1.0,
         frames_at_once: int | None = None,
+        levels: Sequence[float] | None = None,
         on_progress: OnProgress = ignore_progress,
         on_preview: OnPreview | None = None,
         check_cancelled: CheckCancelled = never_cancelled,
@@ -161,22 +176,23 @@ class KontextGenerator:
             image: [h,w,3], sRGB, 0…1; both sides multiples of 16 px.
             prompts: N texts.
             vectors: [N,layers,H], as from `BokehAdapter.strength_vectors`.
-            steps: as in `generate`, like all that follow.
+            steps: as in `generate`, like those that follow.
             guidance: …
             seed: …
             lora_scale: …
             frames_at_once: …
-            on_progress: …
+            levels: noise levels in place of the published ones, falling to 0.
+            on_progress: as in `generate`, like those that follow.
             on_preview: …
             check_cancelled: …
         """
+        course = Course(steps, guidance, levels)
         with one_at_a_time(self.pipeline.transformer, check_cancelled):
             return self._sample_alone(
                 image,
                 prompts,
                 vectors,
-                steps,
-                guidance,
+                course,
                 seed,
                 lora_scale,
                 frames_at_once,
@@ -190,8 +206,7 @@ class KontextGenerator:
         image: Tensor,
         prompts: Sequence[str],
         vectors: Tensor,
-        steps: int,
-        guidance: float,
+        course: Course,
         seed: int,
         lora_scale: float,
         frames_at_once: int | None,
@@ -200,135 +215,74 @@ class KontextGenerator:
         check_cancelled: CheckCancelled,
     ) -> Tensor:
         """Return what `sample` does, while nobody else uses the networks."""
+        sampler, steps, count = self.sampler, course.steps, len(prompts)
         check_cancelled()
-        embeds, pooled = self._encode(prompts)
+        texts, plain = self._encode(prompts, sampler, course.guidance)
         check_cancelled()
-        reference = self._encode_photo(image)
-        noise = packed_noise(self.pipeline, image.shape[0], image.shape[1], seed)
-        count = len(prompts)
+        self._bring_vae(image.shape[0] * image.shape[1])
+        reference = sampler.encode(image, self.device)
+        noise = sampler.noise(image.shape[0], image.shape[1], seed)
         at_once = min(count, frames_at_once or count)
-        at_once = self._frames_that_fit(at_once, 2 * noise.shape[1] + embeds.shape[1])
-        transformer = self.pipeline.transformer
-        layers = attention_layers(transformer)
+        tokens = 2 * noise.shape[1] + texts[0].shape[1]
+        at_once = self._frames_that_fit(at_once, tokens, sampler)
+        layers = attention_layers(self.pipeline.transformer)
 
         def run(first: int, last: int) -> Tensor:
-            def after_step(step: int, denoised: Callable[[], Tensor]) -> None:
+            def after_step(step: int, denoised: Denoised) -> None:
                 on_progress(first * steps + (step + 1) * (last - first), count * steps)
                 if on_preview is not None:
                     on_preview(denoised())
                 check_cancelled()
 
             with strengths_added(layers, vectors[first:last]):
-                return self._denoise(
+                return sampler.denoise(
                     reference,
                     noise.expand(last - first, -1, -1),
-                    embeds[first:last],
-                    pooled[first:last],
-                    steps,
-                    guidance,
+                    tuple(one[first:last] for one in texts),
+                    plain,
+                    course,
+                    self.device,
                     after_step,
                 )
 
         on_progress(0, count * steps)
-        pairs = self.adapter.query_key_pairs(lora_scale)
-        with folded(layers.projections, pairs):
+        with folded(layers.projections, self.adapter.query_key_pairs(lora_scale)):
             latents = in_batches(run, count, at_once)
         return self._decode(latents, check_cancelled)
 
-    def _encode(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Return prompt and pooled embeddings, [N,L,J] and [N,P], each text encoded once."""
-        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._encoded]
+    def _encode(
+        self, prompts: Sequence[str], sampler: FluxSampler, guidance: float
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...] | None]:
+        """Return the texts of the prompts, each encoded once, and the one without words."""
+        plain = sampler.needs_plain_text(guidance)
+        wanted = dict.fromkeys([*prompts, *([""] if plain else [])])
+        new = [prompt for prompt in wanted if prompt not in self._encoded]
         if new:
             self.placement.bring(TEXT_ENCODERS, 0)
         for prompt in new:
-            embeds, pooled, _ = self.pipeline.encode_prompt(
-                prompt, None, device=self.placement.device, max_sequence_length=PROMPT_TOKENS
-            )
-            self._encoded[prompt] = (embeds.cpu(), pooled.cpu())
-        pairs = [self._encoded[prompt] for prompt in prompts]
-        return torch.cat([one for one, _ in pairs]), torch.cat([one for _, one in pairs])
-
-    def _encode_photo(self, image: Tensor) -> Tensor:
-        """Return the latent of a photo [h,w,3], [1,C,h/8,w/8], as FLUX sees it."""
-        vae = self._vae_for(image.shape[0] * image.shape[1])
-        return encoded(vae, image, self.placement.device)
+            self._encoded[prompt] = sampler.text(prompt, self.device)
+        rows = zip(*(self._encoded[prompt] for prompt in prompts), strict=True)
+        return tuple(map(torch.cat, rows)), self._encoded[""] if plain else None
 
     def _decode(self, latents: Tensor, check_cancelled: CheckCancelled) -> Tensor:
-        """Return the frames [N,h,w,3], float32, 0…1, of latents [N,C,h/8,w/8], in turn."""
-        scale = self.pipeline.vae_scale_factor
-        vae = self._vae_for(latents.shape[-2] * latents.shape[-1] * scale * scale)
+        """Return the frames [N,h,w,3], float32, 0…1, of latents [N,C,h,w], in turn."""
+        side = self.adapter.base.family.latent_side
+        self._bring_vae(latents.shape[-2] * latents.shape[-1] * side * side)
         frames = []
         for index in range(len(latents)):
             check_cancelled()
-            frames.append(decoded(vae, latents[index : index + 1], self.placement.device))
+            frames.append(self.sampler.decode(latents[index : index + 1], self.device))
         return torch.cat(frames)
 
-    def _vae_for(self, pixels: int) -> Any:
-        vae = self.pipeline.vae
-        self.placement.bring(VAE, NUMBERS_PER_PIXEL * pixels * vae.dtype.itemsize)
-        return vae
+    def _bring_vae(self, pixels: int) -> None:
+        self.placement.bring(VAE, NUMBERS_PER_PIXEL * pixels * self.pipeline.vae.dtype.itemsize)
 
-    def _frames_that_fit(self, wanted: int, tokens: int) -> int:
+    def _frames_that_fit(self, wanted: int, tokens: int, sampler: FluxSampler) -> int:
         """Bring the transformer and return how many frames it has memory for at once, 1…wanted."""
         network = self.pipeline.transformer
-        each = NUMBERS_PER_TOKEN * tokens * network.inner_dim * network.dtype.itemsize
+        each = sampler.numbers_per_token * tokens * network.inner_dim * network.dtype.itemsize
         free = self.placement.bring(TRANSFORMER, wanted * each)
         return wanted if free is None else max(1, min(wanted, free // each))
-
-    def _denoise(
-        self,
-        reference: Tensor,
-        noise: Tensor,
-        embeds: Tensor,
-        pooled: Tensor,
-        steps: int,
-        guidance: float,
-        after_step: Callable[[int, Callable[[], Tensor]], None],
-    ) -> Tensor:
-        """Return latents [n,C,h/8,w/8] from noise [n,T,4C] beside the photo's latent."""
-        device, sampler = self.placement.device, self._sampler()
-        scale = sampler.vae_scale_factor
-        height, width = (side * scale for side in reference.shape[-2:])
-        before = [noise.to(device)]
-
-        def unpacked(latents: Tensor) -> Tensor:
-            planes: Tensor = sampler._unpack_latents(latents, height, width, scale)
-            return planes
-
-        def on_step_end(_: Any, step: int, __: Any, kept: dict[str, Any]) -> dict[str, Any]:
-            last, latents = before.pop(), kept["latents"]
-            before.append(latents)
-            sigmas = sampler.scheduler.sigmas
-            after_step(step, lambda: unpacked(end_of_path(last, latents, sigmas[step : step + 2])))
-            return kept
-
-        out = sampler(
-            image=reference.to(device),  # latents are taken as they are
-            prompt_embeds=embeds.to(device),
-            pooled_prompt_embeds=pooled.to(device),
-            latents=before[0],
-            height=height,
-            width=width,
-            max_area=height * width,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            callback_on_step_end=on_step_end,
-            output_type="latent",
-        )
-        return unpacked(out.images).cpu()
-
-    def _sampler(self) -> Any:
-        """Return the pipeline with nothing but the transformer, the only part on the device."""
-        absent = ("vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
-        sampler = type(self.pipeline)(
-            scheduler=self.pipeline.scheduler,
-            transformer=self.pipeline.transformer,
-            **dict.fromkeys(absent),
-        )
-        sampler.vae_scale_factor = self.pipeline.vae_scale_factor
-        sampler.latent_channels = self.pipeline.latent_channels
-        sampler.set_progress_bar_config(disable=True)
-        return sampler
 
 
 def load_kontext(
@@ -342,7 +296,7 @@ def load_kontext(
     lora_scale: float | None = None,
     query_only: bool | None = None,
 ) -> KontextGenerator:
-    """Return a generator from an adapter file and FLUX.1-Kontext; see `load_pipeline`.
+    """Return a generator from an adapter file and its base model; see `load_pipeline`.
 
     Args:
         adapter: file, as in `load_adapter`.
@@ -361,8 +315,9 @@ def load_kontext(
     """
     if not base_model or str(base_model) == BUILT_IN:
         raise ValueError(
-            "base_model: the bokeh adapter works on FLUX.1-Kontext and none was given. Give a "
-            'diffusers folder, ComfyUI\'s file, or "black-forest-labs/FLUX.1-Kontext-dev".'
+            "base_model: the bokeh adapter works on FLUX.1-Kontext or FLUX.2 and none was given. "
+            "Give a diffusers folder, ComfyUI's file, or "
+            '"black-forest-labs/FLUX.1-Kontext-dev".'
         )
     # First: a wrong file is found before the large model is read.
     loaded = load_adapter(adapter, alpha, lora_scale=lora_scale, query_only=query_only)

@@ -192,11 +192,13 @@ class ManagedParts:
         self._patchers = {
             name: managed(torch.nn.ModuleDict({name: getattr(pipeline, name)}))
             for name in (*TEXT_ENCODERS, *TRANSFORMER, *VAE)
+            if getattr(pipeline, name, None) is not None
         }
 
     def bring(self, names: Sequence[str], needed_bytes: int) -> int:
         """Put parts on the device, with memory to work in; return the bytes free there."""
-        return load([self._patchers[name] for name in names], needed_bytes)
+        there = [self._patchers[name] for name in names if name in self._patchers]
+        return load(there, needed_bytes)
 
 
 def file_state(name: str) -> tuple:

@@ -1,4 +1,4 @@
-"""FLUX.1-Kontext as diffusers' pipeline, from wherever the user has it."""
+"""FLUX.1-Kontext or FLUX.2 as diffusers' pipeline, from wherever the user has it."""
 
 import importlib.util
 import re
@@ -13,17 +13,18 @@ from .single_files import Sources, load_single_file
 _INDEX = "model_index.json"
 DEFAULT_SOURCES = Sources()
 OLDEST_TORCH = (2, 5)
+FLUX2_PIPELINES = ("Flux2Pipeline", "Flux2KleinPipeline")
 
 
 def load_pipeline(
     base_model: str | Path, dtype: torch.dtype, sources: Sources = DEFAULT_SOURCES
 ) -> Any:
-    """Return diffusers' `FluxKontextPipeline`, its networks on the CPU.
+    """Return diffusers' pipeline of the family, its networks on the CPU.
 
     Args:
         base_model: folder in diffusers' layout, or any file in it; a .safetensors file of
-            ComfyUI's, with the transformer alone or with the whole model; or a repository on the
-            Hugging Face hub.
+            ComfyUI's, with FLUX.1's transformer alone or with the whole model; or a repository on
+            the Hugging Face hub.
         dtype: of the networks; the VAE is never float16.
         sources: of the other parts of a single file.
 
@@ -76,7 +77,17 @@ def _from_folder(folder: str, dtype: torch.dtype) -> Any:
     release = tuple(int(part) for part in diffusers.__version__.split(".")[:2])
     types = {"default": dtype, "vae": vae_dtype(dtype)}
     options = {"dtype" if release >= (0, 42) else "torch_dtype": types}
-    pipelines: Any = diffusers.FluxKontextPipeline  # diffusers has no types
+    loader: Any = diffusers.DiffusionPipeline  # diffusers has no types
+    kind = str(loader.load_config(folder).get("_class_name"))
+    if kind not in FLUX2_PIPELINES:
+        pipelines: Any = diffusers.FluxKontextPipeline
+    elif hasattr(diffusers, kind):
+        pipelines = getattr(diffusers, kind)
+    else:
+        raise ImportError(
+            f"base_model: {kind} needs a newer diffusers than {diffusers.__version__}. Run python "
+            '-m pip install -U "diffusers>=0.37".'
+        )
     return pipelines.from_pretrained(folder, use_safetensors=True, **options)
 
 

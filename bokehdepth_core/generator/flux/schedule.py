@@ -7,6 +7,7 @@ Levels that are evenly spaced are moved towards noise, the more of them the larg
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -21,6 +22,21 @@ FLUX1_TOKENS, FLUX1_SHIFTS = (256, 4096), (0.5, 1.15)
 FLUX2_TEN, FLUX2_TWO_HUNDRED = (8.73809524e-05, 1.89833333), (0.00016927, 0.45666666)
 FLUX2_LARGE = 4300  # tokens from which the second line holds for any number of steps
 MAX_LEVELS = 1001
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a batch is sampled.
+
+    Attributes:
+        steps: sampling steps.
+        guidance: as in `KontextGenerator.generate`.
+        levels: noise levels in place of the published ones, falling to 0; None takes those.
+    """
+
+    steps: int
+    guidance: float
+    levels: Sequence[float] | None = None
 
 
 def shift_of(family: Family, steps: int, tokens: int) -> float:

@@ -19,6 +19,7 @@ from ...weights.reading import StateDict, read_shapes, read_state_dict
 from ...weights.scaled import packed_weights, unscaled
 from ...weights.strict import build_on_meta, load_strictly
 from . import names
+from .architectures import FLUX2
 
 # Folders of ComfyUI's models in which the other parts lie, beside that of the transformer.
 PART_FOLDERS = ("text_encoders", "clip", "vae")
@@ -125,6 +126,11 @@ def find_parts(path: Path, folders: Sequence[str | Path] = ()) -> dict[str, _Par
         raise CheckpointError(
             f"{path.name}: not FLUX; {len(shapes)} keys, first {listed(list(shapes))}. Choose a "
             "FLUX.1-Kontext model."
+        )
+    if any(f"{prefix}{mark}.lin.weight" in shapes for mark in FLUX2.marks):
+        raise CheckpointError(
+            f"{path.name}: connect model, clip and vae, or give a diffusers folder: FLUX.2's files "
+            "run through ComfyUI's own loaders alone."
         )
     parts = {"transformer": _Part(path, prefix)}
     looked_in = _folders(path, folders)
