@@ -1,4 +1,4 @@
-"""Apply BokehDepth Adapter: FLUX.1-Kontext with a calibrated blur control, for any graph."""
+"""Apply BokehDepth Adapter: FLUX with a calibrated blur control, for any graph."""
 
 from comfy_api.latest import io
 
@@ -9,7 +9,7 @@ from . import flux_hooks
 
 
 class ApplyBokehDepthAdapter(io.ComfyNode):
-    """FLUX.1-Kontext with the background blur of one bokeh strength, for any graph."""
+    """FLUX.1-Kontext or FLUX.2 with the background blur of one bokeh strength."""
 
     @classmethod
     def define_schema(cls):
@@ -18,14 +18,14 @@ class ApplyBokehDepthAdapter(io.ComfyNode):
             node_id="ApplyBokehDepthAdapter",
             display_name="Apply BokehDepth Adapter",
             category=services.CATEGORY,
-            description="Gives FLUX.1-Kontext a calibrated blur control. The MODEL that comes in "
-            "stays as it is; a second adapter on the same MODEL replaces the first.",
+            description="Gives FLUX.1-Kontext or FLUX.2 a calibrated blur control. The MODEL that "
+            "comes in stays as it is; a second adapter on the same MODEL replaces the first.",
             search_aliases=["bokeh lora", "kontext bokeh", "depth of field control"],
             inputs=[
                 io.Model.Input(
                     "model",
-                    tooltip="FLUX.1-Kontext from Load Diffusion Model or a GGUF loader; LoRAs may "
-                    "come before or after.",
+                    tooltip="FLUX.1-Kontext from Load Diffusion Model or a GGUF loader, or FLUX.2 "
+                    "with an adapter trained on it; LoRAs may come before or after.",
                 ),
                 io.Combo.Input(
                     "bokeh_adapter",

@@ -37,9 +37,10 @@ class LoadBokehDepth(io.ComfyNode):
                     "base_model",
                     options=[*models, *services.base_models()],
                     default=BUILT_IN,
-                    tooltip="The FLUX.1-Kontext that the adapter works on: a diffusers folder in "
-                    "models/bokehdepth, or one of ComfyUI's model files. Not used with the "
-                    "built-in adapter, or when model, clip and vae are connected.",
+                    tooltip="What the adapter was trained on, FLUX.1-Kontext: a diffusers folder "
+                    "in models/bokehdepth, or one of ComfyUI's model files; FLUX.2 as a folder "
+                    "alone. Not used with the built-in adapter, or when model, clip and vae are "
+                    "connected.",
                 ),
                 io.Combo.Input(
                     "depth_checkpoint",
@@ -59,11 +60,13 @@ class LoadBokehDepth(io.ComfyNode):
                 io.Model.Input(
                     "model",
                     optional=True,
-                    tooltip="FLUX.1-Kontext as loaded by ComfyUI; used with clip and vae in "
-                    "place of base_model.",
+                    tooltip="FLUX.1-Kontext as loaded by ComfyUI, or FLUX.2 with an adapter "
+                    "trained on it; used with clip and vae in place of base_model.",
                 ),
                 io.Clip.Input(
-                    "clip", optional=True, tooltip="Text encoders of FLUX (CLIP-L and T5)."
+                    "clip",
+                    optional=True,
+                    tooltip="Text encoders of FLUX.1 (CLIP-L and T5), or the one of FLUX.2.",
                 ),
                 io.Vae.Input("vae", optional=True, tooltip="VAE of FLUX."),
                 io.Combo.Input(

@@ -14,6 +14,7 @@ from ...bokehdepth_core.depth.sweep.estimator import on_device
 from ...bokehdepth_core.depth.sweep.frame_faults import frame_faults
 from ...bokehdepth_core.depth.sweep.matching.shape import found_aperture
 from ...bokehdepth_core.depth.sweep.messages import collected
+from ...bokehdepth_core.generator.flux.schedule import check_noise_levels
 from ..host import pictures, services, sockets
 from ..host.captions import captioned
 from ..host.doubts import doubts
@@ -52,7 +53,8 @@ class GenerateBokehStack(io.ComfyNode):
                     min=1,
                     max=200,
                     tooltip="Sampling steps of FLUX: 50 as published, 20 with guidance 1 as the "
-                    "quick preset. Not used by the built-in generator.",
+                    "quick preset; 4 for distilled FLUX.2 klein, 8 with most Turbo LoRAs. Not used "
+                    "by the built-in generator.",
                 ),
                 io.Float.Input(
                     "guidance",
@@ -60,7 +62,8 @@ class GenerateBokehStack(io.ComfyNode):
                     min=0.0,
                     max=30.0,
                     step=0.1,
-                    tooltip="Guidance of FLUX. Not used by the built-in generator.",
+                    tooltip="Guidance of FLUX; 1 for distilled FLUX.2 klein. Not used by the "
+                    "built-in generator.",
                 ),
                 services.seed_input(
                     "seed",
@@ -96,6 +99,12 @@ class GenerateBokehStack(io.ComfyNode):
                     tooltip="What the image holds, and the frames come out as: sRGB as usual, or "
                     "linear light as an EXR gives it. The built-in generator clips nothing.",
                 ),
+                io.Sigmas.Input(
+                    "sigmas",
+                    optional=True,
+                    tooltip="Noise levels from a scheduler node, in place of steps and FLUX's own: "
+                    "what a Turbo LoRA was made for, say. Not used by the built-in generator.",
+                ),
             ],
             outputs=[
                 sockets.Stack.Output(display_name="stack", tooltip="For Defocus-Aware Depth."),
@@ -128,6 +137,7 @@ class GenerateBokehStack(io.ComfyNode):
         depth=None,
         check_calibration=False,
         color_space="sRGB",
+        sigmas=None,
     ):
         sockets.check_kind(generator, sockets.BokehGenerator, "generator")
         values = parse_strengths(strengths)
@@ -138,6 +148,7 @@ class GenerateBokehStack(io.ComfyNode):
             depth = None  # FLUX needs none
         depth, doubt = _fitted(depth, image)
         options = {"steps": steps, "guidance": guidance, "seed": seed, "match_color": match_color}
+        options["sigmas"] = None if sigmas is None else check_noise_levels(sigmas)
         with collected(_PACK_LOG, logging.WARNING) as warnings:
             stacks = _generated(generator, image, depth, values, options)
         if check_calibration:

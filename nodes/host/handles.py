@@ -32,7 +32,7 @@ class BokehGenerator:
         adapter: "built-in", or a name in the model folder.
         base_model: "built-in", or a name in the model folder.
         precision: one of services.PRECISIONS.
-        model: ComfyUI's MODEL (FLUX.1-Kontext), or None.
+        model: ComfyUI's MODEL (FLUX.1-Kontext or FLUX.2), or None.
         clip: ComfyUI's CLIP, or None.
         vae: ComfyUI's VAE, or None.
     """
@@ -59,6 +59,7 @@ class BokehGenerator:
         guidance: float,
         seed: int,
         match_color: bool,
+        sigmas: Sequence[float] | None = None,
         depth: DepthMap | None,
         on_progress,
         on_preview,
@@ -73,6 +74,7 @@ class BokehGenerator:
             guidance: of the network.
             seed: of the network's noise.
             match_color: give the frames the photo's colours; rendered frames have them already.
+            sigmas: noise levels in place of `steps` and the network's own, or None.
             depth: [1,H,W] map of the photo, or None; only the built-in generator uses it.
             on_progress: called as work proceeds.
             on_preview: called with FLUX's latents as they grow, or None.
@@ -87,6 +89,8 @@ class BokehGenerator:
                 "match_color": match_color,
                 "on_preview": on_preview,
             }
+            if sigmas is not None:
+                options["sigmas"] = sigmas
         if self.is_built_in:
             services.make_room(BUILT_IN_BYTES_PER_PIXEL * image.shape[0] * image.shape[1])
         return self._generator().generate(

@@ -93,7 +93,7 @@ class Flux2Sampler:
         latents = noise.to(device, torch.float32)
 
         def unpacked(tokens: Tensor) -> Tensor:
-            return tokens.transpose(1, 2).unflatten(2, size)
+            return tokens.transpose(1, 2).reshape(len(tokens), -1, *size)
 
         for step, (level, following) in enumerate(pairwise(levels)):
             before, latents = latents, latents + (following - level) * velocity(latents, level)
@@ -115,10 +115,10 @@ class Flux2Sampler:
     ) -> Callable[[Tensor, float], Tensor]:
         """Return what gives the velocity [n,T,4C], float32, of latents at a noise level."""
         network = self.pipeline.transformer
-        size = reference.shape[-2:]
+        rows, columns = reference.shape[-2:]
         count = len(texts[0])
         photo = reference.flatten(2).transpose(1, 2).expand(count, -1, -1).to(device, network.dtype)
-        places = torch.cat([_places(*size, 0), _places(*size, REFERENCE)]).to(device)
+        places = torch.cat([_places(rows, columns, one) for one in (0, REFERENCE)]).to(device)
 
         def predicted(latents: Tensor, level: float, words: Tensor) -> Tensor:
             tokens = torch.cat([latents.to(network.dtype), photo], dim=1)

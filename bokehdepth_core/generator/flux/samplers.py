@@ -21,8 +21,12 @@ AfterStep = Callable[[int, Denoised], None]
 class FluxSampler(Protocol):
     """What a family does in its own way; the pipeline's parts are on the device when needed."""
 
-    numbers_per_token: int
-    needs_plain_text: Callable[[float], bool]
+    @property
+    def numbers_per_token(self) -> int:
+        """Memory beside the weights: numbers for each token of a sample and channel of width."""
+
+    def needs_plain_text(self, guidance: float) -> bool:
+        """Tell whether a second call, of a text without words, gives the guidance."""
 
     def text(self, prompt: str, device: torch.device) -> tuple[Tensor, ...]:
         """Return what the text encoders make of a prompt, on the CPU, one row each."""
@@ -75,8 +79,7 @@ class Flux1Sampler:
     """
 
     pipeline: Any
-    # Memory beside the weights, in numbers of the network's own type for each token of each sample
-    # and channel of width. Measured on the CPU: 17.4; a sixth more for what libraries take.
+    # Measured on the CPU: 17.4; a sixth more for what a device's libraries take.
     numbers_per_token: int = 20
 
     def needs_plain_text(self, guidance: float) -> bool:
