@@ -98,3 +98,15 @@ export interface ComfyApp {
     setting?: { get?(name: string): unknown };
   };
 }
+
+/** What the front end keeps of a node's schema; the search asks it to judge its scores. */
+export interface NodeDefinition {
+  name: string;
+  postProcessSearchScores?(scores: number[]): number[];
+}
+
+declare global {
+  interface Window {
+    LiteGraph?: { registered_node_types?: Record<string, { nodeData?: NodeDefinition }> };
+  }
+}
