@@ -11,6 +11,7 @@ from ..checks import check_image
 from ..datatypes import BokehStack, DepthMap
 from ..optics.aperture import Aperture
 from .batch import cameras_for, check_found, normalized_over_batch, usable
+from .network_memory import memory_of
 from .networks.depth_anything import DepthAnything
 from .networks.preprocess import (
     PATCH,
@@ -25,10 +26,6 @@ from .stacks import check_one_focus, stacks_for
 
 MIN_DEPTH_M = 1e-3  # a saturated output would be 0 m, which is no depth
 MAX_TOKENS = 1 << 15
-# Numbers held at once in the widest step of the encoder, per token and channel: MLP, its GELU,
-# the residual and its norm.
-_ENCODER_NUMBERS = 12
-_HEAD_NUMBERS = 4
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,9 @@ class NetworkEstimator:
         frames: int,
         resolution: int | None = None,
         chunk: int | None = None,
+        device: torch.device | None = None,
     ) -> int:
-        """Return an upper estimate of the bytes that activations take for one picture.
+        """Return an estimate of the bytes that tensors take for one picture, weights left out.
 
         Args:
             height: of the picture, px.
@@ -70,26 +68,12 @@ class NetworkEstimator:
             frames: the photo and its stack's frames together.
             resolution: as in `estimate`.
             chunk: frames encoded at once; None for all.
+            device: where the network will run; None for where it is. Pictures wait on the CPU.
         """
         transform = self.transform(height, width, resolution)
         frames = frames if self.reads_stack else 1
-        encoder = self.network.shape.encoder
-        tokens = transform.input_size[0] * transform.input_size[1] // encoder.patch**2 + 1
-        bytes_each = next(self.network.backbone.parameters()).element_size()
-        running = (
-            _ENCODER_NUMBERS * min(chunk or frames, frames) + len(self.network.stages) * frames
-        )
-        pixels = transform.input_size[0] * transform.input_size[1]
-        if isinstance(self.network, UniDepth):
-            decoder = self.network.shape.decoder
-            channels = decoder.low + decoder.high + decoder.levels[-1]
-        else:
-            channels = self.network.shape.features // 2 + self.network.shape.head
-        head = _HEAD_NUMBERS * channels * pixels * 4
-        padded = transform.padded[0] * transform.padded[1]
-        # One picture at a time: as it is, normalised and padded, with what each step holds.
-        pictures = 3 * (3 * height * width + 2 * padded + 2 * frames * pixels) * 4
-        return running * tokens * encoder.width * bytes_each + head + pictures
+        moved = (device or self.device).type != "cpu"
+        return memory_of(self.network, transform, frames, min(chunk or frames, frames), moved)
 
     def chunk_for(
         self, height: int, width: int, frames: int, resolution: int | None, free_bytes: int

@@ -14,13 +14,13 @@ from ..datatypes import BokehStack, DepthMap
 from ..optics.aperture import Aperture
 from .batch import cameras_for, check_found, normalized_over_batch, usable
 from .networks.preprocess import LEVELS
-from .networks.small import PATCH, SmallDepth
+from .networks.small import PATCH, SmallDepth, memory_floats
 from .stacks import check_one_focus, stacks_for
 
 PIXELS = 65_536  # of the network's input at resolution 0; each level adds as many
 AUTOMATIC_LEVEL = 3
 SIDES = {"nearest": -1.0, "farthest": 1.0}
-_NUMBERS = 40  # held at once for each pixel of each frame, at half the size and below
+_MARGIN = 1.05  # what grows with neither pictures nor frames
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class SmallEstimator:
         frames: int,
         resolution: int | None = None,
         chunk: int | None = None,
+        device: torch.device | None = None,
     ) -> int:
         """Return an upper estimate of the bytes that activations take for one picture.
 
@@ -55,9 +56,13 @@ class SmallEstimator:
             frames: the photo and its stack's frames together.
             resolution: as in `estimate`.
             chunk: no effect; all frames are encoded at once.
+            device: no effect.
         """
-        rows, columns = _input_size(height, width, resolution)
-        return 4 * rows * columns * frames * _NUMBERS + 12 * 4 * height * width
+        rows, columns = (side + -side % PATCH for side in _input_size(height, width, resolution))
+        small = memory_floats(self.network.shape, frames) * rows * columns
+        # All frames as they are, then less wide, then small; and the depth with its masks.
+        pictures = 3 * frames * (height * width + height * columns + rows * columns)
+        return math.ceil(4 * _MARGIN * max(small, pictures, 5 * height * width))
 
     def chunk_for(
         self, height: int, width: int, frames: int, resolution: int | None, free_bytes: int

@@ -198,7 +198,9 @@ class DepthEstimator:
         estimator, patcher = self._network()
         height, width = image.shape[1:3]
         frames = 1 + max((len(one.frames) for one in stack or ()), default=0)
-        needed = estimator.memory_required(height, width, frames, resolution)
+        needed = estimator.memory_required(
+            height, width, frames, resolution, device=services.device()
+        )
         free = services.load([patcher], needed)
         chunk = estimator.chunk_for(height, width, frames, resolution, free)
         return estimator.estimate(image, stack, intrinsics, resolution, chunk=chunk, **options)

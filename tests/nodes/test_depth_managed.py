@@ -118,7 +118,8 @@ def test_memory_is_asked_for_the_size_of_the_run(file, frames, resolution, monke
     monkeypatch.setattr(mm, "load_models_gpu", watch)
     run(handle, frames, resolution)
     estimator = handle._loaded[0]
-    assert asked == [estimator.memory_required(*SIZE, frames + 1, resolution)]
+    place = {"device": host.device()}
+    assert asked == [estimator.memory_required(*SIZE, frames + 1, resolution, **place)]
 
 
 def test_a_dropped_network_is_held_by_nothing():

@@ -261,12 +261,13 @@ class DepthAnything(nn.Module):
         result = []
         for stage, parts in enumerate(kept):
             tokens = torch.unflatten(torch.cat(parts), 0, (batch, count))
+            parts.clear()
             result.append(self._fused(stage, tokens, strengths) if count > 1 else tokens[:, 0])
             check_cancelled()
         return result
 
     def _fused(self, stage: int, tokens: Tensor, strengths: Tensor) -> Tensor:
-        photo = tokens[:, 0]
+        photo = tokens[:, 0].clone()  # a view would hold the tokens of all frames
         if str(stage) not in self.fusion:
             return photo
         patches = self.fusion[str(stage)](tokens[:, :, 1:], strengths)

@@ -43,6 +43,19 @@ class SmallShape:
     width: int = 64
 
 
+def memory_floats(shape: SmallShape, frames: int) -> float:
+    """Return the most numbers held at once for each pixel of the input, weights left out.
+
+    Read off the tensors that torch holds while frames are encoded, and while maps go up again.
+    """
+    first, second = shape.channels
+    maps = first / 4 + second / 16  # at half and at a quarter of the size
+    encoding = frames * (9 + first)
+    means = maps if frames > 1 else 0.0
+    going_up = frames * (3 + maps + shape.width / 64) + means + 1.7 * first
+    return max(encoding, going_up)
+
+
 def is_small(state: Mapping[str, Tensor]) -> bool:
     """Tell whether tensors are a small network."""
     return _MARK in state

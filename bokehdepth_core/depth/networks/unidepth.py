@@ -233,10 +233,12 @@ class UniDepth(nn.Module):
         for stage in range(len(self.stages)):
             tokens = torch.unflatten(torch.cat(kept[stage]), 0, (batch, count))
             kept[stage].clear()
-            classes.append(tokens[:, 0, :1])
+            classes.append(tokens[:, 0, :1].clone())  # views would hold the tokens of all frames
             fuse = count > 1 and str(stage) in self.fusion
             patches = tokens[:, :, 1:]
-            maps.append(self.fusion[str(stage)](patches, strengths) if fuse else patches[:, 0])
+            maps.append(
+                self.fusion[str(stage)](patches, strengths) if fuse else patches[:, 0].clone()
+            )
             check_cancelled()
         return maps, classes
 
