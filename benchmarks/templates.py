@@ -131,17 +131,17 @@ def focus_pull():
     graph = Graph(
         "## A focus pull from one photo\n\nPress **Run**: nothing is downloaded. *Focus Pull* "
         "moves the focus from somebody in front to the cat's portrait and *Render Bokeh* makes the "
-        "clip, 12 frames in draft quality.\n\n**keyframes** say what is sharp when: `0: 0.4,0.6` "
-        "is a point in shares of width and height at frame 0; `ease` comes there gently. To write "
+        "clip, 12 frames in draft quality.\n\n**keyframes** say what is sharp when: **0: 0.4,0.6** "
+        "is a point in shares of width and height at frame 0; **ease** comes there gently. To write "
         "them, choose a frame in *Focus Pull* and **click** what is to be sharp. With depth in "
-        "metres write `0: 1.2 m; 48: 4 m`.\n\nFor your own clip put its frames and their "
+        "metres write **0: 1.2 m; 48: 4 m**.\n\nFor your own clip put its frames and their "
         "depth in the place of the example, and connect a mask of it to **subject**.\n"
     )
     graph.column("1  Photo and depth", ("BokehDepthExample", {}, {}))
     graph.column(
         "2  When what is sharp",
         ("FocusPull", {"keyframes": "0: 0.4,0.6; 11: 0.86,0.72 ease"}, {"depth": (2, 2)}),
-        tops=[180],
+        tops=[220],
     )
     graph.column(
         "3  Through the lens",
@@ -164,10 +164,10 @@ def linear_exr():
         "## Linear EXR with Z → lens bokeh\n\nFor renders of Blender, Nuke and others: one EXR "
         "with colour and a depth channel, multi-layer files too.\n\n1. Upload it in *Load Metric "
         "Depth* and in *Load Image*. ComfyUI 0.33 and later loads EXR as linear light.\n2. "
-        "**color space** of *Render Bokeh* is `linear Rec.709`: nothing is clipped, so a lamp "
+        "**color space** of *Render Bokeh* is **linear Rec.709**: nothing is clipped, so a lamp "
         "stays as bright as it is.\n3. Save with *Save Image (Advanced)* as EXR to keep all of "
         "it; the preview here shows the middle of the light.\n\nA layer of its own name goes into "
-        "**channel**, as `ViewLayer.Depth.Z`.\n"
+        "**channel**, as **ViewLayer.Depth.Z**.\n"
     )
     graph.column(
         "1  The render",
@@ -212,7 +212,7 @@ def point_cloud():
     graph = Graph(
         "## Metric depth → point cloud\n\nPress **Run**: nothing is downloaded. The bundled "
         "bracket gives depth in metres, and *Save Metric Depth* writes it as a coloured point "
-        "cloud (PLY) into `output/depth`. Open it in MeshLab, Blender or CloudCompare.\n\nA point "
+        "cloud (PLY) into **output/depth**. Open it in MeshLab, Blender or CloudCompare.\n\nA point "
         "cloud needs **metres** and a **focal length** in px; MoGe's geometry has both and goes "
         "straight into *Save Metric Depth*.\n"
     )
