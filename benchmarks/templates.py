@@ -132,10 +132,10 @@ def focus_pull():
         "## A focus pull from one photo\n\nPress **Run**: nothing is downloaded. *Focus Pull* "
         "moves the focus from somebody in front to the cat's portrait and *Render Bokeh* makes the "
         "clip, 12 frames in draft quality.\n\n**keyframes** say what is sharp when: **0: 0.4,0.6** "
-        "is a point in shares of width and height at frame 0; **ease** comes there gently. To write "
-        "them, choose a frame in *Focus Pull* and **click** what is to be sharp. With depth in "
-        "metres write **0: 1.2 m; 48: 4 m**.\n\nFor your own clip put its frames and their "
-        "depth in the place of the example, and connect a mask of it to **subject**.\n"
+        "is a point in shares of width and height at frame 0; **ease** comes there gently. To "
+        "write them, choose a frame in *Focus Pull* and **click** what is to be sharp. With "
+        "depth in metres write **0: 1.2 m; 48: 4 m**.\n\nFor your own clip put its frames and "
+        "their depth in the place of the example, and connect a mask of it to **subject**.\n"
     )
     graph.column("1  Photo and depth", ("BokehDepthExample", {}, {}))
     graph.column(
@@ -212,9 +212,9 @@ def point_cloud():
     graph = Graph(
         "## Metric depth → point cloud\n\nPress **Run**: nothing is downloaded. The bundled "
         "bracket gives depth in metres, and *Save Metric Depth* writes it as a coloured point "
-        "cloud (PLY) into **output/depth**. Open it in MeshLab, Blender or CloudCompare.\n\nA point "
-        "cloud needs **metres** and a **focal length** in px; MoGe's geometry has both and goes "
-        "straight into *Save Metric Depth*.\n"
+        "cloud (PLY) into **output/depth**. Open it in MeshLab, Blender or CloudCompare.\n\nA "
+        "point cloud needs **metres** and a **focal length** in px; MoGe's geometry has both and "
+        "goes straight into *Save Metric Depth*.\n"
     )
     bracket_depth(graph)
     graph.column(
