@@ -185,8 +185,8 @@ def save_flux(folder):
     return paths
 
 
-def save_adapter(path, seed=3, rank=4, context=24):
-    """Write a random bokeh adapter that fits, under its published names."""
+def save_adapter(path, seed=3, rank=4, context=24, base=None):
+    """Write a random bokeh adapter that fits, under its published names; `base` as it states it."""
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape):
@@ -203,7 +203,7 @@ def save_adapter(path, seed=3, rank=4, context=24):
         for name, size in sizes.items():
             state[f"adapter_modules.{index}.to_{name}.down.weight"] = random(rank, size)
             state[f"adapter_modules.{index}.to_{name}.up.weight"] = random(HIDDEN, rank)
-    save_file(state, path)
+    save_file(state, path, base and {"base": base})
 
 
 def save_lora(path, seed=4, rank=4):

@@ -34,6 +34,21 @@ class TinyFluxParts:
         return tiny.text_encoder(), tiny.image_autoencoder()
 
 
+class TinyFlux2Parts:
+    RETURN_TYPES = ("CLIP", "VAE")
+    FUNCTION = "make"
+    CATEGORY = "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    def make(self):
+        import make_tiny_flux2
+
+        return make_tiny_flux2.text_encoder(), make_tiny_flux2.image_autoencoder()
+
+
 class HashModel:
     """Shows the hash of a MODEL's weights, its hooks, its streamed layers and all its layers."""
 
@@ -93,6 +108,7 @@ class FailInside:
 
 NODE_CLASS_MAPPINGS = {
     "TinyFluxParts": TinyFluxParts,
+    "TinyFlux2Parts": TinyFlux2Parts,
     "HashModel": HashModel,
     "FailInside": FailInside,
 }
