@@ -320,6 +320,16 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
     )
     bad_data_options(many)
     _add_color_space(parser)
+    add_generator_options(parser)
+    add("--depth", type=Path, help="for built-in: any depth file, or a photo that carries depth")
+    _add_focus(parser)
+    add_depth_reading_options(parser)
+    _add_lens_shape(parser)
+
+
+def add_generator_options(parser: argparse.ArgumentParser) -> None:
+    """Add which network makes stacks, and how it samples."""
+    add = parser.add_argument
     add("--adapter", default=BUILT_IN, help="bokeh adapter file (built-in: render from --depth)")
     add(
         "--base-model",
@@ -331,10 +341,6 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
     add("--guidance", type=float, help="of the network; 7 as published, 1 with --fast")
     add("--seed", type=int, default=0, help="of the network's noise")
     add("--fast", action="store_true", help="the published quick preset of the network")
-    add("--depth", type=Path, help="for built-in: any depth file, or a photo that carries depth")
-    _add_focus(parser)
-    add_depth_reading_options(parser)
-    _add_lens_shape(parser)
 
 
 def bad_data_options(parser: "argparse._ActionsContainer") -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from ..files.atomic import check_no_input
 
-_OUTPUTS = ("output", "coc", "all_in_focus", "csv")
-_FOLDERS = ("folder",)  # where weights lie, or a data set: files inside are inputs by their name
+_OUTPUTS = ("output", "coc", "all_in_focus", "csv", "plot")
+# Where weights lie, a data set, what is kept: files inside are inputs by their name.
+_FOLDERS = ("folder", "cache")
 _NAMED = ("model", "adapter", "base_model", "encoder", "source")  # a path, or a published name
 
 

@@ -283,3 +283,18 @@ def test_an_adapter_is_gone_on_from_and_one_of_another_size_refused(
     other = ["--adapter", tmp_path / "other.safetensors"]
     assert cli.main(command(base_model, data, tmp_path / "bad", *other)) == 2
     assert "4 attention layers" in capsys.readouterr().err
+
+
+def test_a_trained_adapter_is_evaluated_beside_rendered_frames(
+    whole, base_model, data, tmp_path, capsys
+):
+    for name in ("photos", "depths"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "photos" / "b.png").write_bytes((data.parent / "b.png").read_bytes())
+    (tmp_path / "depths" / "b.npz").write_bytes((data.parent / "b.npz").read_bytes())
+    run = ["evaluate", "generator", tmp_path / "photos", "--depth", tmp_path / "depths"]
+    run += ["--adapter", whole / "adapter.safetensors", "--base-model", base_model, "--steps", "1"]
+    assert cli.main([str(one) for one in (*run, "--csv", tmp_path / "o.csv")]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split() == ["adapter,", "1", "steps", "rendered"]
+    rows = (tmp_path / "o.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == ['"adapter', "rendered"]

@@ -12,6 +12,7 @@ from ...files.atomic import whole_file
 from ..options import OneLineParser, check_folder, device_option
 from ..progress import progress_bar
 from .evaluate_depth import add_evaluate_depth
+from .evaluate_generator import add_evaluate_generator
 
 # FOSSA ViT-B, five frames at f/2.8, on `val`: github.com/princeton-vl/FOSSA, README.
 PUBLISHED = ("published: FOSSA ViT-B, five frames", "2.8", "0.096", "0.432", "0.810", "0.919")
@@ -24,6 +25,7 @@ def add_evaluate_commands(commands: "argparse._SubParsersAction[OneLineParser]")
     evaluate = commands.add_parser("evaluate", help="measure against data whose truth is known")
     sets = evaluate.add_subparsers(required=True, metavar="data")
     add_evaluate_depth(sets)
+    add_evaluate_generator(sets)
     zedd = sets.add_parser(
         "zedd",
         help="real focus and aperture brackets with LiDAR depth",

@@ -33,7 +33,7 @@ _SETTINGS = ("adapter", "base_model", "quality", "bits", "focus_point", "focus_d
 
 
 @dataclass(frozen=True)
-class _Item:
+class Item:
     """A photo of the folder or manifest, where its stack goes, and its depth file."""
 
     photo: Path
@@ -82,7 +82,7 @@ def _counted(total: int, processes: Processes, made: int) -> str:
 
 def _make_all(
     options: argparse.Namespace,
-    items: Iterable[_Item],
+    items: Iterable[Item],
     wanted: dict[str, object],
     on_bad: str,
     skipped: list[str],
@@ -115,7 +115,7 @@ def _own_device(device: str | torch.device) -> torch.device:
 
 
 def _make_one(
-    options: argparse.Namespace, item: _Item, wanted: dict[str, object], make: Make
+    options: argparse.Namespace, item: Item, wanted: dict[str, object], make: Make
 ) -> None:
     own = _with(options, image=item.photo, depth=item.depth, output=item.output)
     if item.depth_scale is not None:
@@ -142,11 +142,11 @@ def _write_depth(path: Path, depth: DepthMap) -> None:
         np.savez_compressed(part, depth=values.numpy(), metric=np.array(depth.metric))
 
 
-def _items(options: argparse.Namespace, on_bad: str, skipped: list[str]) -> list[_Item]:
+def _items(options: argparse.Namespace, on_bad: str, skipped: list[str]) -> list[Item]:
     if options.image.is_dir():
         if options.outside_files:
             raise ValueError("outside_files: is for a manifest, and this is a folder.")
-        return _folder_items(options, on_bad, skipped)
+        return folder_items(options, on_bad, skipped)
     if options.depth is not None:
         raise ValueError("depth: a manifest names its depth files. Leave --depth out.")
     entries = read_manifest(
@@ -156,11 +156,21 @@ def _items(options: argparse.Namespace, on_bad: str, skipped: list[str]) -> list
     for entry in entries:
         number = int(entry.where.rpartition(":")[2])
         folder = options.output / f"{number:06d}_{entry.reference.stem}"
-        items.append(_Item(entry.reference, folder, entry.depth, entry.depth_scale, entry.where))
+        items.append(Item(entry.reference, folder, entry.depth, entry.depth_scale, entry.where))
     return items
 
 
-def _folder_items(options: argparse.Namespace, on_bad: str, skipped: list[str]) -> list[_Item]:
+def folder_items(options: argparse.Namespace, on_bad: str, skipped: list[str]) -> list[Item]:
+    """Return the photos of a folder, each with its depth where there is a folder of depth files.
+
+    Args:
+        options: with `image` and `depth`, folders; `output`; and `adapter`.
+        on_bad: "refuse" stops at a photo that cannot be used, "skip" goes on.
+        skipped: gets a line for each of these.
+
+    Raises:
+        ValueError: no usable photo, or a bad one.
+    """
     if options.depth is not None and not options.depth.is_dir():
         raise ValueError(
             f"depth: {options.depth} is no folder. For a folder of photos give a folder of depth "
@@ -183,7 +193,7 @@ def _folder_items(options: argparse.Namespace, on_bad: str, skipped: list[str]) 
             skipped.append(f"skipped {problem}")
         else:
             depth = depths[0] if depths else None
-            items.append(_Item(photo, options.output / photo.stem, depth))
+            items.append(Item(photo, options.output / photo.stem, depth))
     if not items:
         raise ValueError(f"image: no usable photo in {options.image}. Give another folder.")
     return items
@@ -215,7 +225,7 @@ def _settings(options: argparse.Namespace, strengths: tuple[float, ...]) -> dict
     return written
 
 
-def _is_made(item: _Item, wanted: dict[str, object]) -> bool:
+def _is_made(item: Item, wanted: dict[str, object]) -> bool:
     """Tell whether an item's stack is there.
 
     Raises:
@@ -237,7 +247,7 @@ def _is_made(item: _Item, wanted: dict[str, object]) -> bool:
     return True
 
 
-def _record(item: _Item) -> dict[str, object] | None:
+def _record(item: Item) -> dict[str, object] | None:
     path = item.output / RECORD
     if not path.is_file():
         return None
@@ -252,7 +262,7 @@ def _record(item: _Item) -> dict[str, object] | None:
     return found
 
 
-def _entry(item: _Item) -> Entry:
+def _entry(item: Item) -> Entry:
     record = _record(item) or {}
     frames: list[dict[str, object]] = record["frames"]  # type: ignore[assignment]
     settings: dict[str, object] = record["settings"]  # type: ignore[assignment]

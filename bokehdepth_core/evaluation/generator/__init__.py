@@ -1,0 +1,1 @@
+"""What generated bokeh stacks are worth: figures of one, and reports of many."""
