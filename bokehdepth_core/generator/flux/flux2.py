@@ -118,7 +118,9 @@ class Flux2Sampler:
         rows, columns = reference.shape[-2:]
         count = len(texts[0])
         photo = reference.flatten(2).transpose(1, 2).expand(count, -1, -1).to(device, network.dtype)
-        places = torch.cat([_places(rows, columns, one) for one in (0, REFERENCE)]).to(device)
+        places = torch.cat([picture_places(rows, columns, one) for one in (0, REFERENCE)]).to(
+            device
+        )
 
         def predicted(latents: Tensor, level: float, words: Tensor) -> Tensor:
             tokens = torch.cat([latents.to(network.dtype), photo], dim=1)
@@ -130,7 +132,7 @@ class Flux2Sampler:
                 timestep=torch.full((count,), level, device=device),
                 guidance=number,
                 encoder_hidden_states=words,
-                txt_ids=_word_places(words.shape[1]).to(device),
+                txt_ids=word_places(words.shape[1]).to(device),
                 img_ids=places,
                 return_dict=False,
             )[0]
@@ -155,14 +157,14 @@ def _statistics(vae: Any) -> tuple[Tensor, Tensor]:
     return mean, torch.sqrt(variance + vae.config.batch_norm_eps)
 
 
-def _places(rows: int, columns: int, picture: int) -> Tensor:
+def picture_places(rows: int, columns: int, picture: int) -> Tensor:
     """Return the places of a picture's tokens, [rows·columns,4]."""
     grid = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).view(-1, 2)
     ends = torch.zeros(len(grid), 1, dtype=grid.dtype)
     return torch.cat([ends + picture, grid, ends], dim=1)
 
 
-def _word_places(count: int) -> Tensor:
+def word_places(count: int) -> Tensor:
     """Return the places of the words of a text, [count,4]."""
     places = torch.zeros(count, 4, dtype=torch.long)
     places[:, 3] = torch.arange(count)

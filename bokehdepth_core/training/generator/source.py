@@ -9,6 +9,7 @@ from torch import Tensor
 from ...generator.prompts import bokeh_prompt
 from ..scenes.dice import Dice
 from .cache import Cache, key_of
+from .encoding import WordPlaces
 from .flow import Example, drawn_time
 from .pairs import Scene
 from .settings import GeneratorSettings
@@ -26,6 +27,7 @@ class PairSource:
         settings: of the training.
         text_mark: of what encoded the prompts.
         places: [2T,A], position ids of target and reference.
+        word_places: gives those of so many words.
 
     Raises:
         ValueError: no scenes, or one with fewer frames than a group has.
@@ -36,6 +38,7 @@ class PairSource:
     settings: GeneratorSettings
     text_mark: str
     places: Tensor
+    word_places: WordPlaces
 
     def __post_init__(self) -> None:
         if not self.scenes:
@@ -99,8 +102,8 @@ class PairSource:
             reference if with_image else torch.zeros_like(reference),
             self.places,
             text["text"],
-            torch.zeros(len(text["text"]), self.places.shape[1]),
-            text["pooled"],
+            self.word_places(len(text["text"])),
+            text.get("pooled", torch.zeros(0)),
             strength,
             with_strength,
             noise.normal(*target.shape),

@@ -43,7 +43,7 @@ class Samples:
     pipeline: Any
     placement: Placement
     truths: Sequence[BokehStack]
-    prompts: dict[str, tuple[Tensor, Tensor]]
+    prompts: dict[str, tuple[Tensor, ...]]
     steps: int = 20
     guidance: float = 1.0
     seed: int = 0

@@ -47,7 +47,7 @@ def add_train_generator(kinds: "argparse._SubParsersAction[OneLineParser]") -> N
         "--base-model",
         required=True,
         metavar="FLUX",
-        help="frozen: diffusers folder, ComfyUI's file, or hub name",
+        help="FLUX.1-Kontext or FLUX.2, frozen: diffusers folder, ComfyUI's file, or hub name",
     )
     add("--base", metavar="NAME", help="which base it is, where its size does not tell")
     add("--adapter", metavar="FILE", help="to start from; left out: a new one")
@@ -163,7 +163,7 @@ def _training(
     from ....generator.adapter import load_adapter
     from ....generator.flux.pipeline import load_pipeline
     from ....generator.placement import InTurn
-    from ....training.generator.encoding import encoder_of, places
+    from ....training.generator.encoding import encoder_of
     from ....training.generator.pairs import Preparation
     from ....training.generator.source import PairSource
     from ....training.generator.training import GeneratorTraining, base_of
@@ -191,8 +191,8 @@ def _training(
     )
 
     def source(scenes: "list[Scene]") -> PairSource:
-        where = places(pipeline, settings.size)
-        return PairSource(scenes, cache, settings, encoder.text_mark, where)
+        where = (encoder.places(settings.size), encoder.word_places)
+        return PairSource(scenes, cache, settings, encoder.text_mark, *where)
 
     fixed = _fixed(options, source(found.fixed), settings) if main else []
     return GeneratorTraining(
@@ -246,7 +246,7 @@ def _samples(
     from ....training.generator.validation import Samples
 
     truths: list[BokehStack] = []
-    prompts: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    prompts: dict[str, tuple[torch.Tensor, ...]] = {}
     for number, entry in enumerate(entries):
         if len(truths) == options.samples:
             break
@@ -254,9 +254,9 @@ def _samples(
             continue
         stack = prepare.stack(entry, number, _MOST_SHOWN)
         truths.append(stack)
-        for text in map(bokeh_prompt, stack.strengths):
+        for text in ["", *map(bokeh_prompt, stack.strengths)]:
             kept = prepare.cache.read(prepare.prompt(text))
-            prompts[text] = (kept["text"][None], kept["pooled"][None])
+            prompts[text] = tuple(kept[name][None] for name in ("text", "pooled") if name in kept)
     if not truths:
         return None
     pipeline = prepare.encoder.pipeline
