@@ -119,7 +119,8 @@ def test_undo_gives_the_values_back_and_keeps_the_picture(page):
     page.evaluate("() => lookAt(lens(), 1)")
     page.wait_for_timeout(800)
     assert "Run once" not in page.locator(".bokeh-focus-text").first.inner_text()
-    assert page.locator(".bokeh-focus.open button", has_text="Hold").first.is_enabled()
+    hold = page.locator(".bokeh-focus.open button", has_text="Hold").first
+    assert eventually(page, hold.is_enabled)  # its pictures are fetched again
 
 
 def test_a_saved_file_brings_its_values_back_and_holds_nothing_of_the_picker(page):
