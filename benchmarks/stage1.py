@@ -1,12 +1,14 @@
 """Cost of the bokeh adapter in a FLUX transformer: a forward without it, published, folded, hooked.
 
-    python benchmarks/stage1.py [--width 1536] [--rank 64] [--doubles 1] [--singles 2]
+    python benchmarks/stage1.py [--base FLUX.1-Kontext] [--width 1536] [--rank 64] [--doubles 1]
+                                [--singles 2]
                                 [--size 128] [--text 32] [--strengths 1 3] [--repeats 60]
                                 [--device cpu] [--dtype float32]
 
 The defaults fit a small machine and keep the proportions of the published case: rank to width, and
 prompt tokens to image tokens at 512 px. That case itself, on a GPU: --width 3072 --rank 128
 --doubles 19 --singles 38 --size 512 --text 512 --repeats 15 --device cuda --dtype bfloat16
+FLUX.2 klein 4B: --base FLUX.2-klein-4B --width 3072 --doubles 5 --singles 20, the rest alike.
 
 Random weights. Forms on diffusers' class: (a) no adapter; (b) as published: low-rank products of
 query and key, and an attention of every query to one context token, in every layer; (c) folded:
@@ -100,6 +102,7 @@ def report(values, seconds, memory, differs):
 @torch.inference_mode()
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--base", default="FLUX.1-Kontext", help="whose class and text width")
     for name, default in SIZES.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--strengths", type=int, nargs="+", default=[1, 3], help="batch sizes")
@@ -108,7 +111,7 @@ def main():
     parser.add_argument("--dtype", type=lambda name: getattr(torch, name), default=torch.float32)
     options = parser.parse_args()
     print(", ".join(f"{name} {getattr(options, name)}" for name in SIZES))
-    print(f"{options.dtype}, {options.device}")
+    print(f"{options.base}, {options.dtype}, {options.device}")
     torch.set_num_threads(1)
     adapter = make_adapter(options)
     forms = diffusers_forms(options, adapter)

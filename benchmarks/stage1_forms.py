@@ -12,14 +12,16 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests"))
 import make_tiny_flux
+import make_tiny_flux2
 from published_form import published
 
 from bokehdepth_core.generator.adapter import adapter_from_state_dict, folded
+from bokehdepth_core.generator.flux.architectures import base_named
 from bokehdepth_core.generator.flux.layers import attention_layers, strengths_added
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = 128
-TEXT_WIDTH, POOLED_WIDTH = 4096, 768
+POOLED_WIDTH = 768
 CONTEXT = 768
 
 
@@ -37,25 +39,34 @@ def make_adapter(options):
             state[f"{index}.to_{name}.down.weight"] = (options.rank, size)
             state[f"{index}.to_{name}.up.weight"] = (width, options.rank)
     state = {key: 0.01 * torch.randn(shape) for key, shape in state.items()}
-    return adapter_from_state_dict(state)
+    return adapter_from_state_dict(state, base=options.base)
+
+
+def is_flux2(options):
+    return base_named(options.base).family.name == "FLUX.2"
+
+
+def text_width(options):
+    return base_named(options.base).text_width
 
 
 # --- diffusers: none, published, folded ----------------------------------------------------------
 
 
 def make_transformer(options):
-    from diffusers import FluxTransformer2DModel
+    import diffusers
 
+    kinds = (diffusers.FluxTransformer2DModel, diffusers.Flux2Transformer2DModel)
     torch.manual_seed(0)
     with torch.device(options.device):
-        model = FluxTransformer2DModel(
-            in_channels=64,
+        model = kinds[is_flux2(options)](
+            in_channels=128 if is_flux2(options) else 64,
             num_layers=options.doubles,
             num_single_layers=options.singles,
             attention_head_dim=HEAD,
             num_attention_heads=options.width // HEAD,
-            joint_attention_dim=TEXT_WIDTH,
-            guidance_embeds=True,
+            joint_attention_dim=text_width(options),
+            guidance_embeds=base_named(options.base).guidance_embeds,
         )
     return model.to(options.dtype).eval().requires_grad_(False)
 
@@ -64,17 +75,23 @@ def make_inputs(options, values):
     place = {"device": options.device, "dtype": options.dtype}
     batch, side = len(values), options.size // 16
     grid = torch.cartesian_prod(*[torch.arange(side)] * 2)
-    ids = [F.pad(grid, (1, 0), value=which) for which in (0, 1)]  # latent and reference
-    return {
+    ids = torch.cat([F.pad(grid, (1, 0), value=which) for which in (0, 1)])  # latent, reference
+    inputs = {
         "hidden_states": torch.randn(batch, 2 * side * side, 64, **place),
-        "encoder_hidden_states": torch.randn(batch, options.text, TEXT_WIDTH, **place),
+        "encoder_hidden_states": torch.randn(batch, options.text, text_width(options), **place),
         "pooled_projections": torch.randn(batch, POOLED_WIDTH, **place),
         "timestep": torch.full((batch,), 0.7, **place),
         "guidance": torch.full((batch,), 7.0, device=options.device),
         "txt_ids": torch.zeros(options.text, 3, **place),
-        "img_ids": torch.cat(ids).to(**place),
+        "img_ids": ids.to(**place),
         "return_dict": False,
     }
+    if is_flux2(options):
+        del inputs["pooled_projections"]
+        inputs["hidden_states"] = torch.randn(batch, 2 * side * side, 128, **place)
+        inputs["img_ids"] = F.pad(ids, (0, 1)).to(options.device)
+        inputs["txt_ids"] = F.pad(torch.arange(options.text)[:, None], (3, 0)).to(options.device)
+    return inputs
 
 
 @contextmanager
@@ -110,14 +127,16 @@ def comfyui_forms(options, adapter):
     """As `diffusers_forms`, on the class of the ComfyUI checkout that COMFYUI_PATH names."""
     make_tiny_flux.use_comfyui(cpu=options.device == "cpu")
     hooks = _pack_module("nodes.generator.flux_hooks")
-    model = make_tiny_flux.flux_patcher(
+    make = make_tiny_flux2.flux2_patcher if is_flux2(options) else make_tiny_flux.flux_patcher
+    model = make(
         options.dtype,
         hidden_size=options.width,
         num_heads=options.width // HEAD,
         depth=options.doubles,
         depth_single_blocks=options.singles,
-        context_in_dim=TEXT_WIDTH,
-        vec_in_dim=POOLED_WIDTH,
+        context_in_dim=text_width(options),
+        vec_in_dim=None if is_flux2(options) else POOLED_WIDTH,
+        guidance_embed=base_named(options.base).guidance_embeds,
     )
     updates = hooks.query_key_updates(model, adapter)
     flux = model.model.diffusion_model.to(options.device)
@@ -140,12 +159,13 @@ def comfyui_forms(options, adapter):
 
 def comfyui_inputs(options, values):
     place = {"device": options.device, "dtype": options.dtype}
-    batch, side = len(values), options.size // 8
-    latent, reference = torch.randn(2, batch, 16, side, side, **place)
+    family, batch = base_named(options.base).family, len(values)
+    side = options.size // family.latent_side
+    latent, reference = torch.randn(2, batch, family.latent_channels, side, side, **place)
     return {
         "x": latent,
         "timestep": torch.full((batch,), 0.7, **place),
-        "context": torch.randn(batch, options.text, TEXT_WIDTH, **place),
+        "context": torch.randn(batch, options.text, text_width(options), **place),
         "y": torch.randn(batch, POOLED_WIDTH, **place),
         "guidance": torch.full((batch,), 7.0, **place),
         "ref_latents": [reference],

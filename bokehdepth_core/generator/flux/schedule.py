@@ -55,7 +55,7 @@ def shift_of(family: Family, steps: int, tokens: int) -> float:
         >>> round(shift_of(FLUX1, 50, 4096), 3)
         1.15
     """
-    if family is not FLUX2:
+    if family.name != FLUX2.name:
         slope = (FLUX1_SHIFTS[1] - FLUX1_SHIFTS[0]) / (FLUX1_TOKENS[1] - FLUX1_TOKENS[0])
         return FLUX1_SHIFTS[0] + slope * (tokens - FLUX1_TOKENS[0])
     many = FLUX2_TWO_HUNDRED[0] * tokens + FLUX2_TWO_HUNDRED[1]
