@@ -27,8 +27,8 @@ def photo_and_stack(height, width, frames=2):
 
 def test_frames_are_encoded_together_where_there_is_memory_and_give_the_same_alone(estimator):
     photo, stack = photo_and_stack(45, 62)
-    needed = {n: estimator.memory_required(45, 62, 40, 0, n) for n in (10, 20, 40)}
-    assert [estimator.chunk_for(45, 62, 40, 0, needed[n]) for n in (40, 20, 10)] == [40, 20, 10]
+    needed = {n: estimator.memory_required(45, 62, 40, 0, n) for n in (15, 20, 40)}
+    assert [estimator.chunk_for(45, 62, 40, 0, needed[n]) for n in (40, 20, 15)] == [40, 20, 15]
     assert estimator.chunk_for(45, 62, 40, 0, 0) == 1
     counts = []
     patches = estimator.network.backbone.embeddings.patch_embeddings
