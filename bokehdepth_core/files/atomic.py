@@ -50,8 +50,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     # which choose the format by it still do. A short plain name of its own: the wanted one may be
     # of the 255 bytes that a folder allows, or hold signs that a writer takes for a pattern.
     suffix = target.suffix if len(os.fsencode(target.suffix)) <= _LONGEST_SUFFIX else ""
-    name = f".{secrets.token_hex(8)}-{_machine()}-{os.getpid()}.part{suffix}"
-    part = target.with_name(name)
+    part = target.with_name(_part_name(suffix))
     try:
         yield part
         part.replace(target)
@@ -67,14 +66,16 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
+def whole_folder(path: str | Path, *, inside: bool = False) -> Iterator[Path]:
     """Yield an empty temporary folder beside `path`; when the block succeeds its files go there.
 
     `path` is made where it is missing, and keeps what else it holds. An error or interrupt inside
-    the block leaves it as it was.
+    the block leaves it as it was. Parts that killed processes left there are removed.
 
     Args:
         path: a folder, or where one is to be.
+        inside: let the temporary folder lie in `path`, which exists, where its own folder may be
+            another disk's or another user's.
 
     Raises:
         FileNotFoundError: the folder above does not exist.
@@ -99,7 +100,9 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         )
     if target.exists() and not target.is_dir():
         raise NotADirectoryError(f"{target}: expected a folder, found a file. Give another name.")
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    place = target if inside else target.parent
+    _sweep(place)
+    part = place / _part_name("")
     try:
         part.mkdir()
         yield part
@@ -153,6 +156,10 @@ def check_no_input(output: Path, inputs: Iterable[Path]) -> None:
         )
 
 
+def _part_name(suffix: str) -> str:
+    return f".{secrets.token_hex(8)}-{_machine()}-{os.getpid()}.part{suffix}"
+
+
 def _sweep(folder: Path) -> None:
     """Remove the parts in a folder whose writers are gone."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -160,8 +167,12 @@ def _sweep(folder: Path) -> None:
             found = _PART.fullmatch(entry.name)
             # Another user's part, or one that Windows still holds open, stays.
             with contextlib.suppress(OSError):
-                if found and entry.is_file(follow_symlinks=False) and _is_left(entry, found):
+                if not found or entry.is_symlink() or not _is_left(entry, found):
+                    continue
+                if entry.is_file(follow_symlinks=False):
                     Path(entry.path).unlink()
+                elif found[1]:  # a folder of an earlier version names no process, and stays
+                    shutil.rmtree(entry.path)
 
 
 def _is_left(entry: "os.DirEntry[str]", name: "re.Match[str]") -> bool:

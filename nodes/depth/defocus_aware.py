@@ -1,6 +1,5 @@
 """Depth: read from a photo and its stack, and saved to disk."""
 
-import tempfile
 from pathlib import Path
 
 import folder_paths
@@ -9,6 +8,7 @@ from comfy_api.latest import io, ui
 from ...bokehdepth_core import DepthMap
 from ...bokehdepth_core.checks import check_number
 from ...bokehdepth_core.depth.sweep.messages import collected
+from ...bokehdepth_core.files.atomic import whole_folder
 from ...bokehdepth_core.files.depth_maps import write_depth
 from ...bokehdepth_core.optics.camera import intrinsics_from_focal_length
 from ..host import pictures, services, sockets
@@ -308,14 +308,12 @@ def _save_all(depth: DepthMap, image, prefix: str, suffix: str, texts: dict[str,
     )
     names = [f"{name}_{first + index:05}_{suffix}" for index in range(len(depth.depth))]
     report = services.progress()
-    with tempfile.TemporaryDirectory(prefix=".bokehdepth-", dir=folder) as unfinished:
+    with whole_folder(folder, inside=True) as unfinished:
         for index, file in enumerate(names):
             services.check_cancelled()
             report(index, len(names))
             picture = None if image is None else image[index]
-            write_depth(Path(unfinished) / file, _one(depth, index), picture, metadata=texts)
-        for file in names:
-            (Path(unfinished) / file).replace(Path(folder) / file)
+            write_depth(unfinished / file, _one(depth, index), picture, metadata=texts)
     report(1, 1)
     return [str(Path(subfolder) / file) for file in names]
 

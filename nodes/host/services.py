@@ -113,6 +113,9 @@ def flux_sources() -> Sources:
     )
 
 
+FLOATS_OF_RESULTS = 9  # for each pixel: picture, coverage, radius twice, view of the focus
+
+
 def downloadable(role: str) -> list[str]:
     """Return the published files of a role that are not in the model folders yet."""
     here = set(model_files())
@@ -229,6 +232,27 @@ def dtype(precision: str) -> torch.dtype:
     if mm.should_use_bf16(device()):
         return torch.bfloat16
     return torch.float16 if mm.should_use_fp16(device()) else torch.float32
+
+
+def check_results_fit(name: str, remedy: str, count: int, size: tuple[int, int]) -> None:
+    """Refuse results that this machine's memory cannot hold, before any of it is taken.
+
+    Args:
+        name: of the input that asks for so many pictures.
+        remedy: what to do instead.
+        count: of the pictures.
+        size: their height and width, px.
+
+    Raises:
+        ValueError: more bytes than are free.
+    """
+    needed = 4 * FLOATS_OF_RESULTS * count * size[0] * size[1]
+    free = mm.get_free_memory(torch.device("cpu"))
+    if needed > free:
+        raise ValueError(
+            f"{name}: {remedy}: {count} pictures of {size[1]}x{size[0]} px need "
+            f"{needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free."
+        )
 
 
 def make_room(needed_bytes: int) -> None:

@@ -15,6 +15,8 @@ from .lens_look import checked_lens, lens_strengths
 from .portrait import depth_or_guess, focus_on_people
 from .render_controls import decided_by, focus_depths, is_automatic, turning_of
 
+FOCUS_REMEDY = ("focus", "name fewer frames in Focus Pull")
+
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
@@ -141,6 +143,8 @@ def set_scene(asked: Inputs) -> Scene:
     parts |= {**layers, "focus": track}
     sizes = {name: len(part) for name, part in parts.items() if part is not None}
     count = pictures.common_batch(**sizes)
+    asking = ("image", "take fewer at once") if track is None else FOCUS_REMEDY
+    services.check_results_fit(*asking, count, size)
     different = max(len(image), len(found.depth.depth))
     image = image.expand(count, -1, -1, -1)
     seen, depth = convert_color(image, asked.color_space, "sRGB"), found.depth.depth

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from bokehdepth_core.files import atomic
-from bokehdepth_core.files.atomic import whole_file
+from bokehdepth_core.files.atomic import whole_file, whole_folder
 
 # The module alone, without torch, so that the process starts at once.
 WRITER = """
@@ -33,6 +33,18 @@ def writer(tmp_path):
         assert process.stdout.readline() == b"begun\n"
         yield process
         process.kill()
+
+
+FOLDER_WRITER = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("atomic", sys.argv[1])
+atomic = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(atomic)
+with atomic.whole_folder(sys.argv[2], inside=sys.argv[3] == "inside") as part:
+    (part / "0.png").write_bytes(b"half")
+    print("begun", flush=True)
+    sys.stdin.readline()
+"""
 
 
 def write_ours(folder):
@@ -88,6 +100,32 @@ def test_by_age_only_what_has_the_name_of_a_part_goes(tmp_path, name, left):
     os.utime(path, (day_ago, day_ago))
     write_ours(tmp_path)
     assert path.exists() is not left
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows tells no other process's end; age decides")
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("next_one", ["file", "folder"])
+def test_the_folder_of_a_killed_process_goes_with_the_next_write(tmp_path, inside, next_one):
+    target = tmp_path / "out"
+    target.mkdir()
+    place = target if inside else tmp_path
+    where = "inside" if inside else "beside"
+    command = [sys.executable, "-c", FOLDER_WRITER, atomic.__file__, str(target), where]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"begun\n"
+        (part,) = place.glob(".*")
+        write_ours(place)
+        assert (part / "0.png").exists()  # of a live process
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert (part / "0.png").exists()
+    if next_one == "file":
+        write_ours(place)
+    else:
+        with whole_folder(target, inside=inside) as own:
+            (own / "0.png").write_bytes(b"whole")
+        assert (target / "0.png").read_bytes() == b"whole"
+    assert list(place.glob(".*")) == []
 
 
 def test_folders_and_links_of_that_name_stay(tmp_path):

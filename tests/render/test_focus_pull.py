@@ -1,10 +1,13 @@
 """Clips whose focus moves."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from benchmarks.memory import peak_bytes
 from bokehdepth_core import focus_track, render_bokeh, render_focus_pull
 from bokehdepth_core.files.clips import write_clip
 
@@ -62,6 +65,15 @@ def test_progress_covers_the_clip_and_cancelling_stops_it(scene):
 
     with pytest.raises(KeyboardInterrupt):
         next(render_focus_pull(photo, depth, 5.0, track, check_cancelled=cancel))
+
+
+def test_frames_of_a_clip_of_an_hour_come_one_by_one(scene):
+    track = focus_track(scene[1], "0: 1 m; 99999: 4 m")
+    frames = render_focus_pull(*scene, 8.0, track)
+    one, three = (
+        peak_bytes(lambda n=n: [None for _ in itertools.islice(frames, n)]) for n in (1, 3)
+    )
+    assert three < 1.5 * one < 1e8  # bytes; all frames would take 1000 times as much
 
 
 def test_a_track_without_focus_needs_one(scene):
