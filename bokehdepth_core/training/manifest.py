@@ -44,6 +44,12 @@ class Entry:
     depth_scale: float | None = None
     where: str = ""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that the line names."""
+        depth = () if self.depth is None else (self.depth,)
+        return (self.reference, *depth, *self.frames)
+
 
 def read_manifest(
     path: str | Path,

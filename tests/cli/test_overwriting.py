@@ -9,6 +9,9 @@ from test_cli import refusal, run
 
 from bokehdepth_core import DepthMap, write_depth, write_image
 
+STACK = "depth --focus-stack photo.png photo.jpg --focus-distances 1,2"
+MASK, WEIGHTS = "mask.png", "w.safetensors"
+
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
@@ -37,9 +40,26 @@ def files(tmp_path, monkeypatch):
         ("depth photo.png --stack mask.png --strengths 4 -o mask.png", "mask.png"),
         ("stack stack/reference.png --depth depth.exr --strengths 4 -o stack", "reference.png"),
         ("stack manifest.jsonl --strengths 4 -o .", "manifest.jsonl"),
+        (f"{STACK} -o a.exr --all-in-focus photo.png", "photo.png"),
+        (f"{STACK} -o photo.jpg", "photo.jpg"),
+        (f"{STACK} -o a.exr --all-in-focus ./clip/../photo.jpg", "photo.jpg"),
+        ("depth mask.png --subject mask.png -o mask.png", "mask.png"),
+        ("render photo.png depth.exr --strength 4 --aperture-image mask.png -o mask.png", MASK),
+        ("render photo.png depth.exr --strength 4 --background mask.png -o mask.png", MASK),
+        ("evaluate depth --manifest manifest.jsonl --csv manifest.jsonl", "manifest.jsonl"),
+        ("evaluate depth --manifest manifest.jsonl --plot photo.png", "photo.png"),
+        ("evaluate depth --manifest manifest.jsonl --csv depth.exr", "depth.exr"),
+        ("evaluate depth --checkpoint built-in w.safetensors --csv w.safetensors", WEIGHTS),
+        ("evaluate generator clip --plot clip/frame_00000.png", "frame_00000.png"),
+        ("evaluate zedd zedd --csv zedd/metadata.txt", "metadata.txt"),
+        ("train depth --manifest manifest.jsonl -o manifest.jsonl", "manifest.jsonl"),
+        ("weights convert w.safetensors w.safetensors", WEIGHTS),
     ],
 )
 def test_an_input_is_not_written_over(files, capsys, command, name):
+    (files / "w.safetensors").write_bytes(b"weights")
+    (files / "zedd").mkdir()
+    (files / "zedd" / "metadata.txt").write_text("a scene\n")
     (files / "manifest.jsonl").write_text('{"ref": "photo.png", "depth": "depth.exr"}\n')
     before = {one: one.read_bytes() for one in files.rglob("*") if one.is_file()}
     line = refusal(command, capsys)

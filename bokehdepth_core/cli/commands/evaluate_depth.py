@@ -24,6 +24,7 @@ from ...training.scenes import SceneSource
 from ...training.scenes.textures import skimage_pictures
 from ...weights.published import DEPTH, find_weights
 from ..options import OneLineParser, bad_data_options, check_folder, device_option
+from ..overwriting import check_not_read
 from ..progress import progress_bar
 from .train.depth import VALIDATION_SEED
 
@@ -133,6 +134,8 @@ def _scenes(options: argparse.Namespace) -> tuple[Iterable[Scene], int, str]:
         entries = read_manifest(
             options.manifest, on_bad=on_bad, outside=options.outside_files, report=_said
         )[: options.samples]
+        for entry in entries:
+            check_not_read(options, entry.files)
         unknown = options.nan_depth == "unknown"
         scenes = manifest_scenes(entries, on_bad=on_bad, nan_is_unknown=unknown, report=_said)
         return scenes, len(entries), f"manifest {options.manifest.name}"
