@@ -334,11 +334,17 @@ def add_generator_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--base-model",
         metavar="FLUX",
-        help="FLUX.1-Kontext for it: diffusers folder, ComfyUI's file, or hub name",
+        help="FLUX for it: diffusers folder, FLUX.1-Kontext as ComfyUI's file, or hub name",
     )
     add_retrained_adapter(parser)
-    add("--steps", type=int, help="of the network; 50 as published, 20 with --fast")
-    add("--guidance", type=float, help="of the network; 7 as published, 1 with --fast")
+    add(
+        "--steps", type=int, help="of the network; as published (FLUX.1-Kontext 50), 20 with --fast"
+    )
+    add(
+        "--guidance",
+        type=float,
+        help="of the network; as published (FLUX.1-Kontext 7), 1 with --fast",
+    )
     add("--seed", type=int, default=0, help="of the network's noise")
     add("--fast", action="store_true", help="the published quick preset of the network")
 

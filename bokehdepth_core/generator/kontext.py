@@ -28,7 +28,7 @@ from .flux.schedule import Course, check_noise_levels
 from .flux.single_files import Sources
 from .flux.tokens import fit_to_tokens, resized
 from .placement import TEXT_ENCODERS, TRANSFORMER, VAE, InTurn, Placement
-from .prompts import GUIDANCE, PROMPT, STEPS, bokeh_prompt
+from .prompts import PROMPT, bokeh_prompt
 
 # Memory beside the VAE's weights, in numbers of its own type. Measured on the CPU: 1281 a pixel for
 # the decoder of FLUX.1's full-size VAE (642 for its encoder); a sixth more for what a device's
@@ -74,8 +74,8 @@ class KontextGenerator:
         image: Tensor,
         strengths: Sequence[float],
         *,
-        steps: int = STEPS,
-        guidance: float = GUIDANCE,
+        steps: int | None = None,
+        guidance: float | None = None,
         seed: int = 0,
         prompt: str = PROMPT,
         match_color: bool = True,
@@ -95,9 +95,10 @@ class KontextGenerator:
                 of 16 px.
             strengths: bokeh strengths K, px·m. The adapter takes the nearer end for those outside
                 1…30; the prompt names them as they are.
-            steps: sampling steps.
+            steps: sampling steps; None takes as many as are published for the base.
             guidance: embedded where the base takes it as a number, else classifier-free, of which
-                1 and less mean none; weights that are step-distilled take no notice of it.
+                1 and less mean none; weights that are step-distilled take no notice of it. None
+                takes the published one.
             seed: of the noise, the same for every strength; drawn in float32 on the CPU.
             prompt: template with `{value:.2f}` for the strength.
             match_color: give the frames the photo's mean and spread in LAB.
@@ -118,6 +119,9 @@ class KontextGenerator:
         """
         size = check_image(image, pattern="H W 3")
         values = check_strengths(strengths)
+        published_steps, published_guidance = self._published()
+        steps = published_steps if steps is None else steps
+        guidance = published_guidance if guidance is None else guidance
         _check_settings(steps, guidance, frames_at_once)
         levels = None if sigmas is None else check_noise_levels(sigmas)
         steps = steps if levels is None else len(levels) - 1
@@ -152,6 +156,13 @@ class KontextGenerator:
         if levels is not None:
             settings["sigmas"] = levels
         return BokehStack(image, frames, values, settings)
+
+    def _published(self) -> tuple[int, float]:
+        """Return the published steps and guidance of the base, or of its step-distilled weights."""
+        base = self.adapter.base
+        if base.distilled_steps and getattr(self.pipeline.config, "is_distilled", False):
+            return base.distilled_steps, 1.0
+        return base.steps, base.guidance
 
     @torch.no_grad()
     def sample(

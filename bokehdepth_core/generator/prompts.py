@@ -1,7 +1,5 @@
-"""The published settings of the generator, and the text that goes with a bokeh strength."""
+"""The text that goes with a bokeh strength, and the published quick preset."""
 
-STEPS, GUIDANCE = 50, 7.0
-PUBLISHED_SAMPLING = {"steps": STEPS, "guidance": GUIDANCE}
 PROMPT_TOKENS = 512  # of T5: the published pipeline pads to this; ComfyUI's default is 256
 FAST = {"steps": 20, "guidance": 1.0}  # the published quick preset
 

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from ..datatypes import BokehStack, DepthMap
-from .prompts import GUIDANCE, STEPS
 
 
 @runtime_checkable
@@ -24,8 +23,8 @@ class BokehGenerator(Protocol):
         image: Tensor,
         strengths: Sequence[float],
         *,
-        steps: int = STEPS,
-        guidance: float = GUIDANCE,
+        steps: int | None = None,
+        guidance: float | None = None,
         seed: int = 0,
         match_color: bool = True,
         depth: DepthMap | None = None,
@@ -39,8 +38,8 @@ class BokehGenerator(Protocol):
         Args:
             image: [H,W,3], sRGB, 0…1, on any device.
             strengths: bokeh strengths K, px·m, > 0.
-            steps: sampling steps of a network.
-            guidance: of a network.
+            steps: sampling steps of a network; None takes the published ones.
+            guidance: of a network; likewise.
             seed: of a network's noise.
             match_color: give a network's frames the photo's colours.
             depth: [1,H,W], the photo's depth, for generators that render the frames.

@@ -13,7 +13,6 @@ from ..devices import kth_smallest
 from ..optics.aperture import DISC, Aperture
 from ..optics.thin_lens import focus_depth_at
 from ..render.renderer import render_bokeh
-from .prompts import GUIDANCE, STEPS
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class RenderedStackGenerator:
         image: Tensor,
         strengths: Sequence[float],
         *,
-        steps: int = STEPS,
-        guidance: float = GUIDANCE,
+        steps: int | None = None,
+        guidance: float | None = None,
         seed: int = 0,
         match_color: bool = True,
         depth: DepthMap | None = None,

@@ -117,6 +117,22 @@ def test_step_distilled_weights_take_no_second_call():
     assert not sampler_of(pipeline).needs_plain_text(4.0)
 
 
+def test_steps_and_guidance_are_those_of_the_base_unless_told(monkeypatch):
+    pipeline = parts.tiny_pipeline()
+    seen = []
+    monkeypatch.setattr(
+        KontextGenerator,
+        "sample",
+        lambda self, *_, **more: seen.append(more) or torch.rand(1, 48, 64, 3),
+    )
+    made = KontextGenerator(pipeline, parts.random_adapter(), InTurn(pipeline, CPU))
+    made.generate(photo(), [10])
+    pipeline.register_to_config(is_distilled=True)
+    made.generate(photo(), [10])
+    made.generate(photo(), [10], steps=8, guidance=2.0)
+    assert [(one["steps"], one["guidance"]) for one in seen] == [(50, 4.0), (4, 1.0), (8, 2.0)]
+
+
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_frames_in_turn_equal_frames_together(generator, bits, at_once):
     options = {"steps": 2, "guidance": 4.0, "seed": 1}

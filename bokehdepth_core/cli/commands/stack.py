@@ -7,6 +7,7 @@ import argparse
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from ...devices import network_dtype
 from ...files.atomic import whole_file
 from ...files.pictures.images import write_image
 from ...generator import load_bokeh_generator
-from ...generator.prompts import FAST, PUBLISHED_SAMPLING
+from ...generator.prompts import FAST
 from ...generator.rendered import RenderedStackGenerator
 from ...weights.published import ADAPTER, BASE_MODEL, BUILT_IN, find_weights
 from ..inputs import depth_of, need_metres
@@ -131,9 +132,9 @@ def _generator_of(options: argparse.Namespace) -> Make:
         dtype=network_dtype(device),
         **{name: getattr(options, name) for name in _RETRAINED},
     )
-    chosen = {"steps": options.steps, "guidance": options.guidance}
-    preset = FAST if options.fast else PUBLISHED_SAMPLING
-    sampling = preset | {name: value for name, value in chosen.items() if value is not None}
+    given = {"steps": options.steps, "guidance": options.guidance}
+    sampling: dict[str, Any] = dict(FAST) if options.fast else {}  # else as the base is published
+    sampling |= {name: value for name, value in given.items() if value is not None}
 
     def make(
         one: argparse.Namespace,
