@@ -1,24 +1,21 @@
 """Bokeh stacks: generated from one photo, or taken with a camera."""
 
 import logging
-from dataclasses import replace
 
 import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ...bokehdepth_core import BokehStack, DepthMap, align_stack, calibrate_stack, parse_strengths
+from ...bokehdepth_core import BokehStack, DepthMap, parse_strengths
 from ...bokehdepth_core.color import COLOR_SPACES, convert_color
 from ...bokehdepth_core.depth.sweep.calibration import check_calibratable
-from ...bokehdepth_core.depth.sweep.estimator import on_device
-from ...bokehdepth_core.depth.sweep.frame_faults import frame_faults
-from ...bokehdepth_core.depth.sweep.matching.shape import found_aperture
 from ...bokehdepth_core.depth.sweep.messages import collected
 from ...bokehdepth_core.generator.flux.schedule import check_noise_levels
 from ..host import pictures, services, sockets
 from ..host.captions import captioned
 from ..host.doubts import doubts
 from ..host.early import said
+from .stack_checks import aligned, as_result, calibrated, faults, one_depth
 
 _PACK_LOG = logging.getLogger(__package__.rpartition(".")[0])  # the core's and the nodes' loggers
 _STRENGTHS_TIP = (
@@ -105,6 +102,21 @@ class GenerateBokehStack(io.ComfyNode):
                     tooltip="Noise levels from a scheduler node, in place of steps and FLUX's own: "
                     "what a Turbo LoRA was made for, say. Not used by the built-in generator.",
                 ),
+                io.Boolean.Input(
+                    "align",
+                    default=False,
+                    optional=True,
+                    tooltip="Bring the frames onto the photo and say by how much they were off. "
+                    "Defocus-Aware Depth does it by itself; switch it on for the frames.",
+                ),
+                io.Boolean.Input(
+                    "correct_strengths",
+                    default=False,
+                    optional=True,
+                    tooltip="Give the stack the strengths that its frames show, measured as "
+                    "check_calibration does, instead of those asked for: where K 30 came out as "
+                    "24, 24. With depth in metres they are px·m.",
+                ),
             ],
             outputs=[
                 sockets.Stack.Output(display_name="stack", tooltip="For Defocus-Aware Depth."),
@@ -115,7 +127,12 @@ class GenerateBokehStack(io.ComfyNode):
                 ),
                 io.String.Output(
                     display_name="report",
-                    tooltip="What check_calibration found, one line for each photo; else empty.",
+                    tooltip="What alignment did and what check_calibration found; else empty.",
+                ),
+                io.String.Output(
+                    display_name="strengths",
+                    tooltip="The strengths of the stack, a line for each photo: as asked for, or "
+                    "as the frames show them.",
                 ),
             ],
         )
@@ -138,34 +155,47 @@ class GenerateBokehStack(io.ComfyNode):
         check_calibration=False,
         color_space="sRGB",
         sigmas=None,
+        align=False,
+        correct_strengths=False,
     ):
         sockets.check_kind(generator, sockets.BokehGenerator, "generator")
         values = parse_strengths(strengths)
-        if check_calibration:
+        measured = check_calibration or correct_strengths
+        if measured:
             check_calibratable(values)
         image = convert_color(pictures.as_rgb(image), color_space, "sRGB")
-        if not (generator.is_built_in or check_calibration):
+        if not (generator.is_built_in or measured):
             depth = None  # FLUX needs none
         depth, doubt = _fitted(depth, image)
         options = {"steps": steps, "guidance": guidance, "seed": seed, "match_color": match_color}
         options["sigmas"] = None if sigmas is None else check_noise_levels(sigmas)
         with collected(_PACK_LOG, logging.WARNING) as warnings:
             stacks = _generated(generator, image, depth, values, options)
-        if check_calibration:
-            stacks = tuple(
-                _calibrated(stack, _one_depth(depth, index)) for index, stack in enumerate(stacks)
-            )
-        stacks = tuple(_as_result(stack) for stack in stacks)
+        report = ""
+        if align:
+            stacks, report = aligned(stacks)
+        if measured:
+            found = [
+                calibrated(stack, one_depth(depth, index), correct_strengths)
+                for index, stack in enumerate(stacks)
+            ]
+            stacks = tuple(one.stack for one in found)
+            report = "\n".join(filter(None, [report, *(one.report for one in found)]))
+        stacks = tuple(as_result(stack) for stack in stacks)
         frames = torch.cat([stack.frames for stack in stacks])
         frames = convert_color(frames, "sRGB", color_space)
         shown = _preview(stacks, cls).as_dict()
-        report = "\n".join(stack.settings["calibration"] for stack in stacks if check_calibration)
         told = [doubt, *(record.getMessage() for record in warnings), report]
         text = "\n".join(filter(None, dict.fromkeys(told)))  # once for all photos of a batch
         if text:
             services.show_text(text)
             shown |= ui.PreviewText(text).as_dict()
-        return io.NodeOutput(stacks, frames, report, ui=shown)
+        shown_strengths = "\n".join(_as_text(stack.strengths) for stack in stacks)
+        return io.NodeOutput(stacks, frames, report, shown_strengths, ui=shown)
+
+
+def _as_text(strengths: tuple[float, ...]) -> str:
+    return ", ".join(f"{strength:.4g}" for strength in strengths)
 
 
 def _fitted(depth: object, image: Tensor) -> tuple[DepthMap | None, str]:
@@ -196,7 +226,7 @@ def _generated(
             pictures.item(image, index)[0],
             strengths,
             **options,
-            depth=_one_depth(depth, index),
+            depth=one_depth(depth, index),
             on_progress=services.progress(index, count, bar),
             on_preview=services.previewer(bar),
             check_cancelled=services.check_cancelled,
@@ -274,69 +304,14 @@ class BokehStackFromImages(io.ComfyNode):
         )
         report = ""
         if align:
-            stacks, report = _aligned(stacks)
-        report = "\n".join(filter(None, [report, *_faults(stacks)]))
+            stacks, report = aligned(stacks)
+        report = "\n".join(filter(None, [report, *faults(stacks)]))
         if report:
             services.show_text(report)
         shown = _preview(stacks, cls).as_dict()
         if report:
             shown |= ui.PreviewText(report).as_dict()
         return io.NodeOutput(stacks, report, ui=shown)
-
-
-def _aligned(stacks: tuple[BokehStack, ...]) -> tuple[tuple[BokehStack, ...], str]:
-    """Return the stacks with their frames in place, and what was done to them.
-
-    A frame that cannot be aligned stays as it is; the report tells.
-    """
-    aligned, reports = [], []
-    bar = services.start_bar()
-    for index, stack in enumerate(stacks):
-        stack, report = align_stack(
-            stack,
-            strict=False,
-            on_progress=services.progress(index, len(stacks), bar),
-            check_cancelled=services.check_cancelled,
-        )
-        aligned.append(_as_result(stack))
-        title = f"picture {index + 1}\n" if len(stacks) > 1 else ""
-        reports.append(title + report.summary)
-    return tuple(aligned), "\n".join(reports)
-
-
-def _faults(stacks: tuple[BokehStack, ...]) -> list[str]:
-    """Return what is wrong with the frames, a sentence each."""
-    return [
-        f"picture {index + 1}: {said}" if len(stacks) > 1 else said
-        for index, stack in enumerate(stacks)
-        for said in frame_faults(stack, check_cancelled=services.check_cancelled)
-    ]
-
-
-def _one_depth(depth: DepthMap | None, index: int) -> DepthMap | None:
-    if depth is None:
-        return None
-    return DepthMap(pictures.item(depth.depth, index), metric=depth.metric)
-
-
-def _calibrated(stack: BokehStack, depth: DepthMap | None) -> BokehStack:
-    """Return the stack with a line in its settings on how well its blur obeys its strengths."""
-    stack_there = on_device(stack, services.device())
-    report = calibrate_stack(
-        stack_there,
-        depth if depth is not None and depth.metric else None,
-        stack.settings.get("focus_depth"),
-        aperture=found_aperture(stack_there, check_cancelled=services.check_cancelled),
-        on_progress=services.progress(),
-        check_cancelled=services.check_cancelled,
-    )
-    return replace(stack, settings={**stack.settings, "calibration": report.summary})
-
-
-def _as_result(stack: BokehStack) -> BokehStack:
-    return replace(
-        stack, reference=services.result(stack.reference), frames=services.result(stack.frames)
-    )
 
 
 def _preview(stacks: tuple[BokehStack, ...], cls) -> ui.PreviewImage:

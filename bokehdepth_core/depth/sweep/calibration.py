@@ -15,6 +15,8 @@ from ..stacks import check_one_focus
 from .estimate import frame_radii
 
 CONFIDENT = 0.8
+CLOSE = 0.05  # of a strength: below it nobody sees a difference
+POOR = 0.9  # R²; real brackets and rendered stacks are above it
 ENOUGH_PIXELS = 200  # fewer say too little about a whole stack
 PLANES = 256  # tried between the farthest and the nearest depth
 SMALLEST_SPREAD = 0.01  # of the largest disparity: less does not tell where the focus plane is
@@ -62,6 +64,53 @@ class StackCalibration:
             text += f"; one unit of strength is {self.metric_scale:.3g} px·m"
         if self.focus_depth is not None:
             text += f", focus at {self.focus_depth:.3g} m"
+        return text
+
+    def measured_strengths(self, stated: Sequence[float]) -> tuple[float, ...] | None:
+        """Return the strengths that the frames show; None where the calibration is not known.
+
+        In px·m where a depth map told the scale; else measured against one another, in the unit of
+        the stated ones.
+
+        Args:
+            stated: of the frames, as `calibrate_stack` was given them.
+
+        Example:
+            >>> StackCalibration(0.98, (1.0, 0.8), 500).measured_strengths((10, 30))
+            (10.0, 24.0)
+        """
+        unit = 1.0 if self.metric_scale is None else self.metric_scale
+        found = tuple(
+            unit * scale * strength
+            for scale, strength in zip(self.frame_scales, stated, strict=True)
+        )
+        known = self.confident_pixels >= ENOUGH_PIXELS
+        return found if known and all(value > 0 for value in found) else None
+
+    def in_words(self, stated: Sequence[float]) -> str:
+        """Return what the calibration means for each strength, as a sentence or two.
+
+        Args:
+            stated: of the frames, as `calibrate_stack` was given them.
+
+        Example:
+            >>> StackCalibration(0.98, (1.0, 0.8), 500).in_words((10, 30))
+            'Measured against one another, K 10 came out as 10, K 30 as 24.'
+        """
+        found = self.measured_strengths(stated)
+        if found is None:
+            return "What the strengths came out as is not known."
+        off = max(abs(value / k - 1) for value, k in zip(found, stated, strict=True))
+        how = "Measured against one another" if self.metric_scale is None else "By the depth"
+        if off <= CLOSE:
+            text = f"{how}, every K came out as asked for, within {100 * CLOSE:.0f} %."
+        else:
+            pairs = [f"K {k:g} {{}}as {value:.3g}" for value, k in zip(found, stated, strict=True)]
+            first, *others = pairs
+            said = ", ".join([first.format("came out "), *(one.format("") for one in others)])
+            text = f"{how}, {said}."
+        if self.r_squared < POOR:
+            text += " The blur hardly follows K: use other steps, noise levels or weights."
         return text
 
 
@@ -118,7 +167,10 @@ def calibrate_stack(
     )
     scale, chosen = None, blur.chosen
     if disparity is not None:
-        scale, plane = _metric_scale(blur.slope[chosen], disparity.to(blur.slope)[chosen], plane)
+        disparity = disparity.to(blur.slope)
+        if plane is None:  # sharp blocks too: they lie on it
+            plane = _fitting_plane(blur.slope[blur.sure], disparity[blur.sure])
+        scale, plane = _metric_scale(blur.slope[chosen], disparity[chosen], plane)
     return StackCalibration(
         blur.r_squared,
         _frame_scales(blur.radii[:, chosen], blur.slope[chosen], blur.strengths),
@@ -135,14 +187,19 @@ class StackBlur:
     Attributes:
         radii: [N,h,w], px, each frame by itself.
         slope: [h,w], px of radius per unit of strength, by least squares through the origin.
-        chosen: [h,w] bool: blocks that are sure, and blurred enough to tell something.
+        sure: [h,w] bool: blocks whose radii are clear.
         strengths: [N], px·m, as stated.
     """
 
     radii: Tensor
     slope: Tensor
-    chosen: Tensor
+    sure: Tensor
     strengths: Tensor
+
+    @property
+    def chosen(self) -> Tensor:
+        """[h,w] bool: blocks that are sure, and blurred enough to tell something."""
+        return self.sure & (self.slope * self.strengths.max() > SMALLEST_RADIUS)
 
     @property
     def r_squared(self) -> float:
@@ -188,8 +245,7 @@ def measured_blur(
     )
     strengths = torch.tensor(stack.strengths).to(radii)
     slope = (radii * strengths[:, None, None]).sum(0) / strengths.square().sum()
-    chosen = (confidence.amin(0) > CONFIDENT) & (slope * strengths.max() > SMALLEST_RADIUS)
-    return StackBlur(radii, slope, chosen, strengths)
+    return StackBlur(radii, slope, confidence.amin(0) > CONFIDENT, strengths)
 
 
 def _blocks_of(depth: DepthMap, stack: BokehStack) -> Tensor:
@@ -234,10 +290,8 @@ def _metric_scale(
     Args:
         slope: [P], px of radius per unit of strength.
         disparity: [P], 1/m.
-        focus_depth: m; None takes the plane whose offsets fit the slopes best.
+        focus_depth: m; None where it is not known.
     """
-    if focus_depth is None:
-        focus_depth = _fitting_plane(slope, disparity)
     if focus_depth is None:
         return None, None
     offset = (disparity - 1.0 / focus_depth).abs()

@@ -11,7 +11,7 @@ from ...callbacks import CheckCancelled, never_cancelled
 from ...color import linear_to_srgb, srgb_to_lab, srgb_to_linear
 from ...datatypes import BokehStack, DepthMap
 from ...depth.alignment import align_stack
-from ...depth.sweep.calibration import ENOUGH_PIXELS, SMALLEST_RADIUS, StackBlur, measured_blur
+from ...depth.sweep.calibration import ENOUGH_PIXELS, StackBlur, measured_blur
 from ..picture_metrics import psnr
 
 SHARP = 0.5  # px of blur in the strongest frame: what counts as the subject's plane
@@ -60,8 +60,8 @@ class Truth:
         """Return the blur of frames by the lens formula, on blocks of 2 x 2 pixels."""
         values = torch.tensor(strengths)
         slope = self.offset[::2, ::2].float()
-        chosen = slope * values.max() > SMALLEST_RADIUS
-        return StackBlur(values[:, None, None] * slope, slope, chosen, values)
+        sure = torch.ones_like(slope, dtype=torch.bool)
+        return StackBlur(values[:, None, None] * slope, slope, sure, values)
 
     def in_focus(self, strengths: Sequence[float]) -> Tensor:
         """Return the focus mask, [H,W] bool."""

@@ -1,6 +1,7 @@
 """A stack that obeys the lens model is told from one that does not."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from bokehdepth_core import (
     render_bokeh,
 )
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
+from bokehdepth_core.depth.sweep.calibration import StackBlur
 from bokehdepth_core.optics.aperture import DISC
 from bokehdepth_core.optics.psf import LensBlur
 
@@ -120,3 +122,50 @@ def test_one_strength_makes_no_line():
 def test_a_depth_map_that_does_not_fit_is_refused(depth, focus_depth, message):
     with pytest.raises(ValueError, match=message):
         calibrate_stack(stack_of_radii([2.0, 4.0, 6.0]), depth, focus_depth)
+
+
+def test_what_a_calibration_means_is_said_in_units_of_k():
+    found = StackCalibration(0.97, (1.04, 1.0, 0.8), 900)
+    assert found.measured_strengths((10, 20, 30)) == pytest.approx((10.4, 20, 24))
+    said = found.in_words((10, 20, 30))
+    assert said == "Measured against one another, K 10 came out as 10.4, K 20 as 20, K 30 as 24."
+    close = StackCalibration(0.99, (1.02, 0.98), 900).in_words((10, 20))
+    assert close == "Measured against one another, every K came out as asked for, within 5 %."
+    metres = StackCalibration(0.95, (1.0, 1.0), 900, metric_scale=0.5, focus_depth=1.0)
+    assert metres.in_words((10, 20)) == "By the depth, K 10 came out as 5, K 20 as 10."
+    assert "hardly follows K" in StackCalibration(0.5, (1.0, 1.0), 900).in_words((10, 20))
+
+
+@pytest.mark.parametrize("scales", [(1.0, float("nan")), (1.0, 0.0)])
+def test_strengths_that_nothing_tells_are_not_made_up(scales):
+    for found in (StackCalibration(0.9, scales, 900), StackCalibration(0.9, (1.0, 1.0), 199)):
+        assert found.measured_strengths((10, 20)) is None
+        assert found.in_words((10, 20)) == "What the strengths came out as is not known."
+
+
+def test_monotony_and_slope_against_a_truth():
+    radii = torch.tensor([2.0, 4.0])[:, None, None] * torch.ones(1, 20, 20)
+    chosen = torch.ones(20, 20, dtype=torch.bool)
+    strengths = torch.tensor([10.0, 20.0])
+    truth = StackBlur(radii, radii[0] / 10, chosen, strengths)
+    weak = StackBlur(0.8 * radii, 0.08 * radii[0], chosen, strengths)
+    assert weak.slope_against(truth) == pytest.approx(0.8)
+    assert (truth.monotony, StackBlur(radii.flip(0), truth.slope, chosen, strengths).monotony) == (
+        1,
+        0,
+    )
+    assert math.isnan(StackBlur(radii, truth.slope, ~chosen, strengths).slope_against(truth))
+
+
+def test_what_is_sharp_tells_the_focus_plane_where_two_depths_leave_two_planes():
+    """Walls at 0.5/m and 0.25/m are blurred as from a plane at 1/m, or 0.4/m at five times K."""
+    plane = torch.full((1, 160, 200), 2.0)
+    plane[:, :, 130:] = 4.0
+    plane[:, 50:, 60:120] = 1.0
+    noise = torch.rand(1, 3, 80, 100, generator=torch.Generator().manual_seed(0))
+    photo = 0.15 + 0.7 * functional.interpolate(noise, (160, 200), mode="bicubic").clamp(0, 1)
+    image = photo.movedim(1, -1)
+    frames = torch.cat([render_bokeh(image, plane, strength, 1.0) for strength in STRENGTHS])
+    found = calibrate_stack(BokehStack(image[0], frames, STRENGTHS), DepthMap(plane))
+    assert found.focus_depth == pytest.approx(1.0, rel=0.05)
+    assert found.metric_scale == pytest.approx(1.0, rel=0.1)
