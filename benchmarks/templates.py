@@ -22,8 +22,8 @@ def portrait():
     """A photo of somebody alone: nothing to download."""
     graph = Graph(
         "## A portrait with a soft background\n\n1. **Choose a photo** of a person in *Load Image*."
-        "\n2. Press **Run**.\n3. **Click** the picture in *Render Bokeh* to put the focus "
-        "elsewhere, and run again.\n\nNothing is downloaded. With nothing in **depth**, people are "
+        "\n2. **Click** the face in the picture of *Render Bokeh*. Without a click the person is "
+        "found.\n3. Press **Run**.\n\nNothing is downloaded. With nothing in **depth**, people are "
         "found in the photo by a small network inside the pack, and depth is guessed from them: "
         "they stand upright before a far wall. It finds people within about 2 m of the camera.\n\n"
         "**strength** is the blur in % of the picture's width: 2 is gentle, 8 is strong. "
