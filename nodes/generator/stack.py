@@ -17,7 +17,6 @@ from ..host.doubts import doubts
 from ..host.early import said
 from .stack_checks import aligned, as_result, calibrated, faults, one_depth
 
-_PACK_LOG = logging.getLogger(__package__.rpartition(".")[0])  # the core's and the nodes' loggers
 _STRENGTHS_TIP = (
     "Bokeh strengths K in px·m, separated by commas: a point at disparity d is blurred to a disc "
     "of radius K·|d - d_focus| px. "
@@ -169,7 +168,7 @@ class GenerateBokehStack(io.ComfyNode):
         depth, doubt = _fitted(depth, image)
         options = {"steps": steps, "guidance": guidance, "seed": seed, "match_color": match_color}
         options["sigmas"] = None if sigmas is None else check_noise_levels(sigmas)
-        with collected(_PACK_LOG, logging.WARNING) as warnings:
+        with collected(services.PACK_LOG, logging.WARNING) as warnings:
             stacks = _generated(generator, image, depth, values, options)
         report = ""
         if align:

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import json
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ from ...bokehdepth_core.weights.published import PUBLISHED
 from .early import without_tags
 
 FOLDER = "bokehdepth"
+# Above the loggers of the core and of the nodes, whatever name ComfyUI loads the pack by.
+PACK_LOG = logging.getLogger(__name__.removesuffix(".nodes.host.services"))
 # ComfyUI's own folders with whole models, or FLUX's transformer, and with its other parts.
 BASE_MODEL_FOLDERS = ("diffusion_models", "checkpoints")
 PART_FOLDERS = ("text_encoders", "vae")

@@ -10,7 +10,7 @@ labelling energy
 with C the cost volume (`cost.py`), s the share of it that speaks of the pixel's own surface
 (`ownership.py`), and V the cross-bilateral votes of confident neighbours of like
 colour (`propagation.py`), each shared by half with the candidates beside it; ΣV_p is their sum and
-five floors. The winner takes all (`labelling.py`); the rest is filled along smooth colour.
+five floors. The winner takes all (`energy.py`); the rest is filled along smooth colour.
 How likely each offset is right, `confidence.py` tells.
 """
 

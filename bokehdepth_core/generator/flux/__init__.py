@@ -1,1 +1,1 @@
-"""FLUX.1-Kontext on diffusers: its parts in files, their names, its layers and its tokens."""
+"""FLUX.1 and FLUX.2: where the adapter attaches, their files, and sampling on diffusers."""

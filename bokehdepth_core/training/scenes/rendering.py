@@ -84,6 +84,8 @@ def blurred_pictures(
     """
     height, width = layers[0].alpha.shape
     shape = aperture or Aperture()
+    if not shape.has_closed_form:
+        raise ValueError("aperture: scenes are made through discs and polygons. Give one of these.")
     fy = 2 * math.pi * torch.fft.fftfreq(height)
     fx = 2 * math.pi * torch.fft.rfftfreq(width)
     out = torch.zeros(len(strengths), 3, height, width)
