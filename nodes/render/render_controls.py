@@ -8,6 +8,8 @@ from ... import bokehdepth_core as core
 from ...bokehdepth_core.checks import check_number
 from ...bokehdepth_core.optics.focus import STRENGTH_UNITS
 from ...bokehdepth_core.optics.focus.clip_focus import clip_focus
+from ...bokehdepth_core.optics.focus.controls import LARGEST_FACTOR, LARGEST_RADIUS, LARGEST_ZONE
+from ...bokehdepth_core.optics.focus.tilt import LARGEST_TILT
 from ..host import services
 
 FOCUS_MODES = ("point", "automatic")
@@ -16,19 +18,19 @@ FOCUS_MODES = ("point", "automatic")
 _NUMBERS = (
     (
         "focus_range",
-        *(0.0, 0.0, 1000.0, 0.5),
+        *(0.0, 0.0, LARGEST_ZONE, 0.5),
         "Half-width of the zone that stays sharp, as the blur radius in px that is forgiven. "
         "Beyond it blur begins gently; far from it, it is the lens's own.",
     ),
     (
         "front_strength",
-        *(1.0, 0.0, 10.0, 0.05),
+        *(1.0, 0.0, LARGEST_FACTOR, 0.05),
         "Multiplies the blur in front of the focus: 0 leaves it sharp, 1 is as the lens has it.",
     ),
-    ("back_strength", *(1.0, 0.0, 10.0, 0.05), "Multiplies the blur behind the focus."),
+    ("back_strength", *(1.0, 0.0, LARGEST_FACTOR, 0.05), "Multiplies the blur behind the focus."),
     (
         "max_radius",
-        *(0.0, 0.0, 10000.0, 1.0),
+        *(0.0, 0.0, LARGEST_RADIUS, 1.0),
         "Blur radius in px that nothing exceeds. Radii up to half of it stay, larger ones are "
         "compressed, so what is farther is still blurrier. 0 is no limit.",
     ),
@@ -40,13 +42,13 @@ _NUMBERS = (
     ),
     (
         "tilt",
-        *(0.0, -89.0, 89.0, 0.5),
+        *(0.0, -LARGEST_TILT, LARGEST_TILT, 0.5),
         "Turns the plane of focus about the focus point, degrees: above 0 its upper part goes away "
         "from the camera, as for a floor. Needs metric depth with intrinsics.",
     ),
     (
         "swing",
-        *(0.0, -89.0, 89.0, 0.5),
+        *(0.0, -LARGEST_TILT, LARGEST_TILT, 0.5),
         "The same to the side: above 0 the right part of the plane goes away from the camera, as "
         "for a wall on the left.",
     ),

@@ -88,6 +88,16 @@ def test_bad_values_are_told_by_their_name(name, value):
         FocusControls(**{name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "largest"),
+    [("focus_range", 1e3), ("front_strength", 10), ("back_strength", 10), ("max_radius", 1e4)],
+)
+def test_values_go_as_far_as_the_sliders_of_the_node(name, largest):
+    FocusControls(**{name: largest})
+    with pytest.raises(ValueError, match=f"^{name}: expected 0 to {largest:g}, found 1e[+]30"):
+        FocusControls(**{name: 1e30})
+
+
 def test_an_unknown_unit_is_told():
     with pytest.raises(ValueError, match=r"^strength_unit: unknown 'mm'. Use one of px·m, % of "):
         strength_in_px(1.0, "mm", 100)

@@ -17,6 +17,9 @@ from .tilt import check_tilt, focus_disparity
 
 FocusPoint = tuple[float, float] | Tensor
 STRENGTH_UNITS = ("px·m", "% of width")
+LARGEST_FACTOR = 10.0  # that the blur in front or behind is multiplied by
+LARGEST_ZONE = 1000.0  # px, of blur radius that is forgiven
+LARGEST_RADIUS = 10_000.0  # px; no picture needs a larger limit
 _LONGEST_SHOULDER = 40.0  # times the sharp zone; beyond it what the shoulder adds is below 1e-15
 _KNEE = 0.5  # of the largest radius: what is below stays as it is
 
@@ -26,13 +29,14 @@ class FocusControls:
     """Changes to the blur radius of a thin lens.
 
     Attributes:
-        focus_range: px, blur radius that is forgiven: all that a lens would blur by no more than
-            this stays sharp. From there blur begins with slope 0, and far from it, it is the
-            lens's own.
-        front_strength: factor of the blur in front of the focus plane.
-        back_strength: factor of the blur behind it.
-        max_radius: px that no blur radius exceeds; 0 is no limit. Radii up to half of it stay as
-            they are, larger ones are compressed, so that what is farther away is still blurrier.
+        focus_range: px, 0…1000, blur radius that is forgiven: all that a lens would blur by no
+            more than this stays sharp. From there blur begins with slope 0, and far from it, it is
+            the lens's own.
+        front_strength: factor of the blur in front of the focus plane, 0…10.
+        back_strength: factor of the blur behind it, 0…10.
+        max_radius: px, 0…10 000, that no blur radius exceeds; 0 is no limit. Radii up to half of
+            it stay as they are, larger ones are compressed, so that what is farther away is still
+            blurrier.
         tilt: degrees, turns the plane of focus about the focus point: above 0 its upper part goes
             away from the camera.
         swing: degrees, the same with its right part.
@@ -53,10 +57,11 @@ class FocusControls:
     swing: float = 0.0
 
     def __post_init__(self) -> None:
-        check_number(self.focus_range, "focus_range", 0.0, hint="It is a blur radius in px.")
-        check_number(self.front_strength, "front_strength", 0.0, hint="1 is as the lens has it.")
-        check_number(self.back_strength, "back_strength", 0.0, hint="1 is as the lens has it.")
-        check_number(self.max_radius, "max_radius", 0.0, hint="Use 0 for no limit.")
+        zone, factor = "It is a blur radius in px.", "1 is as the lens has it."
+        check_number(self.focus_range, "focus_range", 0.0, LARGEST_ZONE, hint=zone)
+        check_number(self.front_strength, "front_strength", 0.0, LARGEST_FACTOR, hint=factor)
+        check_number(self.back_strength, "back_strength", 0.0, LARGEST_FACTOR, hint=factor)
+        check_number(self.max_radius, "max_radius", 0.0, LARGEST_RADIUS, hint="0 is no limit.")
         check_tilt(self.tilt, self.swing)
 
     def change(self, signed: Tensor) -> Tensor:

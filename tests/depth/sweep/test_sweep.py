@@ -6,7 +6,10 @@ from torch.nn import functional
 
 from bokehdepth_core import Aperture, BokehStack, disparity_offset, sweep_depth
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
-from bokehdepth_core.depth.sweep.labelling.propagation import cross_bilateral_votes, propagate
+from bokehdepth_core.depth.sweep.labelling.propagation import (
+    cross_bilateral_votes,
+    propagate_with_spread,
+)
 from bokehdepth_core.depth.sweep.matching.argmin import WinnerTakeAll
 from bokehdepth_core.optics.psf import LensBlur
 
@@ -233,9 +236,10 @@ def test_propagation_keeps_confident_pixels_and_fills_the_others_within_their_co
     confidence = torch.zeros(20, 30)
     confidence[5:9, [3, 20]] = 1
     noisy = torch.where(confidence > 0, values, 7.0)
-    filled = propagate(noisy, confidence, guide)
+    filled, spread = propagate_with_spread(noisy, confidence, guide)
     assert torch.equal(filled[confidence == 1], values[confidence == 1])
     torch.testing.assert_close(filled, values, rtol=0, atol=0.05)
+    assert float(spread.max()) < 0.5  # neighbours of one colour agree, though the sides differ by 1
 
 
 def test_votes_come_from_confident_neighbours_of_like_colour_only():

@@ -5,7 +5,7 @@ import torch
 
 from bokehdepth_core import BokehStack, disparity_offset
 from bokehdepth_core.demo.run import load_scene
-from bokehdepth_core.depth.sweep.labelling.propagation import propagate
+from bokehdepth_core.depth.sweep.labelling.propagation import propagate_with_spread
 from bokehdepth_core.depth.sweep.matching.cost import _zero_mean_cost
 
 
@@ -26,13 +26,16 @@ def test_propagation_is_three_passes_of_halving_width():
     values[0, 0], values[0, -1] = 1, 2
     apart = (torch.arange(length)[:, None] - torch.arange(length)).abs().double()
     weights = confidence[0].square().double() + 1e-6
-    planes = torch.stack([weights * values[0], weights])
+    planes = torch.stack([weights * values[0], weights, weights * values[0].square()])
     for sigma in (length / 4, length / 8, length / 16):
         planes = planes @ torch.exp(-(2**0.5) / sigma * apart)
     wanted = (planes[0] / planes[1])[1:-1]
-    found = propagate(values, confidence, torch.zeros(3, 1, length))[0, 1:-1]
+    deviation = (planes[2] / planes[1])[1:-1] - wanted.square()
+    found, spread = propagate_with_spread(values, confidence, torch.zeros(3, 1, length))
+    found = found[0, 1:-1]
     # Float32 over three passes of 41 sums.
     torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=0)
+    torch.testing.assert_close(spread[0, 1:-1].double(), deviation.sqrt(), rtol=1e-4, atol=0)
 
 
 def test_the_demo_scene_is_found_as_well_as_ever():

@@ -82,13 +82,13 @@ def _spiral(height: int, width: int) -> list[tuple[int, int, float]]:
     return voters
 
 
-def propagate(
+def propagate_with_spread(
     values: Tensor,
     confidence: Tensor,
     guide: Tensor,
     check_cancelled: CheckCancelled = never_cancelled,
-) -> Tensor:
-    """Return values [H,W] in which uncertain pixels follow confident ones across smooth colour.
+) -> tuple[Tensor, Tensor]:
+    """Return values in which uncertain pixels follow confident ones across smooth colour.
 
     Normalised convolution with a recursive filter along rows and columns: its weight falls with
     distance and with every colour edge crossed. A pixel of confidence 1 keeps its own value.
@@ -99,37 +99,20 @@ def propagate(
         guide: [3,H,W], sRGB.
         check_cancelled: raises to stop; called before every pass.
 
+    Returns:
+        Values, [H,W], and the standard deviation, [H,W], same unit, of those that each pixel would
+        be filled from.
+
     Reference:
         Gastal and Oliveira, "Domain transform for edge-aware image and video processing",
         SIGGRAPH 2011 (recursive filter).
 
     Example:
-        >>> confidence = torch.zeros(4, 4)
-        >>> confidence[0, 0] = 1
-        >>> filled = propagate(torch.eye(4), confidence, torch.zeros(3, 4, 4))
-        >>> round(float(filled[3, 2]), 2)
-        1.0
-    """
-    return propagate_with_spread(values, confidence, guide, check_cancelled)[0]
-
-
-def propagate_with_spread(
-    values: Tensor,
-    confidence: Tensor,
-    guide: Tensor,
-    check_cancelled: CheckCancelled = never_cancelled,
-) -> tuple[Tensor, Tensor]:
-    """Return values as `propagate`, and how far those differ that each pixel would be filled from.
-
-    Returns:
-        Values, [H,W], and the standard deviation of the neighbours' values, [H,W], same unit.
-
-    Example:
         >>> values = torch.tensor([[1.0, 1.0, 3.0]])
         >>> sure = torch.tensor([[1.0, 0.0, 1.0]])
-        >>> _, spread = propagate_with_spread(values, sure, torch.zeros(3, 1, 3))
-        >>> round(float(spread[0, 1]), 2)  # from 1 and 3, on either side
-        1.0
+        >>> filled, spread = propagate_with_spread(values, sure, torch.zeros(3, 1, 3))
+        >>> round(float(filled[0, 1]), 2), round(float(spread[0, 1]), 2)  # from 1 and 3
+        (2.0, 1.0)
     """
     weight = confidence.square() + 1e-6
     planes = torch.stack([values * weight, weight, values.square() * weight])
