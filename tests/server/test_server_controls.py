@@ -26,7 +26,9 @@ from bokehdepth_core import (
     defocus,
     find_subject,
     focus_depth_at,
+    lens_look,
     render_bokeh,
+    render_lens_look,
     write_depth,
 )
 from bokehdepth_core.optics.camera import intrinsics_from_focal_length
@@ -185,3 +187,67 @@ def test_a_bad_value_is_refused_by_the_name_of_its_input(server, inputs, said):
     else:  # a choice that ComfyUI 0.3.64 does not check
         assert run.status == "error"
         assert run.error.startswith(f"{said}: ")
+
+
+LENSES = {
+    "swirl": {"preset": "vintage swirl", "swirl": 0.5},
+    "obstruction": {"preset": "mirror donut", "obstruction": 0.7},
+    "fringe": {"preset": "plain disc", "fringe": 4.0},
+}
+OFF = {"f_number": 0.0, "focal_length_mm": 0.0, "focal_length_35mm": 0.0}
+
+
+def through_the_lens(server, look, **more):
+    graph, files = graph_of(server)
+    graph["lens"] = node("BokehLens", **OFF | look)
+    graph["render"]["inputs"]["lens"] = ["lens", 0]
+    done = server.run(graph | more)
+    assert done.error == ""
+    return torch.from_numpy(np.load(server.folder / "output" / files[0]))
+
+
+@pytest.mark.parametrize("name", LENSES)
+def test_a_lens_look_renders_what_the_core_renders(server, name):
+    look = LENSES[name]
+    photo, depth, _ = scene()
+    focus = focus_depth_at(depth, *POINT)
+    wanted = render_lens_look(lens_look(**look), photo, depth, STRENGTH, focus)
+    picture = through_the_lens(server, look)
+    assert float((picture - wanted).abs().max()) < SAME
+    preset = through_the_lens(server, {"preset": look["preset"]})
+    assert float((picture - preset).abs().max()) > SEEN
+
+
+def test_an_own_aperture_picture_renders_what_the_core_renders(server):
+    shape = np.zeros((1, 33, 33, 3), np.float32)
+    shape[:, 4:29, 12:21], shape[:, 12:21, 4:29, 0] = 1, 1  # a red bar across a white one
+    name = f"{uuid.uuid4().hex}.npy"
+    np.save(server.folder / "input" / name, shape)
+    drawn = node("TensorFromFile", file=name)
+    look = {"preset": "plain disc", "aperture_image": ["drawn", 0]}
+    picture = through_the_lens(server, look, drawn=drawn)
+    photo, depth, _ = scene()
+    lens = lens_look("plain disc", aperture_image=torch.from_numpy(shape))
+    wanted = render_lens_look(lens, photo, depth, STRENGTH, focus_depth_at(depth, *POINT))
+    assert float((picture - wanted).abs().max()) < SAME
+    assert float((picture - by_the_core()).abs().max()) > SEEN
+
+
+def test_a_steady_clip_of_one_photo_stands_still(server):
+    _, depth, _ = scene()
+    random = np.random.default_rng(9)
+    frames = depth.numpy().repeat(4, 0) * (1 + 0.02 * random.standard_normal((4, HEIGHT, WIDTH)))
+    name = uuid.uuid4().hex
+    np.save(server.folder / "input" / f"{name}.npy", frames[..., None].repeat(3, -1))
+
+    def flicker(steady):
+        graph, files = graph_of(server, steady=steady)
+        graph["depth"] = node("TensorFromFile", file=f"{name}.npy")
+        done = server.run(graph)
+        assert done.error == ""
+        clip = np.load(server.folder / "output" / files[0])
+        assert clip.shape == (4, HEIGHT, WIDTH, 3)
+        return float((clip.max(0) - clip.min(0)).max())
+
+    assert flicker(1.0) < 8 / 255
+    assert flicker(0.0) > 20 / 255
