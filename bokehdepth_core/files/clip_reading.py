@@ -56,13 +56,17 @@ class Clip:
 
         kind = VIDEO_FORMATS[self.path.suffix.lower()]
         with self.path.open("rb") as file, _opened(self.path, file, kind) as container:
+            empty = True
             try:
                 for frame in container.decode(video=0):
+                    empty = False
                     levels = torch.from_numpy(frame.to_ndarray(format="rgb24"))
                     turned = torch.rot90(levels, round(frame.rotation / 90))  # as phones say
                     yield Photo(turned.float() / 255, None, "sRGB")
-            except av.error.FFmpegError as error:
+            except (av.error.FFmpegError, OSError) as error:
                 raise ValueError(f"{self.path.name}: damaged video ({error}).") from error
+            if empty:
+                raise ValueError(f"{self.path.name}: damaged video, without any picture.")
 
 
 def is_clip(path: Path) -> bool:
@@ -127,13 +131,17 @@ def _opened(path: Path, file: BinaryIO, kind: str) -> Any:  # of PyAV, which may
 
     try:
         container = av.open(file, format=kind)
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, OSError) as error:  # PyAV raises either
         raise ValueError(f"{path.name}: no readable video ({error}).") from error
     found = container.streams.video
     if not found:
         container.close()
         raise ValueError(f"{path.name}: holds no video. Give another file.")
-    width, height = found[0].codec_context.width, found[0].codec_context.height
+    codec = found[0].codec_context  # None where the file does not say how it is packed
+    if codec is None:
+        container.close()
+        raise ValueError(f"{path.name}: a video of unknown packing. Give another file.")
+    width, height = codec.width, codec.height
     if not 0 < width * height <= MAX_PIXELS:
         container.close()
         raise ValueError(f"{path.name}: frames of {width}x{height} px are too large.")

@@ -230,12 +230,18 @@ def _number(written: object, name: str) -> float:
 def _file(written: object, name: str, folder: Path, outside: bool) -> Path:
     if not isinstance(written, str) or not written or "\0" in written:
         raise ValueError(f"{name}: expected a file name, found {str(written)[:40]!r}.")
+    shown = repr(written if len(written) <= 80 else written[:77] + "…")
     path = folder / written
-    if not outside and not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+        found = path.is_file()
+    except (OSError, ValueError):  # too long, or letters that no name can have
+        raise ValueError(f"{name}: {shown} is no file name. Check the path.") from None
+    if not outside and not inside:
         raise ValueError(
-            f"{name}: '{written}' leads out of the manifest's folder. Allow it with "
+            f"{name}: {shown} leads out of the manifest's folder. Allow it with "
             "--outside-files if you trust the manifest."
         )
-    if not path.is_file():
-        raise FileNotFoundError(f"{name}: no file {written}. Check the path.")
+    if not found:
+        raise FileNotFoundError(f"{name}: no file {shown[1:-1]}. Check the path.")
     return path

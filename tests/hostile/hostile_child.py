@@ -7,21 +7,26 @@ peak, which Linux alone can reset. An audit hook notes what a file must not caus
 connection, or a file written.
 """
 
+import contextlib
 import importlib
+import io
 import json
 import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS), str(Path(__file__).parent)]
 MOST_ADDRESSES = 12 << 30  # bytes of address space, a guard for the machine that runs the tests
 LONGEST = 20  # s of the processor, after which the process is ended
+OUTPUTS = ("", ".png", ".exr", ".npz", ".mp4", ".safetensors")
 PLAIN = ("ValueError", "FileNotFoundError", "TypeError")  # the errors that are said in one line
 _FORBIDDEN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.startfile")
 _FORBIDDEN += ("os.fork", "os.forkpty", "socket.connect", "socket.getaddrinfo")
+_BESIDE = {"manifest": "ok.png"}  # an empty file that the hostile one may name
 _EVENTS = []
 _WATCHING = [False]
 
@@ -79,7 +84,38 @@ def _strengths(path):
     return parse_strengths(path.read_bytes().decode())
 
 
+def _clip(path):
+    from bokehdepth_core.files.clip_reading import open_clip
+
+    return [photo.image for photo in open_clip(path).frames()]
+
+
+def _manifest(path):
+    from bokehdepth_core.training.manifest import read_manifest
+
+    return read_manifest(path)
+
+
+def _run_line(line, path):
+    """Run a command line, and raise what it says where it refuses."""
+    from bokehdepth_core.cli import main
+
+    assets = TESTS.parent / "bokehdepth_core" / "demo" / "assets"
+    places = {"FILE": path, "PHOTO": assets / "photo.png", "DEPTH": assets / "depth.npz"}
+    places |= {f"OUT{end}": path.parent / f"out{end}" for end in OUTPUTS}
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        code = main([str(places.get(word, word)) for word in line.split()])
+    notes, mark, refusal = said.getvalue().rpartition("bokehdepth: ")
+    assert "Traceback" not in notes
+    if code == 2 and mark:  # notes on good files may come before
+        raise ValueError(refusal.removesuffix("\n"))
+    assert code == 0, f"exit code {code}: {said.getvalue()[-300:]}"
+
+
 READERS = {
+    "clip": _clip,
+    "manifest": _manifest,
     "picture": _picture,
     "depth": _depth,
     "weights": _weights,
@@ -130,11 +166,14 @@ def read(case, folder):
         path.write_bytes(case.content)
     except OSError:
         return {"outcome": "skipped", "text": "this system allows no such name"}
+    beside = _BESIDE.get(case.reader)
+    if beside is not None:
+        (folder / beside).write_bytes(b"")
     before, begin = _reset_peak(), time.process_time()
     _EVENTS.clear()
     _WATCHING[0] = True
     try:
-        found = READERS[case.reader](path)
+        found = READERS.get(case.reader, partial(_run_line, case.reader))(path)
         outcome, text = "value", ""
     except BaseException as error:  # noqa: BLE001 - all of them are looked at
         kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in PLAIN]
@@ -148,7 +187,8 @@ def read(case, folder):
             case.check(found)
         except AssertionError as error:
             outcome, text = "wrong value", str(error)
-    left = sorted(one.name for one in folder.iterdir() if one.name != case.file)
+    there = (case.file, beside)
+    left = sorted(one.name for one in folder.rglob("*") if one.is_file() and one.name not in there)
     return {
         "outcome": outcome,
         "text": text,

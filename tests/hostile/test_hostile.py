@@ -6,7 +6,9 @@ Each kind is read by a process of its own; `--deep` damages the good files at ma
 import pytest
 from hostile_run import faults, outcomes
 
-KINDS = {"pictures": 290, "depth": 300, "weights": 200}  # and how many files at least
+# And how many files at least.
+KINDS = {"pictures": 290, "depth": 300, "weights": 200, "clips": 80, "manifests": 170}
+KINDS |= {"commands": 160}
 
 
 @pytest.mark.parametrize("kind", KINDS)
