@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate as resize
 
 from bokehdepth_core import FocusControls, find_subject, focus_depth_at, render_bokeh
 from bokehdepth_core.demo.contact_sheet import Panel, contact_sheet
@@ -16,9 +17,11 @@ from bokehdepth_core.demo.run import load_scene
 from bokehdepth_core.files.pictures.images import quantize
 from bokehdepth_core.optics.camera import intrinsics_from_focal_length
 from bokehdepth_core.optics.focus import controlled_defocus
+from bokehdepth_core.optics.focus.controls import strength_in_px
 from bokehdepth_core.render.finish.focus_view import focus_view
 
 STRENGTH, COLUMNS = 60.0, 3
+OF_WIDTH = 12.0  # % of the picture's width, times metres
 FOCAL_LENGTH = 614.4  # px, of the scene
 BALL = (0.84, 0.77)  # the stone ball, x and y
 NOISE = 0.04  # standard deviation of the noise that grain is measured in, sRGB
@@ -33,7 +36,10 @@ SHOTS = {
     "max_radius 8": (FocusControls(max_radius=8.0), {}),
     "tilt 45: the plane leans back": (FocusControls(tilt=45.0), {}),
     "swing 45: its right part goes back": (FocusControls(swing=45.0), {}),
-    "highlight_boost 4, threshold 0.75": (AS_IT_IS, {"highlight_boost": 4.0}),
+    "highlight_boost 4, threshold 0.4": (
+        AS_IT_IS,
+        {"highlight_boost": 4.0, "highlight_threshold": 0.4},
+    ),
     "highlight_boost 4, threshold 0.95": (
         AS_IT_IS,
         {"highlight_boost": 4.0, "highlight_threshold": 0.95},
@@ -70,6 +76,13 @@ def main() -> None:
     x, y = subject.point[0].tolist()
     note = f"the subject was found around {x:.2f}, {y:.2f}"
     panels.append(Panel(focus_view(photo, found)[0], "focus_mode automatic: focus_view", note))
+    found = controlled_defocus(depth, STRENGTH, focus)
+    note = "focused on the ball: front and back in two colours"
+    panels.append(Panel(focus_view(photo, found)[0], "focus_view", note))
+    panels += [
+        Panel(of_width(photo, depth, focus, size), f"{OF_WIDTH:g} % of width", f"{size} px wide")
+        for size in (512, 128)
+    ]
     panels += [
         Panel(joint(photo, depth, focus, wrap=one), f"a panorama, wrap {word}", "its joint")
         for word, one in (("off", False), ("on", True))
@@ -81,6 +94,16 @@ def main() -> None:
         [panels[i : i + COLUMNS] for i in range(0, len(panels), COLUMNS)],
     )
     Image.fromarray(quantize(sheet, 8)).save(output, quality=85)
+
+
+def of_width(photo: Tensor, depth: Tensor, focus: Tensor, size: int) -> Tensor:
+    """Return the scene rendered `size` px wide with one strength in % of width, [H,W,3]."""
+    whole = photo.shape[1:3]
+    small = resize(photo.movedim(-1, 1), size=(size, size), mode="area")
+    near = resize(depth[None], size=(size, size), mode="nearest")[0]
+    strength = strength_in_px(OF_WIDTH, "% of width", size)
+    out = render_bokeh(small.movedim(1, -1), near, strength, focus)
+    return resize(out.movedim(-1, 1), size=whole, mode="nearest")[0].movedim(0, -1).clamp(0, 1)
 
 
 def joint(photo: Tensor, depth: Tensor, focus: Tensor, wrap: bool | None = None) -> Tensor:
