@@ -298,3 +298,38 @@ def test_a_trained_adapter_is_evaluated_beside_rendered_frames(
     assert capsys.readouterr().out.splitlines()[0].split() == ["adapter,", "1", "steps", "rendered"]
     rows = (tmp_path / "o.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows[1:]] == ['"adapter', "rendered"]
+
+
+@pytest.mark.parametrize("ends", ["well", "cancelled", "in an error"])
+def test_the_base_is_bit_for_bit_the_same_however_a_run_ends(data, tmp_path, monkeypatch, ends):
+    from bokehdepth_core.generator.flux import pipeline as loading
+    from bokehdepth_core.training.generator import training
+
+    pipeline = make_pipeline(load_transformer(STAGE1), tiny_text_encoders())
+    monkeypatch.setattr(loading, "load_pipeline", lambda *_: pipeline)
+    before = {key: value.clone() for key, value in pipeline.transformer.state_dict().items()}
+    if ends != "well":
+        error = KeyboardInterrupt() if ends == "cancelled" else ValueError("injected")
+
+        def fails(found, batch):
+            raise error
+
+        monkeypatch.setattr(training, "flow_loss", fails)
+    more = ["--steps", "2", "--samples", "1", "--sample-every", "2", "--validate-every", "2"]
+    more += ["--sample-steps", "1", "--grounded", "--group", "2", "--checkpointing"]
+    code = cli.main(command("a/b", data, tmp_path, *more))
+    assert code == {"well": 0, "cancelled": 130, "in an error": 2}[ends]
+    after = pipeline.transformer.state_dict()
+    assert [key for key, value in before.items() if not torch.equal(value, after[key])] == []
+    modules = pipeline.transformer.modules()
+    assert not [one for one in modules if one._forward_hooks or one._forward_pre_hooks]
+    assert not pipeline.transformer.is_gradient_checkpointing
+
+
+def test_bf16_trains_samples_and_keeps_the_adapter_in_float32(base_model, data, tmp_path):
+    more = ["--steps", "2", "--precision", "bf16", "--samples", "1", "--sample-every", "2"]
+    more += ["--validate-every", "2", "--sample-steps", "1", "--learning-rate", "1e-2"]
+    assert cli.main(command(base_model, data, tmp_path, *more)) == 0
+    found = states(tmp_path)
+    assert {value.dtype for value in found.values()} == {torch.float32}
+    assert all(bool(value.any()) for key, value in found.items() if key.endswith("up.weight"))

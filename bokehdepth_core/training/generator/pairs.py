@@ -95,7 +95,8 @@ class Preparation:
             ValueError: an unusable entry, or more to keep than the cache may hold.
         """
         wanted = range(len(entries)) if numbers is None else numbers
-        begun, found = time.time(), []
+        begun = time.time()
+        found: list[Scene] = []
         for done, number in enumerate(wanted):
             on_progress(done, len(wanted))
             try:
@@ -106,6 +107,10 @@ class Preparation:
                 report(f"skipped {error}")
             if done % _LOOK_AFTER == _LOOK_AFTER - 1:
                 self.cache.make_room(self._used, begun)
+        # After all pictures: text encoders and VAE would change places on a device for each photo.
+        for strength in sorted({one for scene in found for one in scene.strengths}):
+            check_cancelled()
+            self.prompt(bokeh_prompt(strength))
         self.cache.make_room(self._used, begun)
         on_progress(len(wanted), len(wanted))
         return found
@@ -144,9 +149,7 @@ class Preparation:
                 f"{entry.where}: neither frames nor depth. Add a stack with its k, or a depth."
             )
         else:
-            for look in range(self.looks):
-                check_cancelled()
-                yield self._from_look(entry, number, look, check_cancelled)
+            yield from self._from_looks(entry, number, check_cancelled)
 
     def _from_frames(self, entry: Entry) -> Scene:
         photo = self._picture(entry.reference, entry)
@@ -162,36 +165,32 @@ class Preparation:
                     "from the same photo."
                 )
             targets.append((key, self._strength(scale * strength, entry)))
-        return Scene(entry.where, photo, self._with_prompts(targets))
+        return Scene(entry.where, photo, tuple(sorted(targets, key=lambda one: one[1])))
 
-    def _from_look(
-        self, entry: Entry, number: int, index: int, check_cancelled: CheckCancelled
-    ) -> Scene:
-        """Return a scene rendered through one look; what is kept is not rendered again."""
+    def _from_looks(
+        self, entry: Entry, number: int, check_cancelled: CheckCancelled
+    ) -> Iterator[Scene]:
+        """Yield scenes rendered through the looks; what is kept is not rendered again."""
         key = self._picture(entry.reference, entry)
+        photo, depth = self._square(entry.reference, entry), self._depth(entry)
         assert entry.depth is not None  # noqa: S101 looked at by the caller
         files = (file_digest(entry.reference), file_digest(entry.depth), entry.depth_scale)
-        mark = ("look", self.encoder.picture_mark, self.size, *files, self.seed, number, index)
-        photo = self._square(entry.reference, entry)
-        depth = self._depth(entry)
-        look = self._look(photo, depth, number, index)
-        targets = []
-        for strength in look.strengths:
-            own = key_of(*mark, look.record(), strength)
-            if own not in self._used and self.cache.found(own) is None:
-                frame = rendered(photo, depth, look, strength, check_cancelled)
-                self.cache.write(own, {"latent": self.encoder.picture(frame)})
-            self._used.add(own)
-            targets.append((own, strength))
-        return Scene(entry.where, key, self._with_prompts(targets))
+        mark = ("look", self.encoder.picture_mark, self.size, *files)
+        for index in range(self.looks):
+            look = self._look(photo, depth, number, index)
+            targets = []
+            for strength in look.strengths:
+                check_cancelled()
+                own = key_of(*mark, look.record(), strength)
+                if own not in self._used and self.cache.found(own) is None:
+                    frame = rendered(photo, depth, look, strength, check_cancelled)
+                    self.cache.write(own, {"latent": self.encoder.picture(frame)})
+                self._used.add(own)
+                targets.append((own, strength))
+            yield Scene(entry.where, key, tuple(targets))
 
     def _look(self, photo: Tensor, depth: Tensor, number: int, index: int) -> Look:
         return drawn_look(photo, depth, self.frames, Dice(self.seed, number, index, 31))
-
-    def _with_prompts(self, targets: list[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
-        for _, strength in targets:
-            self.prompt(bokeh_prompt(strength))
-        return tuple(sorted(targets, key=lambda one: one[1]))
 
     def _picture(self, file: Path, entry: Entry) -> str:
         """Return the key of a picture's latents, encoded now where they are not kept."""
