@@ -138,18 +138,27 @@ def state_of(model):
     return {k: v.contiguous() for k, v in model.diffusion_model.state_dict().items()}
 
 
+def formats():
+    """Return the number formats of files that this ComfyUI reads."""
+    use_comfyui()
+    from comfy.quant_ops import QUANT_ALGOS
+
+    known = ("fp32", "bf16", "fp8_scaled", "int8_convrot")
+    return known if "int8_tensorwise" in QUANT_ALGOS else known[:-1]
+
+
 def save_flux2(folder):
-    """Write the transformer as fp32, bf16, fp8-scaled and int8-convrot; returns paths by format."""
+    """Write the transformer in each of `formats`; returns paths by format."""
     state = state_of(flux2_model())
-    wanted = {
-        "fp32": state,
-        "bf16": {k: v.to(torch.bfloat16) for k, v in state.items()},
-        "fp8_scaled": quantised(state, _fp8),
-        "int8_convrot": quantised(state, _int8_convrot),
+    make = {
+        "fp32": lambda: state,
+        "bf16": lambda: {k: v.to(torch.bfloat16) for k, v in state.items()},
+        "fp8_scaled": lambda: quantised(state, _fp8),
+        "int8_convrot": lambda: quantised(state, _int8_convrot),
     }
-    paths = {name: Path(folder) / f"tiny_flux2_{name}.safetensors" for name in wanted}
-    for name, tensors in wanted.items():
-        save_file(tensors, paths[name])
+    paths = {name: Path(folder) / f"tiny_flux2_{name}.safetensors" for name in formats()}
+    for name, path in paths.items():
+        save_file(make[name](), path)
     return paths
 
 
