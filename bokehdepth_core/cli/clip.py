@@ -23,7 +23,7 @@ from ..render.lens_look import render_lens_look
 from ..render.steady import FrameDepth
 from .focus_pull import write_frames
 from .inputs import depth_of, fitted, need_metres
-from .options import look_of
+from .lens_options import look_of
 from .progress import progress_bar
 
 LensOf = Callable[[argparse.Namespace, Photo, DepthMap, Tensor, Tensor], dict[str, Any]]

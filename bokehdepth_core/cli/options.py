@@ -13,16 +13,14 @@ from ..depth import BUILT_IN
 from ..depth.networks.options import ATTENTION_SCALES, parse_stages
 from ..depth.networks.preprocess import LEVELS
 from ..files.exif import read_photo_lens
-from ..files.pictures.images import read_image
-from ..optics.aperture import Aperture
 from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
 from ..optics.focus.controls import STRENGTH_UNITS, FocusControls
-from ..optics.lens import LENS_LOOKS, PLAIN, Lens, lens_look
 from ..render.highlights import BOOST_FROM
 from ..render.renderer import QUALITIES
 from ..training.manifest import ON_BAD
 from .focus_pull import add_focus_pull_options
 from .inputs import add_depth_reading_options
+from .lens_options import add_lens_shape, add_look
 
 _BAD_INPUT = 2
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -90,24 +88,13 @@ def camera_of(options: argparse.Namespace, image: Tensor) -> Tensor | None:
     focal_px = options.focal_length_px
     if focal_px is None:
         photo = options.image or options.focus_stack[0]
-        focal_35 = options.focal_length_35mm or read_photo_lens(photo).focal_length_35mm
+        focal_35 = options.focal_length_35mm
+        if focal_35 is None:
+            focal_35 = read_photo_lens(photo).focal_length_35mm
         if focal_35 is None:
             return None
         focal_px = focal_length_px_from_35mm(focal_35, width, height)
     return intrinsics_from_focal_length(focal_px, width, height)
-
-
-def aperture_of(options: argparse.Namespace) -> Aperture:
-    """Return the shape of the lens opening."""
-    return Aperture(
-        options.blades or 0,
-        options.rotation,
-        options.anamorphic,
-        options.blade_curvature,
-        options.spherical_aberration,
-        options.cat_eye,
-        options.obstruction,
-    )
 
 
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
@@ -136,7 +123,8 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     add_depth_reading_options(parser)
     kinds = ".exr, .png (16 bit), .npz, .ply; or .jpg: a copy of the photo with depth in it"
     add("-o", "--output", type=Path, required=True, help=kinds)
-    _add_lens_shape(parser)
+    add_lens_shape(parser, "left out: a disc, or what the stack itself clearly shows")
+    device_option(parser)
 
 
 def _add_focus_stack(parser: argparse.ArgumentParser) -> None:
@@ -224,35 +212,9 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     add_depth_reading_options(parser)
     add_focus_pull_options(parser)
     _add_controls(parser)
-    _add_look(parser)
-    _add_lens_shape(parser)
-
-
-def _add_look(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("the look of a kind of lens; options of its shape change it")
-    add = group.add_argument
-    add(
-        "--lens",
-        choices=tuple(LENS_LOOKS),
-        default=PLAIN,
-        metavar="LOOK",
-        help="; ".join(LENS_LOOKS),
-    )
-    add("--aperture-image", type=Path, metavar="FILE", help="own opening: white where light passes")
-    add("--fringe", type=float, metavar="F", help="red and blue focus behind green, 0.01/m")
-    add("--swirl", type=float, metavar="0…0.8", help="discs become leaves around the middle")
-
-
-def look_of(options: argparse.Namespace) -> Lens:
-    """Return the lens: its look, changed by the options of its shape."""
-    own = options.aperture_image
-    lens = lens_look(
-        options.lens,
-        aperture_image=None if own is None else read_image(own),
-        fringe=options.fringe,
-        swirl=options.swirl,
-    )
-    return lens.changed(aperture_of(options))
+    add_look(parser)
+    add_lens_shape(parser, "left out: as --lens has it")
+    device_option(parser)
 
 
 def _add_controls(parser: argparse.ArgumentParser) -> None:
@@ -324,7 +286,8 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
     add("--depth", type=Path, help="for built-in: any depth file, or a photo that carries depth")
     _add_focus(parser)
     add_depth_reading_options(parser)
-    _add_lens_shape(parser)
+    add_lens_shape(parser, "left out: a disc")
+    device_option(parser)
 
 
 def add_generator_options(parser: argparse.ArgumentParser) -> None:
@@ -369,35 +332,6 @@ def _add_focus(parser: argparse.ArgumentParser) -> None:
     add("--focus-distance", type=float, metavar="M", help="m; instead of a point")
     add("--quality", choices=tuple(QUALITIES), default="default", help="of the renderer")
     add("--bits", type=int, choices=(8, 16), default=8, help="for each channel of a PNG")
-
-
-def _add_lens_shape(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--blades",
-        type=int,
-        help="corners of the opening, 3…11; 0 is a disc. Left out: a disc, or for `depth` what the "
-        "stack itself clearly shows",
-    )
-    add("--rotation", type=float, default=0.0, metavar="DEG", help="of the opening, degrees")
-    add("--anamorphic", type=float, default=1.0, help="blur disc: width over height, 0.25…4")
-    add("--blade-curvature", type=float, default=0.0, metavar="0…1", help="1 is round")
-    add(
-        "--spherical-aberration",
-        type=float,
-        default=0.0,
-        metavar="-1…1",
-        help="above 0 bright-rimmed bubbles behind the focus, below 0 soft ones",
-    )
-    add(
-        "--cat-eye",
-        type=float,
-        default=0.0,
-        metavar="0…1",
-        help="cut discs towards the corners",
-    )
-    add("--obstruction", type=float, default=0.0, metavar="0…0.9", help="a mirror lens: rings")
-    device_option(parser)
 
 
 def device_option(parser: argparse.ArgumentParser) -> None:

@@ -86,7 +86,10 @@ class Lens:
         )
 
     def changed(self, own: Aperture) -> "Lens":
-        """Return the lens with all that an aperture sets other than a plain disc does."""
+        """Return the lens with all that an aperture sets other than a plain disc does.
+
+        For inputs that always have a value: at that of a plain disc they leave the lens's own.
+        """
         names = (field.name for field in fields(Aperture))
         moved = {name: getattr(own, name) for name in names}
         plain = {name: value for name, value in moved.items() if value != getattr(DISC, name)}

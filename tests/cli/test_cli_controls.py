@@ -92,6 +92,15 @@ def test_a_unit_without_a_strength_is_told(files, capsys):
     assert "strength_unit: given without a strength" in capsys.readouterr().err
 
 
+def test_a_lens_of_zero_is_told_and_not_taken_from_exif(files, capsys):
+    lens = {"--f-number": "2", "--focal-length-mm": "50", "--focal-length-35mm": "50"}
+    for name in lens:
+        words = [word for pair in (lens | {name: "0"}).items() for word in pair]
+        assert render(files, *words)[0] == 2
+        named = name.strip("-").replace("-", "_")
+        assert f"{named}: must be above 0, found 0" in capsys.readouterr().err
+
+
 def pull(files, out, *more, depth="depth.npz"):
     photo = [str(files / "photo.png"), str(files / depth)]
     return main(["render", *photo, "-o", str(files / out), "--strength", "8", *more])

@@ -24,10 +24,11 @@ from ...depth.sweep.matching.shape import found_aperture
 from ...depth.sweep.messages import collected
 from ...files.depth_maps import check_depth_name
 from ...files.pictures.images import read_image
-from ...optics.aperture import DISC, Aperture
+from ...optics.aperture import Aperture
 from ...weights.published import DEPTH, find_weights
 from ..inputs import carried_depth, save_depth
-from ..options import aperture_of, camera_of, check_folder, network_dtype
+from ..lens_options import aperture_of, shape_of
+from ..options import camera_of, check_folder, network_dtype
 from ..progress import progress_bar
 from .focus_stack import run_focus_stack
 from .from_mask import run_from_mask
@@ -94,8 +95,7 @@ def run_depth(options: argparse.Namespace) -> None:
 
 def _given_aperture(options: argparse.Namespace) -> Aperture | None:
     """Return the shape that the options tell; None where they tell none."""
-    told = aperture_of(options)
-    return None if options.blades is None and told == DISC else told
+    return aperture_of(options) if shape_of(options) else None
 
 
 def _from_other_kinds(options: argparse.Namespace) -> bool:

@@ -14,7 +14,8 @@ from ...depth.sweep.estimate import sweep_depth
 from ...files.pictures.images import read_image, write_image
 from ...weights.published import BUILT_IN
 from ..inputs import save_depth
-from ..options import aperture_of, camera_of, check_folder
+from ..lens_options import aperture_of
+from ..options import camera_of, check_folder
 from ..progress import progress_bar
 
 _UNUSED = (

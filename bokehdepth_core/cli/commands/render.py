@@ -25,7 +25,8 @@ from ...render.panorama import panorama_doubts
 from ..clip import render_clip
 from ..focus_pull import options_of_frames, track_of, write_focus_pull
 from ..inputs import depth_of, focus_plane, photo_and_depth
-from ..options import check_folder, controls_of, look_of
+from ..lens_options import look_of
+from ..options import check_folder, controls_of
 from ..photos import check_coc_name, read_photo_for, write_coc, write_photo
 from ..progress import progress_bar
 
@@ -234,10 +235,9 @@ def _lens_strength(
             "Give --strength instead."
         )
     lens = read_photo_lens(options.image)
-    values = {
-        name: getattr(options, name) or getattr(lens, name)
-        for name in ("f_number", "focal_length_mm", "focal_length_35mm")
-    }
+    names = ("f_number", "focal_length_mm", "focal_length_35mm")
+    given = {name: getattr(options, name) for name in names}
+    values = {name: getattr(lens, name) if one is None else one for name, one in given.items()}
     missing = [name for name, value in values.items() if value is None]
     if missing:
         flags = ", ".join("--" + name.replace("_", "-") for name in missing)

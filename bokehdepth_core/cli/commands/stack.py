@@ -23,7 +23,7 @@ from ...generator.prompts import FAST
 from ...generator.rendered import RenderedStackGenerator
 from ...weights.published import ADAPTER, BASE_MODEL, BUILT_IN, find_weights
 from ..inputs import depth_of, need_metres
-from ..options import aperture_of
+from ..lens_options import aperture_of
 from ..photos import read_photo_for
 from ..progress import progress_bar
 

@@ -21,7 +21,7 @@ from ...training.manifest import REFUSE, Entry, read_manifest, write_manifest
 from ...training.processes import Processes, this_process
 from ...weights.published import BUILT_IN
 from ..inputs import depth_of
-from ..options import aperture_of
+from ..lens_options import aperture_of
 from ..photos import read_photo_for
 from .stack import RECORD, Make, check_used, stack_maker, write_stack
 
