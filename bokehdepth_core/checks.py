@@ -112,6 +112,8 @@ def check_number(
         raise ValueError(f"{name}: must be above {above:g}, found {number:g}. {hint}".rstrip())
     if not low <= number <= high:
         wanted = f"{low:g} to {high:g}" if math.isfinite(high) else f"at least {low:g}"
+        if above is not None and low <= above:
+            wanted = f"above {above:g}, up to {high:g}"
         raise ValueError(f"{name}: expected {wanted}, found {number:g}. {hint}".rstrip())
     return number
 
@@ -164,6 +166,15 @@ def parse_strengths(text: str, name: str = "strengths") -> tuple[float, ...]:
                 f'{name}: cannot read {_shown(part)!r} in "{_shown(text)}" as a number. {hint}'
             ) from None
     return check_strengths(numbers, name)
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number with what it counts, for a message.
+
+    >>> counted(1, "frame"), counted(2, "frame")
+    ('1 frame', '2 frames')
+    """
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _shown(text: str) -> str:

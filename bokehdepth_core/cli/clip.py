@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..callbacks import OnProgress
-from ..checks import check_number
+from ..checks import counted
 from ..color import convert_color
 from ..datatypes import DepthMap
 from ..files.clip_reading import Clip, is_clip, open_clip
@@ -22,7 +22,7 @@ from ..optics.thin_lens import focus_depth_at
 from ..render.lens_look import render_lens_look
 from ..render.steady import FrameDepth
 from .focus_pull import write_frames
-from .inputs import depth_of, fitted, need_metres
+from .inputs import depth_of, fitted, given_distance
 from .lens_options import look_of
 from .progress import progress_bar
 
@@ -49,15 +49,11 @@ def render_clip(options: argparse.Namespace, lens_of: LensOf) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what a clip cannot have, before the work.
+    """Refuse a clip whose depth or strength is left out.
 
     Raises:
-        ValueError: it is asked for, or depth or strength are left out.
+        ValueError: it is.
     """
-    for name in ("focus_pull", "coc"):
-        if getattr(options, name) is not None:
-            flag = "--" + name.replace("_", "-")
-            raise ValueError(f"{name}: is for one photo, not for a clip. Leave {flag} out.")
     if options.depth is None:
         raise ValueError(
             "depth: a clip needs some. Give a folder of depth files, one for each frame, a video "
@@ -65,7 +61,6 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.strength is None:
         raise ValueError("strength: is the same for all frames of a clip. Give --strength.")
-    check_number(options.steady, "steady", 0.0, 1.0)
 
 
 def _depth_source(options: argparse.Namespace, clip: Clip) -> Clip | Path:
@@ -79,8 +74,8 @@ def _depth_source(options: argparse.Namespace, clip: Clip) -> Clip | Path:
     depths = open_clip(options.depth)
     if clip.count and depths.count and clip.count != depths.count:
         raise ValueError(
-            f"depth: {depths.count} for a clip of {clip.count} frames. Give one for all, or one "
-            "for each frame."
+            f"depth: {depths.count} for a clip of {counted(clip.count, 'frame')}. Give one for "
+            "all, or one for each frame."
         )
     return depths
 
@@ -122,7 +117,7 @@ def _rendered(
         depths = depths or _depths(options, source, seen)
         depth = next(depths, None)
         if depth is None:
-            raise ValueError(f"{options.depth}: {index} frames, the clip has more.")
+            raise ValueError(f"{options.depth}: {counted(index, 'frame')}, the clip has more.")
         held = holding.next(seen[0], depth.depth[0].to(options.device))[None]
         focus = _focus(options, replace(depth, depth=held), seen)
         lens = lens or lens_of(options, photo, depth, focus, point)
@@ -149,8 +144,7 @@ def _focus(options: argparse.Namespace, depth: DepthMap, seen: Tensor) -> Tensor
         ValueError: a distance for relative depth, or one that is not above zero.
     """
     if options.focus_distance is not None:
-        need_metres(depth)
-        return torch.tensor([check_number(options.focus_distance, "focus_distance", above=0)])
-    if options.focus_mode == "automatic" and options.focus_point is None:
+        return given_distance(options, depth)
+    if options.focus_mode == "automatic":
         return find_subject(seen, depth.depth).focus_depth
     return focus_depth_at(depth.depth, *(options.focus_point or (0.5, 0.5)))

@@ -8,26 +8,31 @@ from typing import Any
 
 from torch import Tensor
 
+from ..checks import counted
 from ..color import convert_color
 from ..datatypes import DepthMap
 from ..files.atomic import whole_folder
-from ..files.clip_reading import is_clip
-from ..files.clips import CLIP_SUFFIXES, check_clip_name, write_clip
+from ..files.clips import FILM, write_clip
 from ..files.pictures.images import Photo
 from ..optics.focus.controls import strength_in_px
 from ..optics.focus.track import FocusTrack, focus_track
 from ..render.focus_pull import render_focus_pull
+from .contradictions import check_no_frames, is_clip_file, makes_clip
 from .photos import write_photo
 from .progress import progress_bar
 
 
 def add_focus_pull_options(parser: argparse.ArgumentParser) -> None:
     """Add what makes a clip of a photo."""
-    group = parser.add_argument_group("a clip whose focus moves; -o is then a folder, .mp4 or .gif")
+    group = parser.add_argument_group(
+        "a clip whose focus moves; -o is then .mp4, .gif, or a folder",
+        "Frames go into a folder as frame_00000.png and on (.exr of linear light). It may hold "
+        "other files, but no frames yet: none is replaced.",
+    )
     add = group.add_argument
     add("--focus-pull", metavar="KEYS", help='"0: 1.2 m; 48: 4 m ease", or points: "0: 0.3,0.5"')
     add("--frames", type=int, default=0, metavar="N", help="of the clip; else up to the last key")
-    add("--fps", type=float, default=24.0, help="frames a second of .mp4 and .gif")
+    add("--fps", type=float, help=f"frames a second of .mp4 and .gif; else {FILM:g}")
     group = parser.add_argument_group(
         "a clip, its depth a folder of as many files, a video of them, or one; -o is as above"
     )
@@ -36,23 +41,12 @@ def add_focus_pull_options(parser: argparse.ArgumentParser) -> None:
 
 
 def options_of_frames(options: argparse.Namespace) -> argparse.Namespace:
-    """Return the options of `render` with an output that names a picture: for a clip, of a frame.
-
-    Raises:
-        ValueError: a clip that cannot be written, `--coc` with a clip, or `--frames` without one.
-    """
-    if options.focus_pull is None and options.frames:
-        raise ValueError("frames: given without keyframes. Give --focus-pull as well.")
-    if options.focus_pull is None and not is_clip(options.image):
+    """Return the options of `render`, their output a picture: of a clip, one of its frames."""
+    if not makes_clip(options):
         return options
-    if options.coc is not None:
-        raise ValueError("coc: is written for one picture, not for a clip. Leave --coc out.")
     output: Path = options.output
-    if output.suffix and not output.is_dir():
-        check_clip_name(output)
-        frame = output.with_name("frame.jpg")  # as this, a clip keeps no transparency
-    else:
-        frame = output / "frame.png"
+    # As a JPEG, a clip in a file keeps no transparency.
+    frame = output.with_name("frame.jpg") if is_clip_file(output) else output / "frame.png"
     return argparse.Namespace(**{**vars(options), "output": frame})
 
 
@@ -69,23 +63,18 @@ def track_of(options: argparse.Namespace, depth: DepthMap) -> FocusTrack | None:
 
 
 def write_focus_pull(
-    options: argparse.Namespace,
-    photo: Photo,
-    strength: float,
-    track: FocusTrack,
-    lens: dict[str, Any],
+    options: argparse.Namespace, photo: Photo, track: FocusTrack, lens: dict[str, Any]
 ) -> None:
     """Render a clip frame by frame, and write each as it comes.
 
     Args:
         options: of `render`.
         photo: that the clip is made of.
-        strength: px·m, where the track keys none.
-        track: of the focus.
+        track: of the focus, with the strength of each frame, px·m.
         lens: the other arguments of `render_focus_pull`, picture and depth among them.
     """
     with progress_bar("render") as on_progress:
-        frames = render_focus_pull(strength=strength, track=track, on_progress=on_progress, **lens)
+        frames = render_focus_pull(strength=0.0, track=track, on_progress=on_progress, **lens)
         write_frames(options, photo, frames)
 
 
@@ -97,12 +86,12 @@ def write_frames(options: argparse.Namespace, photo: Photo, frames: Iterator[Ten
         photo: of the kind that the frames were made of.
         frames: one by one.
     """
-    if options.output.suffix.lower() in CLIP_SUFFIXES and not options.output.is_dir():
+    if is_clip_file(options.output):
         seen = (convert_color(one[..., :3], photo.color_space, "sRGB") for one in frames)
-        count = write_clip(options.output, seen, options.fps)
+        count = write_clip(options.output, seen, FILM if options.fps is None else options.fps)
     else:
         count = _write_pictures(options, photo, frames)
-    print(f"{options.output}: {count} frames")
+    print(f"{options.output}: {counted(count, 'frame')}")
 
 
 def _write_pictures(options: argparse.Namespace, photo: Photo, frames: Iterator[Tensor]) -> int:
@@ -114,4 +103,5 @@ def _write_pictures(options: argparse.Namespace, photo: Photo, frames: Iterator[
             own = argparse.Namespace(**{**vars(options), "output": named})
             write_photo(own, photo, frame[0])
             count = index + 1
+        check_no_frames(options.output)  # another run may have written there meanwhile
     return count

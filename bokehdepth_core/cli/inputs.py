@@ -241,6 +241,18 @@ def need_metres(depth: DepthMap) -> None:
         )
 
 
+def given_distance(options: argparse.Namespace, depth: DepthMap) -> Tensor:
+    """Return the distance that the options give as a focus plane, [1], m; infinity is allowed.
+
+    Raises:
+        ValueError: relative depth, or a distance that is not above zero.
+    """
+    need_metres(depth)
+    if options.focus_distance == math.inf:  # a lens can be focused there
+        return torch.tensor([math.inf])
+    return torch.tensor([check_number(options.focus_distance, "focus_distance", above=0)])
+
+
 def focus_plane(
     options: argparse.Namespace, depth: DepthMap, seen: Tensor, subject: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -260,11 +272,7 @@ def focus_plane(
     """
     point = torch.tensor([options.focus_point or (0.5, 0.5)])
     if options.focus_distance is not None:
-        need_metres(depth)
-        if options.focus_distance == math.inf:  # a lens can be focused there
-            return torch.tensor([math.inf]), point
-        distance = check_number(options.focus_distance, "focus_distance", above=0)
-        return torch.tensor([distance]), point
+        return given_distance(options, depth), point
     if subject is not None and options.focus_point is None:
         print("focus: on the people found in the photo; --focus-point changes that")
         return focus_depth_at(depth.depth, 0.5, 0.5, subject), point

@@ -69,7 +69,7 @@ def check_coc_name(path: Path | None) -> None:
         FileNotFoundError: no such folder.
     """
     if path is not None and path.suffix.lower() != ".exr":
-        raise ValueError(f"coc: {path.name} holds no signed numbers. Name it .exr.")
+        raise ValueError(f"coc: {path.name or path} holds no signed numbers. Name it .exr.")
     if path is not None and not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: folder {path.parent} does not exist. Create it first.")
 

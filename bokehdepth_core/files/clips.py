@@ -18,6 +18,7 @@ CLIP_SUFFIXES = (".mp4", ".gif")
 CONSTANT_QUALITY = "16"  # of H.264: next to nothing is seen of the coding
 LARGEST_SIDE = 65_535  # px, of a GIF
 FASTEST = 240.0  # frames a second
+FILM = 24.0
 
 
 def check_clip_name(path: Path) -> None:
@@ -38,7 +39,22 @@ def check_clip_name(path: Path) -> None:
         )
 
 
-def write_clip(path: str | Path, frames: Iterable[Tensor], fps: float = 24.0) -> int:
+def check_fps(fps: float) -> float:
+    """Return frames a second, above 0, up to 240.
+
+    Raises:
+        ValueError: another number.
+
+    Example:
+        >>> check_fps(1000)
+        Traceback (most recent call last):
+        ...
+        ValueError: fps: expected above 0, up to 240, found 1000. Film has 24.
+    """
+    return check_number(fps, "fps", 0.0, FASTEST, above=0.0, hint="Film has 24.")
+
+
+def write_clip(path: str | Path, frames: Iterable[Tensor], fps: float = FILM) -> int:
     """Write frames as a clip, and return how many: H.264 in .mp4, or .gif.
 
     A GIF has 256 colours a frame, and hundredths of a second. H.264 takes even sides: of an odd
@@ -62,7 +78,7 @@ def write_clip(path: str | Path, frames: Iterable[Tensor], fps: float = 24.0) ->
     """
     target = Path(path)
     check_clip_name(target)
-    rate = check_number(fps, "fps", 0.0, FASTEST, above=0.0)
+    rate = check_fps(fps)
     write = _write_gif if target.suffix.lower() == ".gif" else _write_mp4
     with whole_file(target) as part:
         return write(part, _pictures(frames), rate)

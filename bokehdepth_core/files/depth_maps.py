@@ -103,7 +103,7 @@ def check_depth_name(path: Path) -> None:
     """
     if path.suffix.lower() not in DEPTH_SUFFIXES:
         known = ", ".join(DEPTH_SUFFIXES)
-        raise ValueError(f"{path.name}: unknown kind of depth file. Use {known}.")
+        raise ValueError(f"{path.name or path}: unknown kind of depth file. Use {known}.")
 
 
 # --- EXR -----------------------------------------------------------------------------------------

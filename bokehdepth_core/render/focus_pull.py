@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..callbacks import OnProgress, ignore_progress
-from ..checks import check_image
+from ..checks import check_image, counted
 from ..optics.focus.track import FocusTrack
 from ..optics.lens import Lens
 from .lens_look import render_lens_look
@@ -70,8 +70,8 @@ def render_focus_pull(
     for name, value in each.items():
         if len(value) not in (1, len(track)):
             raise ValueError(
-                f"{name}: {len(value)} for a focus track of {len(track)} frames. Give one for all, "
-                "or one for each frame."
+                f"{name}: {len(value)} for a focus track of {counted(len(track), 'frame')}. Give "
+                "one for all, or one for each frame."
             )
     if len(image) == len(depth) == 1:
         each["depth"] = _refined_once(image, depth, lens, each.get("alpha"))

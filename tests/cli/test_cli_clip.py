@@ -99,7 +99,7 @@ def test_ctrl_c_between_frames_leaves_what_was_there_and_no_part_of_a_clip(
     files, capsys, monkeypatch, tmp_path, out
 ):
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "frame_00000.png").write_bytes(b"of an earlier clip")
+    (tmp_path / "old" / "notes.txt").write_bytes(b"beside an earlier clip")
     (tmp_path / "old.mp4").write_bytes(b"an earlier clip")
     before, rendered, render_one = contents(tmp_path), [], cli_clip.render_lens_look
 

@@ -1,9 +1,12 @@
 """`bokehdepth render`: a photo in, with its depth or a person in it; through a lens out."""
 
 import argparse
+import math
 import sys
+from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...color import convert_color
@@ -19,10 +22,12 @@ from ...optics.focus.controls import (
     controlled_defocus,
     strength_in_px,
 )
-from ...optics.thin_lens import bokeh_strength_from_lens
+from ...optics.focus.track import FocusTrack
+from ...optics.thin_lens import LENS_NUMBERS, bokeh_strength_from_lens
 from ...render.lens_look import render_lens_look
 from ...render.panorama import panorama_doubts
 from ..clip import render_clip
+from ..contradictions import check_render_options
 from ..focus_pull import options_of_frames, track_of, write_focus_pull
 from ..inputs import depth_of, focus_plane, photo_and_depth
 from ..lens_options import look_of
@@ -41,6 +46,7 @@ def run_render(options: argparse.Namespace) -> None:
         FileNotFoundError: no such file.
     """
     check_folder(options.output)
+    check_render_options(options)
     shown = options_of_frames(options)
     check_picture_name(shown.output, shown.bits)
     check_coc_name(options.coc)
@@ -58,15 +64,14 @@ def run_render(options: argparse.Namespace) -> None:
     seen = convert_color(image, photo.color_space, "sRGB")
     if options.wrap:
         _doubt_panorama(seen)
-    focus_depth, point = focus_plane(options, depth, seen, given.subject)
-    lens = _lens_of(options, photo, depth, focus_depth, point)
+    planes, point = _focus_planes(options, depth, seen, given.subject, track)
+    lens = _lens_of(options, photo, depth, planes[:1], point)
     if track is not None:
-        first = focus_depth if track.focus_depth is None else track.focus_depth[:1]
-        keyed = track.strengths is not None
-        strength = 0.0 if keyed else _strength(options, depth, first, image)
-        write_focus_pull(options, photo, strength, track, lens | {"look": look_of(options)})
+        if track.strengths is None:
+            track = replace(track, strengths=_strengths(options, depth, planes, image))
+        write_focus_pull(options, photo, track, lens | {"look": look_of(options)})
         return
-    strength = _strength(options, depth, focus_depth, image)
+    (strength,) = _strengths(options, depth, planes, image)
     with progress_bar("render") as on_progress:
         blurred = render_lens_look(
             look_of(options), strength=strength, on_progress=on_progress, **lens
@@ -74,9 +79,30 @@ def run_render(options: argparse.Namespace) -> None:
     write_photo(options, photo, blurred[0])
     if options.coc is not None:
         turning = {name: lens[name] for name in ("intrinsics", "focus_point", "controls")}
-        write_coc(options.coc, controlled_defocus(depth.depth, strength, focus_depth, **turning)[0])
+        write_coc(options.coc, controlled_defocus(depth.depth, strength, planes, **turning)[0])
     unit = " m" if depth.metric else " (unit-free)"
-    print(f"{options.output}: strength {strength:g}, focus at {float(focus_depth):.3g}{unit}")
+    print(f"{options.output}: strength {strength:g}, focus at {float(planes):.3g}{unit}")
+
+
+def _focus_planes(
+    options: argparse.Namespace,
+    depth: DepthMap,
+    seen: Tensor,
+    subject: Tensor | None,
+    track: FocusTrack | None,
+) -> tuple[Tensor, Tensor]:
+    """Return the depth of the focus plane, [1], of a keyed pull of each frame, and the point [1,2].
+
+    Args:
+        options: of `render`.
+        depth: of the photo.
+        seen: the photo, [1,H,W,3], sRGB.
+        subject: [1,H,W], 0…1, people that depth was guessed from; None for none.
+        track: of the focus; None for none.
+    """
+    if track is None or track.focus_depth is None:
+        return focus_plane(options, depth, seen, subject)
+    return track.focus_depth, torch.tensor([options.focus_point or (0.5, 0.5)])
 
 
 def _doubt_panorama(seen: Tensor) -> None:
@@ -173,38 +199,39 @@ def _camera(
     return intrinsics_from_focal_length(focal_px, width, height)
 
 
-def _strength(
-    options: argparse.Namespace, depth: DepthMap, focus_depth: Tensor, image: Tensor
-) -> float:
-    """Return K, px·m: as given, of a lens, or one that shows.
+def _strengths(
+    options: argparse.Namespace, depth: DepthMap, planes: Tensor, image: Tensor
+) -> tuple[float, ...]:
+    """Return K for each of the focus planes [B], px·m: as given, of a lens, or one that shows.
 
     Raises:
         ValueError: a unit without a strength.
     """
     if options.strength is not None:
-        return strength_in_px(options.strength, options.strength_unit, image.shape[2])
+        given = strength_in_px(options.strength, options.strength_unit, image.shape[2])
+        return (given,) * len(planes)
     if options.strength_unit != STRENGTH_UNITS[0]:
         raise ValueError("strength_unit: given without a strength. Give --strength as well.")
-    return _chosen_strength(options, depth, focus_depth, image)
+    return _chosen_strengths(options, depth, planes, image)
 
 
-def _chosen_strength(
-    options: argparse.Namespace, depth: DepthMap, focus_depth: Tensor, image: Tensor
-) -> float:
+def _chosen_strengths(
+    options: argparse.Namespace, depth: DepthMap, planes: Tensor, image: Tensor
+) -> tuple[float, ...]:
     """Return K of the lens where anything of it is known, else one that shows, and say so."""
     lens = read_photo_lens(options.image)
     names = ("f_number", "focal_length_mm", "focal_length_35mm")
     asked = any(getattr(options, name) is not None for name in names)
     known = depth.metric and all(getattr(lens, name) is not None for name in names)
     if asked or known:
-        return _lens_strength(options, depth, float(focus_depth), image)
+        return _lens_strengths(options, depth, planes, image)
     width = image.shape[2]
-    strength = strength_for_radius(depth.depth, focus_depth, VISIBLE_BLUR * width)
+    strength = strength_for_radius(depth.depth, planes[:1], VISIBLE_BLUR * width)
     print(
         f"strength: {strength:.3g} chosen, for no lens is known: its blur reaches "
         f"{100 * VISIBLE_BLUR:g} % of the width; --strength changes that"
     )
-    return strength
+    return (strength,) * len(planes)
 
 
 def strength_for_radius(depth: Tensor, focus_depth: Tensor, radius: float) -> float:
@@ -225,10 +252,10 @@ def strength_for_radius(depth: Tensor, focus_depth: Tensor, radius: float) -> fl
     return radius / farthest if farthest > 0 else 0.0
 
 
-def _lens_strength(
-    options: argparse.Namespace, depth: DepthMap, focus_depth: float, image: Tensor
-) -> float:
-    """Return K from the lens options, with the photo's EXIF for what they leave out."""
+def _lens_strengths(
+    options: argparse.Namespace, depth: DepthMap, planes: Tensor, image: Tensor
+) -> tuple[float, ...]:
+    """Return K of each plane from the lens options, with EXIF for what they leave out."""
     if not depth.metric:
         raise ValueError(
             "f_number: a lens needs depth in metres and this one is normalised disparity. "
@@ -246,6 +273,9 @@ def _lens_strength(
             f"Give --strength, or {flags}."
         )
     height, width = image.shape[1:3]
-    return bokeh_strength_from_lens(
-        **values, focus_distance_m=focus_depth, width=width, height=height
+    # As far as that a lens is focused at infinity; a pull towards it comes close.
+    distances = [one if one < LENS_NUMBERS[1] else math.inf for one in planes.tolist()]
+    return tuple(
+        bokeh_strength_from_lens(**values, focus_distance_m=one, width=width, height=height)
+        for one in distances
     )

@@ -147,7 +147,8 @@ def check_picture_name(path: Path, bits: int = 8, alpha: bool = False) -> None:
     kind = _pillow_kind(suffix)
     if kind is None or not _can_encode(suffix):
         raise ValueError(
-            f"{path.name}: pictures of this kind are not written. Name it .png, .tif, .jpg or .exr."
+            f"{path.name or path}: pictures of this kind are not written. "
+            "Name it .png, .tif, .jpg or .exr."
         )
     if alpha and suffix not in _ALPHA_SUFFIXES:
         raise ValueError(

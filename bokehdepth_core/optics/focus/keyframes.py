@@ -16,6 +16,7 @@ LAST_FRAME = 99_999  # a clip of an hour; a slip of the keyboard asks for no mor
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "": 1.0}
 _WRITE = 'keyframes: write such as "0: 1.2 m; 48: 4 m ease"'
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+_DECIMAL_COMMA = re.compile(r"\d\s*,\s*\d")
 _KEY = re.compile(r"(\d{1,9})\s*:(.*)", re.DOTALL)
 _WORDS = re.compile(
     rf"(?:strength|k)\s*=?\s*(?P<strength>{_NUMBER})(?![\w.])"
@@ -100,7 +101,9 @@ def _keyframe(part: str) -> Keyframe:
     while rest := rest.strip():
         word = _WORDS.match(rest)
         if word is None:
-            raise ValueError(f'{_WRITE}: cannot read "{_short(rest)}" in "{_short(part)}".')
+            raise ValueError(
+                f'{_WRITE}: cannot read "{_short(rest)}" in "{_short(part)}".{_comma_hint(part)}'
+            )
         name, value = _meaning(word, part)
         if name in values:
             raise ValueError(
@@ -146,7 +149,7 @@ def _finite(text: str, part: str) -> float:
 
 
 def _comma_hint(part: str) -> str:
-    return " Decimals take a point: 1.2 m." if "," in part else ""
+    return " Decimals take a point: 1.2 m." if _DECIMAL_COMMA.search(part) else ""
 
 
 def _short(text: str) -> str:

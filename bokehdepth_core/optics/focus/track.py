@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...checks import check_depth, check_number
+from ...checks import check_depth, check_number, counted
 from ..thin_lens import focus_depth_at
 from .following import follow_subject
 from .keyframes import EASINGS, LAST_FRAME, SUBJECT, Keyframe, parse_keyframes
@@ -149,8 +149,8 @@ def _count(frames: int, keys: Sequence[Keyframe], depths: int, masks: int | None
     for name, number in several.items():
         if number != count:
             raise ValueError(
-                f"{name}: {number} of them for a clip of {count} frames. Give one for all, or one "
-                "for each frame."
+                f"{name}: {number} of them for a clip of {counted(count, 'frame')}. Give one for "
+                "all, or one for each frame."
             )
     return count
 
@@ -194,7 +194,7 @@ def _fixed_focus(key: Keyframe, depth: Tensor, metric: bool) -> Tensor:
     if not metric:
         raise ValueError(
             f"keyframes: frame {key.frame} names a distance, and this depth has no metres. Write "
-            'a point such as "0.5,0.4" (shares of width and height), or connect metric depth.'
+            'a point such as "0.5,0.4" (shares of width and height), or give metric depth.'
         )
     distance = float(key.focus or math.inf)
     return torch.tensor([1 / distance, 0.5, 0.5], dtype=torch.float64)
