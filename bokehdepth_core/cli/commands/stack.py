@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...checks import parse_strengths
+from ...checks import counted, parse_strengths
 from ...color import convert_color
 from ...datatypes import BokehStack, DepthMap
 from ...devices import network_dtype
@@ -57,7 +57,8 @@ def run_stack(options: argparse.Namespace) -> None:
     depth = depth_for(options, image)
     stack = stack_maker(options)(options, image, strengths, depth)
     record = write_stack(options, stack, photo.color_space)
-    print(f"{options.output}: {len(stack.strengths)} frames, {record['reference']} and stack.json")
+    count = counted(len(stack.strengths), "frame")
+    print(f"{options.output}: {count}, {record['reference']} and stack.json")
 
 
 def stack_maker(options: argparse.Namespace) -> Make:
