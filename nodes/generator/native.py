@@ -177,7 +177,7 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return is_out_of_memory(error) or bool(is_oom and is_oom(error))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class NativeGenerator:
     """Stage 1 through ComfyUI: its MODEL, CLIP and VAE, with the bokeh adapter.
 

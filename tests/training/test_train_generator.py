@@ -224,6 +224,22 @@ def test_bad_lines_are_named(base_model, data, tmp_path, capsys, line, said):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "bad", [{"ref": "b.png"}, {"ref": "a.png", "stack": ["a30.png"], "k": [90]}]
+)
+def test_a_skipped_line_is_not_sampled_either(base_model, data, tmp_path, capsys, bad):
+    for file in data.parent.glob("*.*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    manifest = tmp_path / "data.jsonl"
+    manifest.write_text("\n".join([json.dumps(bad), data.read_text()]))
+    more = ("--on-bad", "skip", "--steps", "1", "--samples", "1", "--sample-every", "1")
+    more += ("--validate-every", "1")
+    run = command(base_model, manifest, tmp_path / "run", *more, "--sample-steps", "1")
+    assert cli.main(run) == 0
+    assert "skipped data.jsonl:1: " in capsys.readouterr().err
+    assert (tmp_path / "run" / "samples" / "step_000001_1.png").is_file()
+
+
 def test_a_stack_of_a_larger_photo_has_its_strengths_scaled(base_model, tmp_path):
     """K is px·m: a picture at half its size has half of the blur."""
     photo = torch.rand(2 * SIDE, 2 * SIDE, 3)

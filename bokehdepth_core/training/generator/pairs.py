@@ -50,7 +50,7 @@ class Scene:
         return tuple(strength for _, strength in self.targets)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Preparation:
     """Makes scenes of entries, and encodes what is not kept yet.
 
@@ -144,10 +144,6 @@ class Preparation:
     ) -> Iterator[Scene]:
         if entry.frames:
             yield self._from_frames(entry)
-        elif entry.depth is None:
-            raise ValueError(
-                f"{entry.where}: neither frames nor depth. Add a stack with its k, or a depth."
-            )
         else:
             yield from self._from_looks(entry, number, check_cancelled)
 
@@ -173,8 +169,7 @@ class Preparation:
         """Yield scenes rendered through the looks; what is kept is not rendered again."""
         key = self._picture(entry.reference, entry)
         photo, depth = self._square(entry.reference, entry), self._depth(entry)
-        assert entry.depth is not None  # noqa: S101 looked at by the caller
-        files = (file_digest(entry.reference), file_digest(entry.depth), entry.depth_scale)
+        files = (file_digest(entry.reference), file_digest(_depth_file(entry)), entry.depth_scale)
         mark = ("look", self.encoder.picture_mark, self.size, *files)
         for index in range(self.looks):
             look = self._look(photo, depth, number, index)
@@ -241,16 +236,14 @@ class Preparation:
 
     def _depth(self, entry: Entry) -> Tensor:
         """Return the depth of the middle square, [size,size], holes filled along the photo."""
-        assert entry.depth is not None  # noqa: S101 looked at by the caller
-        photo = _read(entry.reference, entry)
+        file, photo = _depth_file(entry), _read(entry.reference, entry)
         try:
-            found = read_depth_file(entry.depth, entry.depth_scale, photo=photo)
+            found = read_depth_file(file, entry.depth_scale, photo=photo)
         except (ValueError, OSError) as error:
             raise ValueError(f"{entry.where}: {error}") from error
         if found.nan_pixels:
             raise ValueError(
-                f"{entry.where}: {entry.depth.name} holds NaN in {found.nan_pixels} pixels. "
-                "Repair it."
+                f"{entry.where}: {file.name} holds NaN in {found.nan_pixels} pixels. Repair it."
             )
         height, width = photo.shape[0], photo.shape[1]
         depth = fit_depth(found.depth, (height, width))
@@ -259,6 +252,14 @@ class Preparation:
         cut = depth.depth[:, top : top + side, left : left + side]
         square = DepthMap(cut, metric=depth.metric)
         return fit_depth(square, (self.size, self.size), soft_edges=True).depth[0].float()
+
+
+def _depth_file(entry: Entry) -> Path:
+    if entry.depth is None:
+        raise ValueError(
+            f"{entry.where}: neither frames nor depth. Add a stack with its k, or a depth."
+        )
+    return entry.depth
 
 
 def _read(file: Path, entry: Entry) -> Tensor:

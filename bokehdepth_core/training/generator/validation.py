@@ -26,7 +26,7 @@ from .network import TrainedFlux
 FOLDER = "samples"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Samples:
     """Stacks that are made again and again with the weights of then.
 

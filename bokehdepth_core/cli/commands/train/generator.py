@@ -181,7 +181,9 @@ def _training(
     found = _prepared(options, prepare, entries, held_out, this_process(options.cpu))
     main = this_process(options.cpu).is_main  # which validates
     shown = entries if held_out is None else held_out
-    samples = _samples(options, prepare, shown, placement) if main and options.samples else None
+    usable = {scene.where for scene in (*found.scenes, *found.fixed)}
+    chosen = [(number, one) for number, one in enumerate(shown) if one.where in usable]
+    samples = _samples(options, prepare, chosen, placement) if main and options.samples else None
     encoder.drop_text_encoders()
     settings = replace(
         settings,
@@ -239,15 +241,25 @@ def _fixed(
 
 
 def _samples(
-    options: argparse.Namespace, prepare: "Preparation", entries: Sequence[Entry], placement: Any
+    options: argparse.Namespace,
+    prepare: "Preparation",
+    entries: Sequence[tuple[int, Entry]],
+    placement: Any,
 ) -> "Samples | None":
-    """Return the stacks that are sampled: of the first photos with two strengths or more."""
+    """Return the stacks that are sampled: of the first photos with two strengths or more.
+
+    Args:
+        options: of the command.
+        prepare: that made the scenes.
+        entries: that gave scenes, with their numbers in the manifest.
+        placement: of the base model's parts.
+    """
     from ....generator.prompts import bokeh_prompt
     from ....training.generator.validation import Samples
 
     truths: list[BokehStack] = []
     prompts: dict[str, tuple[torch.Tensor, ...]] = {}
-    for number, entry in enumerate(entries):
+    for number, entry in entries:
         if len(truths) == options.samples:
             break
         if entry.frames and len(set(entry.strengths)) < 2:
