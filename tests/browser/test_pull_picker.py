@@ -129,8 +129,8 @@ def test_undo_copy_and_reload_keep_the_text(page):
 def test_the_words_follow_the_language(page):
     page.evaluate("() => app.extensionManager.setting.set('Comfy.Locale', 'zh')")
     try:
-        page.locator(f"{PULL} button", has_text="按住").wait_for(timeout=10000)
+        page.locator(f"{PULL} button", has_text="按住").wait_for(timeout=30000)
         assert "关键帧" in page.locator(f"{PULL} .bokeh-focus-text").inner_text()
     finally:
         page.evaluate("() => app.extensionManager.setting.set('Comfy.Locale', 'en')")
-    page.locator(f"{PULL} button", has_text="Hold: depth").wait_for(timeout=10000)
+    page.locator(f"{PULL} button", has_text="Hold: depth").wait_for(timeout=30000)
