@@ -11,7 +11,7 @@ if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from browser_page import click, drag, eventually, picture_box, run, undo
+from browser_page import click, drag, eventually, need_elements, picture_box, run, undo
 
 pytest_plugins = ["browser_fixtures"]
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
@@ -127,6 +127,10 @@ def test_undo_copy_and_reload_keep_the_text(page):
 
 
 def test_the_words_follow_the_language(page):
+    need_elements(page)
+    page.evaluate(  # a new language lets a front end open the file again that it last knew
+        "async () => app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))"
+    )
     page.evaluate("() => app.extensionManager.setting.set('Comfy.Locale', 'zh')")
     try:
         page.locator(f"{PULL} button", has_text="按住").wait_for(timeout=30000)
