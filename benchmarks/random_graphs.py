@@ -125,7 +125,8 @@ def _children(pid):
 
 
 def _measured(server):
-    """Return resident memory, MB, and open files of the server, after it freed its cache."""
+    """Return resident memory, MB, and open files of the server, its cache and history emptied."""
+    server.post("/history", {"clear": True})
     server.post("/free", {"unload_models": True, "free_memory": True})
     time.sleep(3)
     (pid,) = _children(server.process.pid)

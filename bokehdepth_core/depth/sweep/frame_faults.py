@@ -95,6 +95,8 @@ def _keep_their_detail(stack: BokehStack) -> bool:
     """Return whether every frame is as sharp as the reference wherever that has detail."""
     pictures = torch.cat([stack.reference[None], stack.frames]).to(torch.float32).mean(-1)
     across = pictures.diff(dim=2)[:, :-1].square() + pictures.diff(dim=1)[:, :, :-1].square()
+    if min(across.shape[1:]) < BLOCK:  # too small to hold any
+        return False
     detail = functional.avg_pool2d(across[:, None], BLOCK)[:, 0]
     textured = detail[0] > TEXTURED
     if not textured.any():
