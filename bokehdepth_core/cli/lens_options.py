@@ -20,6 +20,8 @@ _SHAPE = {
     "cat_eye": "cat_eye",
     "obstruction": "obstruction",
 }
+SHAPE_OPTIONS = tuple(_SHAPE)
+"""Names of the options of `add_lens_shape`."""
 
 
 def add_lens_shape(parser: argparse.ArgumentParser, otherwise: str) -> None:

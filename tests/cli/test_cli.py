@@ -86,6 +86,10 @@ def test_a_stack_and_its_depth_come_back(scene, capsys):
         ("--depth depth.exr --fast", "fast: the built-in generator takes no --fast"),
         ("--depth depth.exr --base-model f", "base_model: the built-in generator takes no --base"),
         ("--adapter a --base-model f --depth d", "depth: with --adapter no --depth is taken"),
+        ("--adapter a --base-model f --blades 0", "blades: with --adapter no --blades is taken"),
+        ("--adapter a --base-model f --focus-point 0,0", "focus_point: with --adapter no"),
+        ("--depth depth.exr --steps 0", "steps: the built-in generator takes no --steps"),
+        ("--depth depth.exr --focus-distance 1 --focus-point 0,0", "focus_point: leave --focus-po"),
     ],
 )
 def test_options_of_the_other_generator_are_refused(scene, capsys, options, message):

@@ -23,7 +23,7 @@ from ...generator.prompts import FAST
 from ...generator.rendered import RenderedStackGenerator
 from ...weights.published import ADAPTER, BASE_MODEL, BUILT_IN, find_weights
 from ..inputs import depth_of, need_metres
-from ..lens_options import aperture_of
+from ..lens_options import SHAPE_OPTIONS, aperture_of
 from ..photos import read_photo_for
 from ..progress import progress_bar
 
@@ -67,15 +67,20 @@ def stack_maker(options: argparse.Namespace) -> Make:
 
 
 def check_used(options: argparse.Namespace) -> None:
-    """Refuse options of the generator that is not chosen, which would be ignored."""
+    """Refuse options of the generator that is not chosen, and a second focus: not to be used.
+
+    Raises:
+        ValueError: such an option is given.
+    """
     built_in = options.adapter == BUILT_IN
     names = (
         ("base_model", "steps", "guidance", "fast", *_RETRAINED)
         if built_in
-        else ("depth", "focus_distance")
+        else ("depth", "focus_distance", "focus_point", *SHAPE_OPTIONS)
     )
     for name in names:
-        if getattr(options, name) not in (None, False):
+        value = getattr(options, name)
+        if value is not None and value is not False:
             flag = "--" + name.replace("_", "-")
             raise ValueError(
                 f"{name}: the built-in generator takes no {flag}. Give --adapter too, or leave it "
@@ -83,6 +88,8 @@ def check_used(options: argparse.Namespace) -> None:
                 if built_in
                 else f"{name}: with --adapter no {flag} is taken. Leave it out."
             )
+    if options.focus_distance is not None and options.focus_point is not None:
+        raise ValueError("focus_point: leave --focus-point out; --focus-distance is given.")
 
 
 def depth_for(options: argparse.Namespace, image: Tensor) -> DepthMap | None:
