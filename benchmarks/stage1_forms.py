@@ -126,7 +126,7 @@ def diffusers_forms(options, adapter):
 def comfyui_forms(options, adapter):
     """As `diffusers_forms`, on the class of the ComfyUI checkout that COMFYUI_PATH names."""
     make_tiny_flux.use_comfyui(cpu=options.device == "cpu")
-    hooks = _pack_module("nodes.generator.flux_hooks")
+    hooks = _pack_module("nodes.flux.hooks")
     make = make_tiny_flux2.flux2_patcher if is_flux2(options) else make_tiny_flux.flux_patcher
     model = make(
         options.dtype,

@@ -4,8 +4,8 @@ from comfy_api.latest import io, ui
 
 from ..bokehdepth_core import DepthMap
 from ..bokehdepth_core.demo.run import load_scene
-from .depth.geometry import depth_picture
 from .host import services
+from .host.geometry import depth_picture
 
 
 class BokehDepthExample(io.ComfyNode):

@@ -14,8 +14,8 @@ from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cance
 from ..datatypes import BokehStack
 from ..depth.protocol import DepthEstimator
 from ..depth.sweep.estimator import SweepEstimator
-from ..training.depth.samples import Sample, load_sample
 from ..training.manifest import REFUSE, Entry, Report
+from ..training.samples import Sample, load_sample
 from .depth_scores import DepthScores, score_depth
 
 STACK, NONE, SHUFFLED = "stack", "none", "shuffled"

@@ -21,7 +21,7 @@ def load_bokeh_generator(
     lora_scale: float | None = None,
     query_only: bool | None = None,
 ) -> BokehGenerator:
-    """Return a bokeh-stack generator: `RenderedStackGenerator` or `KontextGenerator`.
+    """Return a bokeh-stack generator: `RenderedStackGenerator` or `FluxGenerator`.
 
     Args:
         adapter: adapter file; or "built-in" for frames rendered from a depth map, which needs no
@@ -51,9 +51,9 @@ def load_bokeh_generator(
     """
     if str(adapter) == BUILT_IN:
         return RenderedStackGenerator(torch.device(device))
-    from .kontext import load_kontext
+    from .flux_generator import load_flux_generator
 
-    return load_kontext(
+    return load_flux_generator(
         adapter,
         base_model,
         device=device,

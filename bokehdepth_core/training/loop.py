@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
 from .checkpoints import Run, load_run, save_state
 from .course import Course, learning_rate
+from .dice import Dice
 from .feeding import sample_numbers
 from .history import write_history
-from .scenes.dice import Dice
 
 ADAM_EPS = 1e-8
 Say = Callable[[str], None]

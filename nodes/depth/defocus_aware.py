@@ -11,11 +11,12 @@ from ...bokehdepth_core.depth.sweep.messages import collected
 from ...bokehdepth_core.files.atomic import whole_folder
 from ...bokehdepth_core.files.depth_maps import write_depth
 from ...bokehdepth_core.optics.camera import intrinsics_from_focal_length
-from ..host import pictures, services, sockets
+from .. import sockets
+from ..host import pictures, services
 from ..host.captions import depth_views
 from ..host.doubts import guessed_unit
 from ..host.early import said
-from .geometry import depth_picture
+from ..host.geometry import depth_picture
 
 _PICTURE_RANGE = {
     "picture_near": "Depth that is white in depth_image, m (1 is the nearest of relative depth). 0 "

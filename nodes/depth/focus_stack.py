@@ -7,7 +7,8 @@ from comfy_api.latest import io, ui
 
 from ...bokehdepth_core import focus_stack_from_frames
 from ...bokehdepth_core.depth.focus_stacks import parse_focus_distances
-from ..host import pictures, services, sockets
+from .. import sockets
+from ..host import pictures, services
 
 
 class FocusStackFromImages(io.ComfyNode):

@@ -8,9 +8,10 @@ import torch
 from comfy_api.latest import io, ui
 
 from ...bokehdepth_core import DepthMap, read_depth_file
-from ..host import services, sockets
+from .. import sockets
+from ..host import services
+from ..host.geometry import depth_picture
 from ..host.pictures import as_rgb
-from .geometry import depth_picture
 
 SUFFIXES = (
     *(".exr", ".png", ".tif", ".tiff", ".pfm", ".npy", ".npz"),

@@ -3,7 +3,8 @@
 from comfy_api.latest import io, ui
 
 from ... import bokehdepth_core as core
-from ..host import pictures, services, sockets
+from .. import sockets
+from ..host import pictures, services
 
 
 class DepthFromMask(io.ComfyNode):

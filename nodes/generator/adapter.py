@@ -4,8 +4,8 @@ from comfy_api.latest import io
 
 from ...bokehdepth_core.generator.adapter import MAX_STRENGTH, MIN_STRENGTH, load_adapter
 from ...bokehdepth_core.weights.published import ADAPTER
+from ..flux import hooks as flux_hooks
 from ..host import services
-from . import flux_hooks
 
 
 class ApplyBokehDepthAdapter(io.ComfyNode):

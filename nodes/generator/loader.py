@@ -5,7 +5,8 @@ from comfy_api.latest import io
 from ...bokehdepth_core import BUILT_IN
 from ...bokehdepth_core.depth.networks.depth_anything import ATTENTION_SCALES
 from ...bokehdepth_core.weights.published import ADAPTER, DEPTH
-from ..host import services, sockets
+from .. import sockets
+from ..host import services
 from ..host.early import said
 
 PARTS = {"model": "MODEL", "clip": "CLIP", "vae": "VAE"}  # of FLUX, connected together

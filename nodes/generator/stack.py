@@ -11,7 +11,8 @@ from ...bokehdepth_core.color import COLOR_SPACES, convert_color
 from ...bokehdepth_core.depth.sweep.calibration import check_calibratable
 from ...bokehdepth_core.depth.sweep.messages import collected
 from ...bokehdepth_core.generator.flux.schedule import check_noise_levels
-from ..host import pictures, services, sockets
+from .. import sockets
+from ..host import pictures, services
 from ..host.captions import captioned
 from ..host.doubts import doubts
 from ..host.early import said

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ...bokehdepth_core import DepthMap
-from ..depth.geometry import is_in_metres, largest_grey
+from .geometry import is_in_metres, largest_grey
 
 STRETCHED = 1.02  # ratio of the sides' ratios from which depth counts as stretched
 UPSIDE = 0.15  # of the range of disparity that the top may be nearer than the bottom

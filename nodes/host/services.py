@@ -237,12 +237,12 @@ def dtype(precision: str) -> torch.dtype:
     return torch.float16 if mm.should_use_fp16(device()) else torch.float32
 
 
-def check_results_fit(name: str, remedy: str, count: int, size: tuple[int, int]) -> None:
+def check_results_fit(name: str, where: str, count: int, size: tuple[int, int]) -> None:
     """Refuse results that this machine's memory cannot hold, before any of it is taken.
 
     Args:
         name: of the input that asks for so many pictures.
-        remedy: what to do instead.
+        where: fewer are to be taken.
         count: of the pictures.
         size: their height and width, px.
 
@@ -253,7 +253,7 @@ def check_results_fit(name: str, remedy: str, count: int, size: tuple[int, int])
     free = mm.get_free_memory(torch.device("cpu"))
     if needed > free:
         raise ValueError(
-            f"{name}: {remedy}: {count} pictures of {size[1]}x{size[0]} px need "
+            f"{name}: take fewer frames {where}: {count} pictures of {size[1]}x{size[0]} px need "
             f"{needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free."
         )
 

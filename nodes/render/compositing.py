@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from ..host import pictures, sockets
+from .. import sockets
+from ..host import pictures
 
 
 def fitted_masks(size: tuple[int, int], **masks) -> dict[str, Tensor]:

@@ -9,7 +9,8 @@ from ...bokehdepth_core.optics.focus import controlled_defocus
 from ...bokehdepth_core.optics.focus.keyframes import LAST_FRAME
 from ...bokehdepth_core.optics.focus.plot import plot_focus_track
 from ...bokehdepth_core.optics.focus.track import SMOOTHING
-from ..host import pictures, services, sockets
+from .. import sockets
+from ..host import pictures, services
 from ..host.doubts import guessed_unit
 from .focus_preview import pull_ui
 

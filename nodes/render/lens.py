@@ -10,7 +10,8 @@ from ... import bokehdepth_core as core
 from ...bokehdepth_core.render.finish.focus_view import focus_view
 from ...bokehdepth_core.render.memory import render_memory
 from ...bokehdepth_core.render.steady import FrameDepth
-from ..host import services, sockets
+from .. import sockets
+from ..host import services
 from ..host.early import said
 from ..host.kept import preparation
 from .focus_preview import focus_ui

@@ -15,7 +15,7 @@ from .lens_look import checked_lens, lens_strengths
 from .portrait import depth_or_guess, focus_on_people
 from .render_controls import decided_by, focus_depths, is_automatic, turning_of
 
-FOCUS_REMEDY = ("focus", "name fewer frames in Focus Pull")
+FOCUS_REMEDY = ("focus", "in Focus Pull")
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ def set_scene(asked: Inputs) -> Scene:
     parts |= {**layers, "focus": track}
     sizes = {name: len(part) for name, part in parts.items() if part is not None}
     count = pictures.common_batch(**sizes)
-    asking = ("image", "take fewer at once") if track is None else FOCUS_REMEDY
+    asking = ("image", "at once") if track is None else FOCUS_REMEDY
     services.check_results_fit(*asking, count, size)
     different = max(len(image), len(found.depth.depth))
     image = image.expand(count, -1, -1, -1)

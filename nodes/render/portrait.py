@@ -9,7 +9,8 @@ from ... import bokehdepth_core as core
 from ...bokehdepth_core.color import convert_color
 from ...bokehdepth_core.depth.from_mask import SUBJECT_DISPARITY
 from ...bokehdepth_core.render.panorama import panorama_doubts
-from ..host import services, sockets
+from .. import sockets
+from ..host import services
 from ..host.doubts import doubts
 from .render_controls import mask_middles
 

@@ -8,8 +8,8 @@ import torch
 
 from bokehdepth_core import cli, read_image
 from bokehdepth_core.files.pictures.images import write_image
-from bokehdepth_core.training.depth.samples import load_sample
 from bokehdepth_core.training.manifest import read_manifest
+from bokehdepth_core.training.samples import load_sample
 
 COMMAND = "stack photos --depth depths --strengths 4,8 --quality draft -o out"
 

@@ -17,7 +17,7 @@ from bokehdepth_core.color import color_transfer_lab
 from bokehdepth_core.depth.estimator import NetworkEstimator
 from bokehdepth_core.depth.loading import network_from
 from bokehdepth_core.devices import exact_dtype, is_out_of_memory, network_dtype, vae_dtype
-from bokehdepth_core.generator.kontext import KontextGenerator
+from bokehdepth_core.generator.flux_generator import FluxGenerator
 from bokehdepth_core.generator.prompts import bokeh_prompt
 from bokehdepth_core.generator.rendered import RenderedStackGenerator
 from bokehdepth_core.optics.camera import (
@@ -185,7 +185,7 @@ def test_flux_samples_on_its_device_and_leaves_its_weights(device):
     photo = torch.rand(32, 48, 3, generator=random)
 
     def made(pipeline, placement):
-        return KontextGenerator(pipeline, adapter, placement, dict(encoded))
+        return FluxGenerator(pipeline, adapter, placement, dict(encoded))
 
     plain = make_pipeline(load_transformer(STAGE1))
     wanted = made(plain, OnDevice(torch.device("cpu"))).generate(photo, [5.0, 20.0], steps=2)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 pack = importlib.import_module(f"{NAME}.nodes")
 core = importlib.import_module(f"{NAME}.bokehdepth_core")
-sockets = importlib.import_module(f"{NAME}.nodes.host.sockets")
+sockets = importlib.import_module(f"{NAME}.nodes.sockets")
 BUILT_IN = "built-in"
 pytestmark = pytest.mark.comfyui
 FEW = settings(deadline=None, suppress_health_check=list(HealthCheck))

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bokehdepth_core.files.pictures.images import write_image
-from bokehdepth_core.training.depth.samples import load_sample
 from bokehdepth_core.training.manifest import read_manifest, write_manifest
+from bokehdepth_core.training.samples import load_sample
 
 GOOD = {"ref": "a.png", "depth": "a.npy", "stack": ["f.png"], "k": [10], "focus_depth": 2}
 

@@ -30,7 +30,7 @@ class Course:
 
     Attributes:
         steps: sampling steps.
-        guidance: as in `KontextGenerator.generate`.
+        guidance: as in `FluxGenerator.generate`.
         levels: noise levels in place of the published ones, falling to 0; None takes those.
     """
 

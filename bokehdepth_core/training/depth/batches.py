@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from ..dice import Dice
 from ..manifest import REFUSE, Entry, Report
-from ..scenes.dice import Dice
-from .samples import Sample, load_sample
+from ..samples import Sample, load_sample
 
 _ONE_SIDE = 0.5  # px of blur that things may lie on the other side of the focus
 _TRIES = 100  # samples that may be skipped in a row

@@ -15,9 +15,10 @@ from ...depth.networks.depth_anything import DepthAnything
 from ...depth.networks.published_layout import DEPTH_ANYTHING, UNIDEPTH, published_names
 from ...depth.networks.unidepth import UniDepth
 from ..checkpoints import Run, new_run, write_tensors
+from ..dice import Dice
 from ..feeding import Source, batches
 from ..loop import ADAM_EPS, Say
-from ..scenes.dice import Dice
+from ..samples import Sample
 from .batches import Batch, collate
 from .networks import (
     Network,
@@ -29,7 +30,6 @@ from .networks import (
     options_of,
     parameter_groups,
 )
-from .samples import Sample
 from .settings import Settings
 from .validation import validate
 

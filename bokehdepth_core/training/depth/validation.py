@@ -6,10 +6,10 @@ import torch
 
 from ...callbacks import CheckCancelled, never_cancelled
 from ..feeding import Source
+from ..samples import Sample
 from .batches import Batch, collate
 from .losses import affine_disparity_loss, defocus_loss
 from .networks import Trained
-from .samples import Sample
 
 COLUMNS = ("rho", "stack", "photo", "shuffled")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from ..scenes.dice import Dice
+from ..dice import Dice
 
 TIMES = ("logit-normal", "uniform")
 

@@ -14,7 +14,7 @@ from ...generator.adapter import MAX_STRENGTH, MIN_STRENGTH
 from ...optics.aperture import DISC, Aperture
 from ...optics.focus.subject import find_subject
 from ...render.renderer import render_bokeh
-from ..scenes.dice import Dice
+from ..dice import Dice
 
 RENDERER = 1  # grows when frames come out otherwise; part of what kept latents are named by
 STRENGTH_STEP = 0.5  # px·m; so that there are 59 prompts to encode and keep, not one a frame

@@ -21,8 +21,8 @@ from ...generator.adapter import MAX_STRENGTH, MIN_STRENGTH
 from ...generator.flux.tokens import resized
 from ...generator.prompts import bokeh_prompt
 from ...resample import fit_depth
+from ..dice import Dice
 from ..manifest import REFUSE, Entry, Report
-from ..scenes.dice import Dice
 from .cache import Cache, file_digest, key_of
 from .encoding import Encoder
 from .looks import Look, drawn_look, rendered

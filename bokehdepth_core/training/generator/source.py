@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...generator.prompts import bokeh_prompt
-from ..scenes.dice import Dice
+from ..dice import Dice
 from .cache import Cache, key_of
 from .encoding import WordPlaces
 from .flow import Example, drawn_time

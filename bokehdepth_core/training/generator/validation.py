@@ -18,7 +18,7 @@ from ...datatypes import BokehStack
 from ...depth.sweep.calibration import ENOUGH_PIXELS, StackBlur, measured_blur
 from ...files.pictures.images import write_image
 from ...generator.adapter import BokehAdapter
-from ...generator.kontext import KontextGenerator
+from ...generator.flux_generator import FluxGenerator
 from ...generator.placement import Placement
 from .flow import FlowBatch, flow_loss
 from .network import TrainedFlux
@@ -67,7 +67,7 @@ class Samples:
         Raises:
             OSError: the pictures cannot be written.
         """
-        generator = KontextGenerator(self.pipeline, adapter, self.placement, dict(self.prompts))
+        generator = FluxGenerator(self.pipeline, adapter, self.placement, dict(self.prompts))
         if not self._true_blur:
             self._true_blur.extend(
                 measured_blur(one, check_cancelled=check_cancelled) for one in self.truths

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .dice import Dice
+from ..dice import Dice
 from .rendering import Layer
 from .shapes import SHAPES
 from .textures import texture

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .dice import Dice
+from ..dice import Dice
 
 LARGEST_SHIFT = 0.7  # px, of one frame against the photo
 LARGEST_GAIN = 0.06

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .dice import Dice
+from ..dice import Dice
 
 Shape = Callable[[Dice, Tensor, Tensor, float], Tensor]
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ...color import linear_to_srgb
 from ...optics.aperture import Aperture
-from ..depth.samples import Sample
+from ..dice import Dice
+from ..samples import Sample
 from .compose import random_layers
-from .dice import Dice
 from .disturb import disturbed
 from .rendering import Layer, blurred_pictures, sharp_picture, visible_disparity
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ...color import srgb_to_linear
 from ...files.pictures.images import read_image
-from .dice import Dice
+from ..dice import Dice
 
 # Photographs in the wheel of scikit-image, in the public domain or CC0 (docs/training.md).
 SKIMAGE_PICTURES = (

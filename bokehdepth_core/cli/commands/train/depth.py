@@ -8,10 +8,10 @@ from pathlib import Path
 
 from ....checks import check_number
 from ....training.depth.batches import ManifestSource
-from ....training.depth.samples import Sample
 from ....training.depth.settings import LOSSES, Settings
 from ....training.feeding import Source
 from ....training.manifest import REFUSE, read_manifest
+from ....training.samples import Sample
 from ....training.scenes import SceneSource
 from ....training.scenes.source import FOCUS, LARGEST_RADIUS, STRENGTHS
 from ....training.scenes.textures import folder_pictures, skimage_pictures

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import comfy.model_management as mm  # isort: skip
 import folder_paths  # isort: skip
 
-handles = importlib.import_module(f"{comfyui_pack.NAME}.nodes.host.handles")
+handles = importlib.import_module(f"{comfyui_pack.NAME}.nodes.handles")
 host = importlib.import_module(f"{comfyui_pack.NAME}.nodes.host.services")
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.usefixtures("inference_mode")]

@@ -40,7 +40,7 @@ OnPreview = Callable[[Tensor], None]
 
 
 @dataclass(eq=False)
-class KontextGenerator:
+class FluxGenerator:
     """Makes bokeh stacks with FLUX.1-Kontext or FLUX.2 and a bokeh adapter of that base.
 
     Several threads may call it, also through several generators of one transformer: the adapter's
@@ -296,7 +296,7 @@ class KontextGenerator:
         return wanted if free is None else max(1, min(wanted, free // each))
 
 
-def load_kontext(
+def load_flux_generator(
     adapter: str | Path,
     base_model: str | Path | None,
     *,
@@ -306,7 +306,7 @@ def load_kontext(
     alpha: float | None = None,
     lora_scale: float | None = None,
     query_only: bool | None = None,
-) -> KontextGenerator:
+) -> FluxGenerator:
     """Return a generator from an adapter file and its base model; see `load_pipeline`.
 
     Args:
@@ -334,7 +334,7 @@ def load_kontext(
     loaded = load_adapter(adapter, alpha, lora_scale=lora_scale, query_only=query_only)
     pipeline = load_pipeline(base_model, dtype, sources)
     check_fit(loaded, pipeline.transformer)
-    return KontextGenerator(pipeline, loaded, InTurn(pipeline, torch.device(device)))
+    return FluxGenerator(pipeline, loaded, InTurn(pipeline, torch.device(device)))
 
 
 def _check_settings(steps: int, guidance: float, frames_at_once: int | None) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 focus_stack = importlib.import_module(f"{comfyui_pack.NAME}.nodes.depth.focus_stack")
-sockets = importlib.import_module(f"{comfyui_pack.NAME}.nodes.host.sockets")
+sockets = importlib.import_module(f"{comfyui_pack.NAME}.nodes.sockets")
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.usefixtures("inference_mode")]
 PLANES = (1.05, 0.6)

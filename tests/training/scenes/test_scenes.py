@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from bokehdepth_core.training.dice import Dice
 from bokehdepth_core.training.scenes import SceneSource
 from bokehdepth_core.training.scenes.compose import random_layers
-from bokehdepth_core.training.scenes.dice import Dice
 from bokehdepth_core.training.scenes.disturb import disturbed
 from bokehdepth_core.training.scenes.rendering import (
     Layer,

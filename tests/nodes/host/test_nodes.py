@@ -1,28 +1,11 @@
 """What the nodes do to pictures and depth on their way into the core. No ComfyUI needed."""
 
-import importlib
-import importlib.util
-import sys
-import types
-from pathlib import Path
-
 import pytest
 import torch
+from plain_nodes import plain_module
 
-ROOT = Path(__file__).parents[2]
-
-
-def _plain_module(name):
-    """Load a module of nodes/ that knows no ComfyUI, under a package name of its own."""
-    for package, folder in (("plain_pack", ROOT), ("plain_pack.nodes", ROOT / "nodes")):
-        if package not in sys.modules:
-            sys.modules[package] = types.ModuleType(package)
-            sys.modules[package].__path__ = [str(folder)]
-    return importlib.import_module(f"plain_pack.nodes.{name}")
-
-
-geometry = _plain_module("depth.geometry")
-pictures = _plain_module("host.pictures")
+geometry = plain_module("host.geometry")
+pictures = plain_module("host.pictures")
 DepthMap = geometry.DepthMap
 
 

@@ -13,7 +13,7 @@ from bokehdepth_core.generator import load_bokeh_generator
 from bokehdepth_core.generator.flux import pipeline as pipelines
 from bokehdepth_core.generator.flux.layers import attention_layers
 from bokehdepth_core.generator.flux.samplers import sampler_of
-from bokehdepth_core.generator.kontext import KontextGenerator
+from bokehdepth_core.generator.flux_generator import FluxGenerator
 from bokehdepth_core.generator.placement import InTurn
 from bokehdepth_core.generator.prompts import bokeh_prompt
 from bokehdepth_core.weights.errors import CheckpointError
@@ -40,7 +40,7 @@ def pipeline():
 
 @pytest.fixture
 def generator(pipeline):
-    return KontextGenerator(pipeline, parts.random_adapter(), InTurn(pipeline, CPU))
+    return FluxGenerator(pipeline, parts.random_adapter(), InTurn(pipeline, CPU))
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_guidance_that_goes_in_as_a_number_equals_diffusers_pipeline():
         lambda module, args, kwargs: seen.append(kwargs["guidance"]), with_kwargs=True
     )
     adapter = parts.random_adapter("FLUX.2-dev")
-    made = KontextGenerator(pipeline, adapter, InTurn(pipeline, CPU))
+    made = FluxGenerator(pipeline, adapter, InTurn(pipeline, CPU))
     made.generate(photo(), K, steps=2, guidance=4.0)
     hook.remove()
     assert [one.tolist() for one in seen] == [[4.0, 4.0]] * 2  # as Flux2Pipeline gives it
@@ -121,11 +121,11 @@ def test_steps_and_guidance_are_those_of_the_base_unless_told(monkeypatch):
     pipeline = parts.tiny_pipeline()
     seen = []
     monkeypatch.setattr(
-        KontextGenerator,
+        FluxGenerator,
         "sample",
         lambda self, *_, **more: seen.append(more) or torch.rand(1, 48, 64, 3),
     )
-    made = KontextGenerator(pipeline, parts.random_adapter(), InTurn(pipeline, CPU))
+    made = FluxGenerator(pipeline, parts.random_adapter(), InTurn(pipeline, CPU))
     made.generate(photo(), [10])
     pipeline.register_to_config(is_distilled=True)
     made.generate(photo(), [10])

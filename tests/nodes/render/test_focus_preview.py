@@ -1,9 +1,9 @@
 """What Render Bokeh hands to its focus picker. No ComfyUI needed."""
 
 import torch
-from test_nodes import _plain_module
+from plain_nodes import plain_module
 
-preview = _plain_module("render.focus_preview")
+preview = plain_module("render.focus_preview")
 
 
 def unpacked(colours, ends):

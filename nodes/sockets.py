@@ -3,10 +3,10 @@
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...bokehdepth_core import BokehStack, DepthMap
-from ...bokehdepth_core.resample import fit_depth
-from ..depth.geometry import depth_from_da3, depth_from_moge, depth_from_picture
+from ..bokehdepth_core import BokehStack, DepthMap
+from ..bokehdepth_core.resample import fit_depth
 from .handles import BokehGenerator, DepthEstimator
+from .host.geometry import depth_from_da3, depth_from_moge, depth_from_picture
 
 MetricDepth = io.Custom("METRIC_DEPTH")  # a DepthMap
 Stack = io.Custom("BOKEH_STACK")  # a tuple of BokehStack, one for each picture of the batch

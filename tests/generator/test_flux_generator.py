@@ -22,7 +22,7 @@ from bokehdepth_core.files.pictures.images import read_image, write_image
 from bokehdepth_core.generator import load_bokeh_generator
 from bokehdepth_core.generator.flux.latents import end_of_path, packed_noise
 from bokehdepth_core.generator.flux.tokens import fit_to_tokens
-from bokehdepth_core.generator.kontext import KontextGenerator
+from bokehdepth_core.generator.flux_generator import FluxGenerator
 from bokehdepth_core.generator.placement import InTurn
 from bokehdepth_core.generator.prompts import bokeh_prompt
 
@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
 def generator():
     pipeline = make_pipeline(load_transformer(STAGE1))
     placement = InTurn(pipeline, torch.device("cpu"))
-    made = KontextGenerator(pipeline, load_recipe_adapter(STAGE1), placement)
+    made = FluxGenerator(pipeline, load_recipe_adapter(STAGE1), placement)
     for case in STAGE1["cases"]:
         for prompt, tag in zip(case["prompts"], case["prompt_tags"], strict=True):
             embeds, pooled = PICTURES[f"{tag}.embeds"], PICTURES[f"{tag}.pooled"]
@@ -196,13 +196,13 @@ def test_an_error_inside_the_network_restores_the_weights(generator, bits):
 
 def test_previews_end_in_the_latents_that_become_the_frames(generator, monkeypatch):
     previews, decoded = [], []
-    decode = KontextGenerator._decode
+    decode = FluxGenerator._decode
 
     def watched(self, latents, check_cancelled):
         decoded.append(latents)
         return decode(self, latents, check_cancelled)
 
-    monkeypatch.setattr(KontextGenerator, "_decode", watched)
+    monkeypatch.setattr(FluxGenerator, "_decode", watched)
     sample(generator, "batch64", on_preview=previews.append)
     assert len(previews) == CASES["batch64"]["steps"]
     assert {preview.shape for preview in previews} == {decoded[0].shape}
@@ -231,7 +231,7 @@ def test_each_part_is_brought_when_it_is_needed_with_room_to_work(folder):
             return super().bring(names, needed_bytes)
 
     placement = Watched(pipeline, torch.device("cpu"))
-    watched = KontextGenerator(pipeline, load_recipe_adapter(STAGE1), placement)
+    watched = FluxGenerator(pipeline, load_recipe_adapter(STAGE1), placement)
     photo = PICTURES["image_64x64"].float() / 255
     watched.generate(photo, [10, 20], steps=1)
     watched.generate(photo, [20, 10], steps=1)
@@ -247,7 +247,7 @@ def test_as_many_strengths_share_a_batch_as_memory_holds(generator, free, expect
             return free
 
     sizes = []
-    limited = KontextGenerator(
+    limited = FluxGenerator(
         generator.pipeline,
         generator.adapter,
         Limited(generator.pipeline, torch.device("cpu")),

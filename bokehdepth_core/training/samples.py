@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...files.depth.reading import read_depth_file
-from ...files.pictures.images import read_image
-from ...resample import fit_depth
-from ..manifest import Entry
+from ..files.depth.reading import read_depth_file
+from ..files.pictures.images import read_image
+from ..resample import fit_depth
+from .manifest import Entry
 
 
 @dataclass(frozen=True, eq=False)

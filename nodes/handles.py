@@ -9,16 +9,16 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from ...bokehdepth_core import (
+from ..bokehdepth_core import (
     BUILT_IN,
     BokehStack,
     DepthMap,
     load_bokeh_generator,
     load_depth_estimator,
 )
-from ...bokehdepth_core.generator.adapter import load_adapter
-from ..generator.native import NativeGenerator
-from . import services
+from ..bokehdepth_core.generator.adapter import load_adapter
+from .flux.native import NativeGenerator
+from .host import services
 
 # Memory of the built-in parts: the sweep took 340 bytes a pixel at 2048², the renderer 400.
 BUILT_IN_BYTES_PER_PIXEL = 450
@@ -116,14 +116,14 @@ class BokehGenerator:
         return NativeGenerator(self.model, self.clip, self.vae, adapter)
 
     def _diffusers_generator(self):
-        from ...bokehdepth_core.generator.kontext import load_kontext
+        from ..bokehdepth_core.generator.flux_generator import load_flux_generator
 
         if self.base_model == BUILT_IN:
             raise ValueError(
                 "base_model: connect model, clip and vae to Load BokehDepth, or choose a FLUX.1-"
                 "Kontext file there: the bokeh adapter works on it, and none was given."
             )
-        made = load_kontext(
+        made = load_flux_generator(
             services.fetch_model(self.adapter),
             services.model_path(self.base_model),
             device="cpu",

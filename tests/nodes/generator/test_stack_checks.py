@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 core = importlib.import_module(f"{comfyui_pack.NAME}.bokehdepth_core")
 stack_nodes = importlib.import_module(f"{comfyui_pack.NAME}.nodes.generator.stack")
 loader = importlib.import_module(f"{comfyui_pack.NAME}.nodes.generator.loader")
-handles = importlib.import_module(f"{comfyui_pack.NAME}.nodes.host.handles")
+handles = importlib.import_module(f"{comfyui_pack.NAME}.nodes.handles")
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.usefixtures("inference_mode")]
 SIZE = (180, 240)

@@ -8,7 +8,7 @@ from torch import Tensor
 from ...bokehdepth_core import DepthMap
 from ...bokehdepth_core.devices import kth_smallest
 from ...bokehdepth_core.files.depth.colours import COLOUR_MAP, kind_of_picture
-from ..host.pictures import as_rgb
+from .pictures import as_rgb
 
 OVERSHOOT = 1.1  # above 1, up to here: what bicubic and Lanczos resampling add
 LEVELS = 100  # whole values beyond are more likely 8-bit levels than metres

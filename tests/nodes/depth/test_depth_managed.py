@@ -16,7 +16,7 @@ import comfy.model_management as mm  # isort: skip
 import comfy.model_patcher  # isort: skip
 import folder_paths  # isort: skip
 
-handles = importlib.import_module(f"{comfyui_pack.NAME}.nodes.host.handles")
+handles = importlib.import_module(f"{comfyui_pack.NAME}.nodes.handles")
 host = importlib.import_module(f"{comfyui_pack.NAME}.nodes.host.services")
 nodes = importlib.import_module(f"{comfyui_pack.NAME}.nodes.depth.defocus_aware")
 loader = importlib.import_module(f"{comfyui_pack.NAME}.nodes.generator.loader")

@@ -22,7 +22,7 @@ from bokehdepth_core.weights.reading import read_metadata
 skip_without_flux()
 pytest.importorskip("accelerate")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIDE = 48
 SMALL = ["--size", str(SIDE), "--precision", "fp32", "--rank", "4", "--alpha", "4", "--cpu"]
 SMALL += ["--batch", "2", "--accumulate", "1", "--warmup", "2", "--samples", "0"]

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_nodes import _plain_module
+from plain_nodes import plain_module
 
 from bokehdepth_core.optics.focus.keyframes import parse_keyframes
 
-early = _plain_module("host.early")
-doubts = _plain_module("host.doubts").doubts
-guessed_unit = _plain_module("host.doubts").guessed_unit
-DepthMap = _plain_module("depth.geometry").DepthMap
+early = plain_module("host.early")
+doubts = plain_module("host.doubts").doubts
+guessed_unit = plain_module("host.doubts").guessed_unit
+DepthMap = plain_module("host.geometry").DepthMap
 
 REMEDY = re.compile(
     r"\b(use|connect|disconnect|choose|give|write|crop|put|upload|load|reload|set|switch|take|divide|"
@@ -100,7 +100,7 @@ def _text(node):
 
 
 def _messages():
-    for path in sorted(Path(__file__).parents[2].glob("nodes/**/*.py")):
+    for path in sorted(Path(__file__).parents[3].glob("nodes/**/*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Raise) and getattr(node.exc, "args", None):
                 message = node.exc.args[0]

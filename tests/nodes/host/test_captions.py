@@ -1,10 +1,10 @@
 """What nodes show of stacks and depth: a line below each picture, colours from near to far."""
 
 import torch
-from test_nodes import _plain_module
+from plain_nodes import plain_module
 
-captions = _plain_module("host.captions")
-DepthMap = _plain_module("depth.geometry").DepthMap
+captions = plain_module("host.captions")
+DepthMap = plain_module("host.geometry").DepthMap
 
 
 def test_a_caption_lies_below_and_leaves_the_picture():

@@ -32,7 +32,7 @@ from ...bokehdepth_core.generator.flux.architectures import Base, Family
 from ...bokehdepth_core.generator.flux.schedule import check_noise_levels, noise_levels
 from ...bokehdepth_core.generator.flux.tokens import SIDE, fit_to_tokens, resized
 from ...bokehdepth_core.generator.prompts import PROMPT_TOKENS, bokeh_prompt
-from . import flux_hooks
+from . import hooks as flux_hooks
 
 _LOG = logging.getLogger(__name__)
 
