@@ -46,6 +46,9 @@ FAST = (
     *("tests/test_imports.py", "tests/test_resample.py"),
     *(f"--ignore=tests/depth/{part}" for part in ("sweep", "alignment", "focus_stacks", "person")),
     *("--ignore=tests/depth/test_estimator.py", "--ignore=tests/depth/test_from_mask.py"),
+    # PyTorch's profiler tells what memory is held: that of 2.13 crashes Python 3.13, and 2.4 holds
+    # a tenth more in attention on the CPU than estimated.
+    "--ignore=tests/depth/test_network_memory.py",
     *("--ignore=tests/depth/test_depth_loading.py", "-k", "not odd_size and not whole_stage"),
 )
 

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from test_plain_depth import theirs
 
 from bokehdepth_core import load_depth_estimator
-from bokehdepth_core.depth.estimator import NetworkEstimator, _normalized
+from bokehdepth_core.depth.batch import normalized_over_batch
+from bokehdepth_core.depth.estimator import NetworkEstimator
 from bokehdepth_core.depth.loading import network_from
 from bokehdepth_core.depth.networks.unidepth import ray_features, unit_rays
 from bokehdepth_core.files.depth_maps import read_depth
@@ -211,12 +212,12 @@ def test_rounding_does_not_turn_the_middle_row_of_a_centred_camera():
 
 def test_a_plane_is_near_and_its_rounding_no_relief():
     flat = torch.full((1, 4, 4), 3.0)
-    assert torch.equal(_normalized(flat), torch.ones(1, 4, 4))
+    assert torch.equal(normalized_over_batch(flat), torch.ones(1, 4, 4))
     noisy = flat + 1e-6 * torch.rand(1, 4, 4)
-    assert _normalized(noisy).min() > 0.999
+    assert normalized_over_batch(noisy).min() > 0.999
     steep = torch.tensor([[[1.0, 2.0, 3.0]]])
-    assert torch.equal(_normalized(steep), torch.tensor([[[0.0, 0.5, 1.0]]]))
-    assert torch.equal(_normalized(torch.zeros(1, 2, 2)), torch.zeros(1, 2, 2))
+    assert torch.equal(normalized_over_batch(steep), torch.tensor([[[0.0, 0.5, 1.0]]]))
+    assert torch.equal(normalized_over_batch(torch.zeros(1, 2, 2)), torch.zeros(1, 2, 2))
 
 
 @pytest.mark.parametrize("level", [2.5, True, 10])
