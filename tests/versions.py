@@ -46,9 +46,10 @@ FAST = (
     *("tests/test_imports.py", "tests/test_resample.py"),
     *(f"--ignore=tests/depth/{part}" for part in ("sweep", "alignment", "focus_stacks", "person")),
     *("--ignore=tests/depth/test_estimator.py", "--ignore=tests/depth/test_from_mask.py"),
-    # PyTorch's profiler tells what memory is held: that of 2.13 crashes Python 3.13, and 2.4 holds
-    # a tenth more in attention on the CPU than estimated.
+    # What is held differs by version: PyTorch 2.4 takes a tenth more for attention on the CPU.
     "--ignore=tests/depth/test_network_memory.py",
+    # transformers asks CUDA's library whether a graph is captured; a stand-in crashes then.
+    "--ignore=tests/generator/flux/test_flux2.py",
     *("--ignore=tests/depth/test_depth_loading.py", "-k", "not odd_size and not whole_stage"),
 )
 
