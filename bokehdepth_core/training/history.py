@@ -47,7 +47,8 @@ def _draw(path: Path, history: Sequence[dict[str, float]]) -> None:
     steps = [one["step"] for one in history]
     span = max(steps[-1] - steps[0], 1)
     names = [name for name in history[0] if name != "step"]
-    for place, (name, colour) in enumerate(zip(names, _COLOURS, strict=False)):
+    for place, name in enumerate(names):
+        colour = _COLOURS[place % len(_COLOURS)]
         known = [(step, one[name]) for step, one in zip(steps, history, strict=True)]
         known = [one for one in known if not math.isnan(one[1])]
         high = max((value for _, value in known), default=0.0)

@@ -141,7 +141,8 @@ def draw_results(path: Path, results: Sequence[StackResult]) -> None:
 
     draw.rectangle((*place(0, largest), *place(largest, 0)), outline=_GRID)
     draw.line((*place(0, 0), *place(largest, largest)), fill=_GRID, width=2)
-    for name, colour, row in zip(names, _COLOURS, range(len(names)), strict=False):
+    for row, name in enumerate(names):
+        colour = _COLOURS[row % len(_COLOURS)]
         draw.text((MARGIN, 8 + 18 * row), name[-48:], colour, font=font)
         means = []
         for strength, found in points[name].items():

@@ -114,7 +114,7 @@ def transformer_names(state: StateDict, name: str) -> StateDict:
     """Return the weights of FLUX's transformer by diffusers' names.
 
     Raises:
-        CheckpointError: keys of another network.
+        CheckpointError: keys of another network, or rows that are not those of its parts.
     """
     hidden = state["img_in.weight"].shape[0]
     whole: StateDict = {}
@@ -125,9 +125,15 @@ def transformer_names(state: StateDict, name: str) -> StateDict:
         if fused is None:
             whole[key] = value
             continue
-        ends = (0, hidden, 2 * hidden, 3 * hidden, len(value))
-        pieces = [value[first:last] for first, last in pairwise(ends) if first < len(value)]
-        parts |= {f"{own}.{end}": piece for own, piece in zip(fused, pieces, strict=False)}
+        rows = len(value) if value.ndim else 0
+        ends = (0, hidden, 2 * hidden, 3 * hidden, rows)
+        pieces = [value[first:last] for first, last in pairwise(ends) if first < rows]
+        if len(pieces) != len(fused):
+            raise CheckpointError(
+                f"{name}: '{key}' has {rows} rows, not those of {len(fused)} parts of "
+                f"{hidden}. Get the file again."
+            )
+        parts |= {f"{own}.{end}": piece for own, piece in zip(fused, pieces, strict=True)}
     named = rename(whole, _TRANSFORMER, name) | parts
     for end in ("weight", "bias"):
         # Files hold shift above scale, diffusers wants scale above shift.

@@ -55,7 +55,8 @@ class Encoder:
         """Return the tokens `text` [L,J] of a prompt and, where the base takes it, `pooled` [P]."""
         self.placement.bring(TEXT_ENCODERS, 0)
         rows = self.sampler.text(text, self.placement.device)
-        return {name: row[0] for name, row in zip(("text", "pooled"), rows, strict=False)}
+        names = ("text", "pooled")[: len(rows)]
+        return {name: row[0] for name, row in zip(names, rows, strict=True)}
 
     def places(self, size: int) -> Tensor:
         """Return the position ids [2T,A] of a square picture's tokens and of its reference's."""

@@ -164,7 +164,7 @@ class _GroundedCall(TorchFunctionMode):
         if func is not functional.scaled_dot_product_attention:
             return func(*args, **given)
         names = ("query", "key", "value")
-        given |= dict(zip(names, args, strict=False))
+        given |= dict(zip(names[: len(args)], args[:3], strict=True))
         query, key, value = (given.pop(name) for name in names)
         self.count += 1
         key = torch.cat([key, _of_first(key, self.group)], dim=-2)

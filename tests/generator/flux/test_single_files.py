@@ -1,5 +1,7 @@
 """FLUX.1-Kontext from ComfyUI's files: the same networks as diffusers', whatever the files."""
 
+import re
+
 import flux_files
 import pytest
 import torch
@@ -170,6 +172,24 @@ def test_another_network_is_refused(tmp_path):
     file = tmp_path / "sd.safetensors"
     save_file({"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(1)}, file)
     with pytest.raises(CheckpointError, match=r"^sd\.safetensors: not FLUX; 1 keys, first 'model"):
+        load_pipeline(file, torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("key", "rows", "parts"),
+    [
+        ("double_blocks.0.img_attn.qkv.weight", 4, 3),  # the last ones would be left out
+        ("single_blocks.0.linear1.weight", 3, 4),
+        ("single_blocks.0.linear1.weight", 0, 4),
+    ],
+)
+def test_a_fused_layer_of_other_rows_is_refused(models, states, key, rows, parts):
+    hidden = len(states["transformer"]["img_in.weight"])
+    other = torch.zeros(rows * hidden, hidden) if rows else torch.tensor(1.0)
+    file = models / "diffusion_models" / "kontext.safetensors"
+    save_file(states["transformer"] | {key: other}, file)
+    said = f"'{key}' has {rows * hidden} rows, not those of {parts} parts of {hidden}"
+    with pytest.raises(CheckpointError, match=re.escape(said)):
         load_pipeline(file, torch.float32)
 
 
