@@ -83,7 +83,7 @@ def render_node(count: int, asked: argparse.Namespace) -> tuple[int, float]:
     sys.path.insert(0, str(ROOT / "tests"))
     from comfyui_pack import NAME  # it loads ComfyUI
 
-    nodes, core = sys.modules[f"{NAME}.nodes.render.lens"], sys.modules[f"{NAME}.bokehdepth_core"]
+    nodes, core = sys.modules[f"{NAME}.nodes.lens"], sys.modules[f"{NAME}.bokehdepth_core"]
     nodes.preparation = lambda *_: None
     width, height = asked.size
     peak = Peak()

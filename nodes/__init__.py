@@ -11,8 +11,8 @@ from .generator.adapter import ApplyBokehDepthAdapter
 from .generator.loader import LoadBokehDepth
 from .generator.stack import BokehStackFromImages, GenerateBokehStack
 from .host import services
+from .lens import RenderBokeh
 from .render.focus_pull import FocusPull
-from .render.lens import RenderBokeh
 from .render.lens_look import BokehLens
 from .render.strength import LensBokehStrength
 

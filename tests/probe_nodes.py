@@ -15,7 +15,7 @@ NETWORKS = ("DepthAnything", "UniDepth", "FluxTransformer2DModel")
 
 
 class LivingNetworks:
-    """Shows the kinds of network that anything still holds, and how many are loaded."""
+    """Shows the kinds of network that anything still holds, and what ComfyUI has loaded."""
 
     OUTPUT_NODE = True
     RETURN_TYPES = ()
@@ -38,7 +38,8 @@ class LivingNetworks:
         gc.collect()
         kinds = [type(thing).__name__ for thing in gc.get_objects()]
         alive = sorted(kind for kind in kinds if kind in NETWORKS)
-        return {"ui": {"text": [*alive, f"loaded {len(mm.current_loaded_models)}"]}}
+        loaded = sorted(type(one.model.model).__name__ for one in mm.current_loaded_models)
+        return {"ui": {"text": [*alive, f"loaded {', '.join(loaded) or 'nothing'}"]}}
 
 
 class TensorFromFile:

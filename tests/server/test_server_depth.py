@@ -90,13 +90,13 @@ def test_a_checkpoint_runs_is_cached_and_leaves_when_another_takes_its_place(ser
     first = server.run(graph("dav2.pth"))
     assert first.error == ""
     assert len(first.outputs["see"]["images"]) == 1
-    assert alive(first) == ["DepthAnything", "loaded 1"]
+    assert alive(first) == ["DepthAnything", "loaded DepthAnything, KeptPreparation"]
     again = server.run(graph("dav2.pth"))
     assert {"load", "stack", "depth", "render", "see"} <= set(again.cached)
     other = server.run(graph("udv2.pth"))
     assert other.error == ""
     assert "load" not in other.cached
-    assert alive(other) == ["UniDepth", "loaded 1"]
+    assert alive(other) == ["UniDepth", "loaded KeptPreparation, UniDepth"]
 
 
 def test_a_predicted_camera_is_saved_with_the_depth(server):
@@ -123,10 +123,10 @@ def test_comfyui_unloads_and_forgets_everything_when_asked(server):
     server.post("/free", {"unload_models": True, "free_memory": True})
     deadline = time.monotonic() + 60  # the prompt worker frees when it wakes up
     left = None
-    while left != ["loaded 0"] and time.monotonic() < deadline:
+    while left != ["loaded nothing"] and time.monotonic() < deadline:
         time.sleep(1)
         left = alive(server.run({"alive": node("LivingNetworks")}))
-    assert left == ["loaded 0"]
+    assert left == ["loaded nothing"]
 
 
 def test_cancelling_stops_a_network_and_the_next_run_works(server):

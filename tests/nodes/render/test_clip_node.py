@@ -6,7 +6,7 @@ import pytest
 import torch
 from comfyui_pack import NAME
 
-lens = importlib.import_module(f"{NAME}.nodes.render.lens")
+lens = importlib.import_module(f"{NAME}.nodes.lens")
 pulls = importlib.import_module(f"{NAME}.nodes.render.focus_pull")
 core = importlib.import_module(f"{NAME}.bokehdepth_core")
 pytestmark = pytest.mark.comfyui

@@ -8,7 +8,7 @@ import pytest
 import torch
 from comfyui_pack import NAME
 
-lens = importlib.import_module(f"{NAME}.nodes.render.lens")
+lens = importlib.import_module(f"{NAME}.nodes.lens")
 kept = importlib.import_module(f"{NAME}.nodes.host.kept")
 steps = importlib.import_module(f"{NAME}.nodes.render.lens_steps")
 pytestmark = pytest.mark.comfyui

@@ -6,20 +6,20 @@ import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ... import bokehdepth_core as core
-from ...bokehdepth_core.render.finish.focus_view import focus_view
-from ...bokehdepth_core.render.memory import render_memory
-from ...bokehdepth_core.render.steady import FrameDepth
-from .. import sockets
-from ..host import services
-from ..host.early import said
-from ..host.kept import preparation
-from .focus_preview import focus_ui
-from .focus_pull import focus_input
-from .lens_inputs import check_blades, compositing_inputs, opening_inputs, panorama_input
-from .lens_look import lens_input
-from .lens_steps import Blur, Focus, Inputs, Scene, choose_focus, measure_blur, set_scene
-from .render_controls import control_inputs, steady_input
+from .. import bokehdepth_core as core
+from ..bokehdepth_core.render.finish.focus_view import focus_view
+from ..bokehdepth_core.render.memory import render_memory
+from ..bokehdepth_core.render.steady import FrameDepth
+from . import sockets
+from .host import services
+from .host.early import said
+from .host.kept import preparation
+from .render.focus_preview import focus_ui
+from .render.focus_pull import focus_input
+from .render.lens_inputs import check_blades, compositing_inputs, opening_inputs, panorama_input
+from .render.lens_look import lens_input
+from .render.lens_steps import Blur, Focus, Inputs, Scene, choose_focus, measure_blur, set_scene
+from .render.render_controls import control_inputs, steady_input
 
 
 class RenderBokeh(io.ComfyNode):
