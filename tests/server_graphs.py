@@ -29,6 +29,16 @@ def scale(source, output, width=WIDTH, height=HEIGHT):
     )
 
 
+def tiny_flux(file, others):
+    """Return a tiny FLUX's "flux" and its other "parts", and a small "photo"."""
+    return {
+        "flux": node("UNETLoader", unet_name=file, weight_dtype="default"),
+        "parts": node(others),
+        "example": node("BokehDepthExample"),
+        "photo": scale("example", 0, 88, 72),
+    }
+
+
 def render(image, depth, **changes):
     inputs = {"strength": 12.0, "focus_x": 0.5, "focus_y": 0.5, "focus_distance": 0.0}
     return node("RenderBokeh", image=image, depth=depth, **(inputs | changes))

@@ -20,6 +20,7 @@ from comfyui_hosts import version_of
 from comfyui_server import ComfyServer
 from links import link_folder
 from PIL import Image
+from server_graphs import node, tiny_flux
 
 if tuple(map(int, version_of(Path(os.environ["COMFYUI_PATH"])).split(".")[:2])) < (0, 33):
     pytest.skip("this ComfyUI reads no int8-convrot", allow_module_level=True)
@@ -46,26 +47,8 @@ def server(tmp_path_factory):
     server.stop()
 
 
-def node(kind, **inputs):
-    return {"class_type": kind, "inputs": inputs}
-
-
 def parts(kind):
-    return {
-        "flux": node(
-            "UNETLoader", unet_name=f"tiny_flux2_{kind}.safetensors", weight_dtype="default"
-        ),
-        "parts": node("TinyFlux2Parts"),
-        "example": node("BokehDepthExample"),
-        "photo": node(
-            "ImageScale",
-            image=["example", 0],
-            upscale_method="bilinear",
-            width=88,
-            height=72,
-            crop="disabled",
-        ),
-    }
+    return tiny_flux(f"tiny_flux2_{kind}.safetensors", "TinyFlux2Parts")
 
 
 def stack(kind, model="flux", adapter="klein", guidance=1.0, steps=2, **more):

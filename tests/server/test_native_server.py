@@ -19,6 +19,7 @@ import make_tiny_flux as tiny
 from comfyui_server import ROOT, ComfyServer
 from links import link_folder
 from PIL import Image
+from server_graphs import node, tiny_flux
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 KINDS = ["fp32", "bf16", "fp8", "fp8_scaled"]
@@ -57,26 +58,8 @@ def small_server(request, tmp_path_factory, models):
     server.stop()
 
 
-def node(kind, **inputs):
-    return {"class_type": kind, "inputs": inputs}
-
-
 def parts(kind):
-    return {
-        "flux": node(
-            "UNETLoader", unet_name=f"tiny_flux_{kind}.safetensors", weight_dtype="default"
-        ),
-        "parts": node("TinyFluxParts"),
-        "example": node("BokehDepthExample"),
-        "photo": node(
-            "ImageScale",
-            image=["example", 0],
-            upscale_method="bilinear",
-            width=88,
-            height=72,
-            crop="disabled",
-        ),
-    }
+    return tiny_flux(f"tiny_flux_{kind}.safetensors", "TinyFluxParts")
 
 
 def whole(kind, steps=2, model="flux"):

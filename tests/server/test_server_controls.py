@@ -19,6 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from comfyui_server import ComfyServer
+from server_graphs import node
 
 from bokehdepth_core import (
     DepthMap,
@@ -58,10 +59,6 @@ def scene():
     photo = torch.from_numpy(photo.clip(0, 1).astype(np.float32))[None]
     depth = torch.from_numpy(depth.astype(np.float32))[None]
     return photo, depth, intrinsics_from_focal_length(FOCAL_LENGTH, WIDTH, HEIGHT, 1)
-
-
-def node(kind, **inputs):
-    return {"class_type": kind, "inputs": inputs}
 
 
 def graph_of(server, **inputs):
