@@ -141,6 +141,9 @@ def parse_strengths(text: str, name: str = "strengths") -> tuple[float, ...]:
         ValueError: empty or very long text, a part that is not a positive finite number, or commas
             that may be decimal ones.
 
+    Reference:
+        Bokeh strength K: arXiv 2512.12425. The text's form is this project's own.
+
     Example:
         >>> parse_strengths("10, 20 30")
         (10.0, 20.0, 30.0)

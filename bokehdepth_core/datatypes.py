@@ -29,6 +29,10 @@ class BokehStack:
         TypeError: a picture is not a floating-point tensor.
         ValueError: sizes that do not match, no frames, unusable strengths or focus depths.
 
+    Reference:
+        arXiv 2512.12425, stage 1: one photo at growing bokeh strengths K. Focus stacks are this
+        project's own addition.
+
     Example:
         >>> photo, frames = torch.rand(4, 6, 3), torch.rand(2, 4, 6, 3)
         >>> BokehStack(photo, frames, strengths=(10, 20)).strengths
@@ -95,6 +99,11 @@ class DepthMap:
     Raises:
         TypeError: a tensor of another kind.
         ValueError: sizes that do not match, NaN, zero or negative depth.
+
+    Reference:
+        Depth Z and intrinsics of a pinhole camera: Hartley and Zisserman, "Multiple View Geometry
+        in Computer Vision", 6.1. Relative disparity, known up to scale and offset: Ranftl et al.,
+        "Towards robust monocular depth estimation", TPAMI 2022.
 
     Example:
         >>> DepthMap(torch.tensor([[[2.0, torch.inf]]])).disparity

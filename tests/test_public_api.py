@@ -1,6 +1,9 @@
 """The public surface: what `bokehdepth_core` offers, and that each part explains itself."""
 
+import doctest
 import inspect
+import re
+import sys
 
 import pytest
 
@@ -37,9 +40,13 @@ def test_every_public_name_is_there_and_listed_once():
     assert [name for name in core.__all__ if not hasattr(core, name)] == []
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in CALLABLES if inspect.isfunction(getattr(core, n))], ids=str
-)
-def test_every_public_function_shows_an_example(name):
-    # tests/test_examples.py runs them.
-    assert ">>> " in inspect.getdoc(getattr(core, name))
+@pytest.mark.parametrize("name", CALLABLES)
+def test_every_public_name_shows_an_example_and_names_its_source(name):
+    part = getattr(core, name)
+    sections = re.split(r"^(\w+):\n", inspect.getdoc(part), flags=re.MULTILINE)
+    by_title = dict(zip(sections[1::2], sections[2::2], strict=True))
+    assert re.search(r"\w{4}", by_title["Reference"])
+    # tests/test_examples.py runs what doctest finds.
+    module = sys.modules[part.__module__]
+    found = [one.name for one in doctest.DocTestFinder().find(module) if one.examples]
+    assert f"{part.__module__}.{part.__name__}" in found

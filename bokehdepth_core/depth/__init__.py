@@ -49,6 +49,11 @@ def load_depth_estimator(
         ValueError: an unknown option.
         CheckpointError: a file that is no depth network, or a damaged one.
 
+    Reference:
+        arXiv 2512.12425, stage 2: DSFA. Press et al., "Train short, test long", ICLR 2022: ALiBi.
+        Piccinelli et al., "UniDepthV2", arXiv 2502.20110; Yang et al., "Depth Anything V2", NeurIPS
+        2024: the networks.
+
     Example:
         >>> from bokehdepth_core import BokehStack
         >>> photo = torch.rand(1, 24, 32, 3)

@@ -24,6 +24,15 @@ class DepthMetrics:
         ause: area between AbsRel of what is left as the least confident pixels are taken away, and
             as the worst are; 0 is best. None where there is no confidence.
         pixels: how many were compared.
+
+    Reference:
+        `evaluate_depth`, which names the papers.
+
+    Example:
+        >>> depth = torch.full((1, 4, 6), 2.0)
+        >>> found = evaluate_depth(DepthMap(1.1 * depth), depth)
+        >>> round(found.abs_rel, 3), found.delta_105, found.delta_115
+        (0.1, 0.0, 1.0)
     """
 
     abs_rel: float

@@ -67,6 +67,11 @@ def write_depth(
             a JPEG without its photo.
         FileNotFoundError: the folder does not exist.
 
+    Reference:
+        OpenEXR, "Technical Introduction": channel Z. Portable Network Graphics, W3C. NPZ: NumPy
+        Enhancement Proposal 1. G. Turk, "The PLY Polygon File Format", Stanford 1994. Google,
+        Depthmap Metadata: GDepth.
+
     Example:
         >>> write_depth("flat.npz", DepthMap(torch.full((1, 4, 6), 2.0)))
         >>> read_depth("flat.npz").depth.unique()

@@ -41,6 +41,10 @@ def load_bokeh_generator(
         CheckpointError: an unusable adapter file.
         ValueError: a base model that the adapter does not fit, or none.
 
+    Reference:
+        arXiv 2512.12425, stage 1: the adapter. Black Forest Labs, "FLUX.1 Kontext", arXiv
+        2506.15742: the base model.
+
     Example:
         >>> from bokehdepth_core import DepthMap
         >>> photo = torch.rand(24, 32, 3)

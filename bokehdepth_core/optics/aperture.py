@@ -42,6 +42,12 @@ class Aperture:
     Raises:
         ValueError: a value outside its range.
 
+    Reference:
+        What each parameter does to the PSF: H. H. Nasse, "Depth of Field and Bokeh", Carl Zeiss
+        2010. 2ρ² − 1 is Zernike's radial polynomial of defocus: Born and Wolf, "Principles of
+        Optics", 9.2; its mean over the disc is 0, so that light is kept. The formulas are in
+        `pupil.py`.
+
     Example:
         >>> Aperture(blades=6, rotation=15.0).is_round
         False

@@ -38,6 +38,10 @@ class Lens:
         ValueError: a value outside its range, or an f-number without a focal length or the other
             way round.
 
+    Reference:
+        arXiv 2512.12425: the strength of a thin lens, see `bokeh_strength_from_lens`. Longitudinal
+        chromatic aberration: W. J. Smith, "Modern Optical Engineering".
+
     Example:
         >>> lens = Lens(f_number=1.8, focal_length_mm=85.0)
         >>> round(lens.strength(2.0, width=1200, height=800), 1)
@@ -166,6 +170,10 @@ def lens_look(
 
     Raises:
         ValueError: another name, or a value outside its range.
+
+    Reference:
+        `Lens` names the sources of its parameters; their values are typical of a kind of lens, not
+        measured on one.
 
     Example:
         >>> print(lens_look("mirror donut", obstruction=0.4).summary.splitlines()[2])

@@ -228,6 +228,10 @@ def focus_depth_at(
         ValueError: unusable depth, a point outside the picture, or a mask of another size or
             without a chosen pixel.
 
+    Reference:
+        Huber, "Robust Statistics", Wiley 1981: the median bears up to half of its values being
+        wrong.
+
     Example:
         >>> depth = torch.full((1, 40, 60), 5.0)
         >>> depth[:, 10:30, 20:40] = 1.5

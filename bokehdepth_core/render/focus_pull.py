@@ -52,6 +52,10 @@ def render_focus_pull(
         ValueError: a number of pictures other than one or that of the frames, a track without
             focus and no `focus_depth`, and what `render_bokeh` raises.
 
+    Reference:
+        Thin lens, arXiv 2512.12425: every frame is `render_bokeh` at the track's focus depth and
+        strength.
+
     Example:
         >>> from ..optics.focus.track import focus_track
         >>> photo, depth = torch.rand(1, 16, 24, 3), torch.full((1, 16, 24), 2.0)

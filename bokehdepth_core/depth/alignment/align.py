@@ -79,7 +79,16 @@ class FrameAlignment:
 
 @dataclass(frozen=True)
 class AlignmentReport:
-    """What was done to the frames of a stack, in their order."""
+    """What was done to the frames of a stack, in their order.
+
+    Reference:
+        `align_stack`, which names the sources of every correction.
+
+    Example:
+        >>> report = AlignmentReport((FrameAlignment(), FrameAlignment(problem="another view")))
+        >>> report.problems
+        ('frame 2: not aligned: another view.',)
+    """
 
     frames: tuple[FrameAlignment, ...]
 
@@ -118,6 +127,12 @@ def align_stack(
 
     Raises:
         ValueError: a frame cannot be aligned, and `strict`.
+
+    Reference:
+        Gauss-Newton on the differences of pixels: Lucas and Kanade, "An iterative image
+        registration technique with an application to stereo vision", IJCAI 1981. A smooth residual
+        field: Horn and Schunck, "Determining optical flow", Artificial Intelligence 1981. The model
+        of light is `Photometry`.
 
     Example:
         >>> picture = torch.rand(40, 40, 3)

@@ -38,6 +38,18 @@ class DepthFile:
         report: a line for everything that was chosen or guessed. Options are in backticks by the
             names of `read_depth_file`.
         nan_pixels: how many of its numbers are NaN; holes like all that is not measured.
+
+    Reference:
+        `read_depth_file`, which names the formats.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import mkdtemp
+        >>> path = Path(mkdtemp()) / "plain.npy"
+        >>> np.save(path, np.array([[1.5, 2.0], [np.nan, 4.5]], np.float32))
+        >>> file = read_depth_file(path)
+        >>> file.nan_pixels, file.photo is None
+        (1, True)
     """
 
     depth: DepthMap
@@ -58,6 +70,9 @@ def read_depth(
     intrinsics: Tensor | None = None,
 ) -> DepthMap:
     """Return the depth map in a file, [1,H,W]; as `read_depth_file`, without photo and report.
+
+    Reference:
+        `read_depth_file`, which names the formats.
 
     Example:
         >>> import tempfile
@@ -108,6 +123,11 @@ def read_depth_file(
     Raises:
         FileNotFoundError: no such file.
         ValueError: a damaged or unknown file, colour in place of depth, or an unknown option.
+
+    Reference:
+        OpenEXR File Layout, openexr.com. NPY and NPZ: NumPy Enhancement Proposal 1. P. Debevec,
+        PFM. TIFF 6.0. Portable Network Graphics, W3C. Google, Depthmap Metadata (GDepth) and
+        Dynamic Depth 1.0. ISO/IEC 23008-12: HEIC. Each reader names the sections it follows.
 
     Example:
         >>> import tempfile

@@ -109,6 +109,11 @@ def read_image(path: str | Path, background: float = 1.0) -> Tensor:
         FileNotFoundError: no such file.
         ValueError: not a picture, cut off, or too large.
 
+    Reference:
+        IEC 61966-2-1: sRGB. Exif 2.3, 4.6.4: orientation. ICC.1:2022: colour profiles. PNG
+        specification, third edition, 11.3.2: colour chunks. OpenEXR, "Technical Introduction":
+        linear light.
+
     Example:
         >>> import tempfile
         >>> path = tempfile.mkdtemp() + "/grey.png"

@@ -50,6 +50,10 @@ def write_image(
             written here, or 16 bits or alpha where the kind has none.
         OSError: the file cannot be written; nothing is left of it.
 
+    Reference:
+        IEC 61966-2-1: sRGB. PNG specification, third edition. TIFF 6.0. OpenEXR, "Technical
+        Introduction": linear light and premultiplied alpha.
+
     Example:
         >>> import tempfile
         >>> import torch

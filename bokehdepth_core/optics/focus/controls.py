@@ -44,6 +44,11 @@ class FocusControls:
     Raises:
         ValueError: a value outside its range.
 
+    Reference:
+        The thin lens, arXiv 2512.12425, gives the radius that is changed. The curves are this
+        project's own, made to join the lens's blur without a bend; `change` tells their order. Tilt
+        and swing: `tilt.py` derives them from the thin lens.
+
     Example:
         >>> FocusControls(front_strength=0.5).change(torch.tensor([8.0, -8.0])).tolist()
         [4.0, -8.0]
@@ -198,6 +203,10 @@ def strength_in_px(strength: float, unit: str, width: int) -> float:
 
     Raises:
         ValueError: another unit, or a strength that is negative or not finite.
+
+    Reference:
+        K is proportional to the picture's width, as `bokeh_strength_from_lens` shows; so K =
+        strength · width / 100.
 
     Example:
         >>> strength_in_px(2.0, "% of width", 1200), strength_in_px(24.0, "px·m", 1200)

@@ -35,6 +35,16 @@ class Subject:
     Attributes:
         focus_depth: [B], its depth, m.
         point: [B,2], its middle, (x, y) in shares of the picture.
+
+    Reference:
+        `find_subject`, which says how it is found.
+
+    Example:
+        >>> depth = torch.full((1, 40, 60), 5.0)
+        >>> depth[:, 12:40, 22:40] = 1.5  # somebody before a wall
+        >>> subject = find_subject(torch.full((1, 40, 60, 3), 0.5), depth)
+        >>> [round(share, 1) for share in subject.point[0].tolist()]  # from the left, from the top
+        [0.5, 0.6]
     """
 
     focus_depth: Tensor
@@ -51,6 +61,10 @@ def find_subject(image: Tensor, depth: Tensor) -> Subject:
 
     Raises:
         ValueError: sizes that do not match, or unusable values.
+
+    Reference:
+        No paper: a score of this project, set by hand; its terms and constants are at the top of
+        `subject.py`.
 
     Example:
         >>> depth = torch.full((1, 40, 60), 5.0)

@@ -34,6 +34,14 @@ class FocusTrack:
         keys: frames of the keyframes.
         lost: frames whose mask shows no subject; those around them decide.
         overruled: whether focus that is keyed gives way to a subject's masks.
+
+    Reference:
+        `focus_track`, which says how the frames between keyframes come about.
+
+    Example:
+        >>> track = focus_track(torch.full((1, 4, 6), 2.0), "0: 1 m k 8; 4: 2 m k 24")
+        >>> len(track), track.strengths
+        (5, (8.0, 12.0, 16.0, 20.0, 24.0))
     """
 
     frames: int
@@ -93,6 +101,11 @@ def focus_track(
         TypeError: keyframes that are not text, depth that is not floating point.
         ValueError: unreadable keyframes, none and no subject, numbers of frames that do not match,
             distances for depth without metres, or masks without a subject.
+
+    Reference:
+        Thin lens, arXiv 2512.12425: the radius of blur is linear in disparity, so between keyframes
+        focus moves evenly in disparity. How fast: `EASINGS`. Masks that are followed are smoothed
+        after Cleveland 1979, see `smoothed`.
 
     Example:
         >>> track = focus_track(torch.full((1, 4, 6), 2.0), "0: 1 m; 2: inf; 4: 0.5,0.5 hold")

@@ -102,6 +102,10 @@ def steady_depth(
         TypeError: a picture or depth that is not floating point.
         ValueError: sizes that do not match, unusable depth, or a number out of range.
 
+    Reference:
+        No paper: hysteresis of each pixel's disparity; `holding.py` has the rule and its constants,
+        `still.py` finds what stands still.
+
     Example:
         >>> noise = 1 + 0.01 * torch.randn(6, 16, 24)
         >>> held = steady_depth(torch.full((1, 16, 24, 3), 0.5), 2 * noise)
