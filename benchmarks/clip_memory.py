@@ -80,7 +80,7 @@ def render_files(count: int, asked: argparse.Namespace) -> tuple[int, float]:
 
 def render_node(count: int, asked: argparse.Namespace) -> tuple[int, float]:
     """Return the peak of *Render Bokeh* with a batch, its inputs too, bytes; seconds a frame."""
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path[:0] = map(str, (ROOT / "tests", ROOT / "tests/helpers/comfyui"))
     from comfyui_pack import NAME  # it loads ComfyUI
 
     nodes, core = sys.modules[f"{NAME}.nodes.lens"], sys.modules[f"{NAME}.bokehdepth_core"]

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = map(str, (ROOT, *ROOT.glob("tests/helpers/*/")))
 
 from comfyui_server import ComfyServer  # noqa: E402 - found by the line above
 

@@ -1,15 +1,12 @@
 """The focus picker in ComfyUI's own page: classic canvas and Nodes 2.0, in a headless Chromium."""
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
 
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from browser_page import drag, eventually, picker, picture_box, prompt_inputs, run, undo, values
 
 pytest_plugins = ["browser_fixtures"]

@@ -2,15 +2,12 @@
 
 import os
 import re
-import sys
-from pathlib import Path
 
 import pytest
 
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from browser_page import click, drag, eventually, need_elements, picture_box, run, undo
 
 pytest_plugins = ["browser_fixtures"]

@@ -1,15 +1,12 @@
 """The front end's search for nodes: what a person types finds the node that does it."""
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
 
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from browser_page import eventually
 
 pytest_plugins = ["browser_fixtures"]

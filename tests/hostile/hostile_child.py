@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS), str(Path(__file__).parent)]
+sys.path[:0] = map(str, (TESTS.parent, TESTS, Path(__file__).parent, *TESTS.glob("helpers/*/")))
 MOST_ADDRESSES = 12 << 30  # bytes of address space, a guard for the machine that runs the tests
 LONGEST = 20  # s of the processor, after which the process is ended
 OUTPUTS = ("", ".png", ".exr", ".npz", ".mp4", ".safetensors")

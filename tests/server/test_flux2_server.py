@@ -4,7 +4,6 @@ COMFYUI_PATH names a ComfyUI checkout that knows FLUX.2 and int8-convrot.
 """
 
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -13,11 +12,10 @@ import pytest
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 import make_tiny_flux as tiny1
 import make_tiny_flux2 as tiny
 from comfyui_hosts import version_of
-from comfyui_server import ComfyServer
+from comfyui_server import TINY_FLUX_NODES, ComfyServer
 from links import link_folder
 from PIL import Image
 from server_graphs import node, tiny_flux
@@ -27,7 +25,6 @@ if tuple(map(int, version_of(Path(os.environ["COMFYUI_PATH"])).split(".")[:2])) 
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 KINDS = ["fp32", "bf16", "fp8_scaled", "int8_convrot"]
-NODES = Path(__file__).parents[1] / "tiny_flux_nodes.py"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +37,7 @@ def server(tmp_path_factory):
     tiny1.save_adapter(models / "bokehdepth" / "klein.safetensors", base=tiny.BASE)
     tiny1.save_adapter(models / "bokehdepth" / "kontext.safetensors")
     folder = tmp_path_factory.mktemp("flux2")
-    server = ComfyServer(folder, NODES)
+    server = ComfyServer(folder, TINY_FLUX_NODES)
     (folder / "models").rmdir()
     link_folder(folder / "models", models)
     yield server

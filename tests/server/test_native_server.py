@@ -5,29 +5,25 @@ COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
 
 import json
 import os
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 import make_tiny_flux as tiny
-from comfyui_server import ROOT, ComfyServer
+from comfyui_server import ROOT, TINY_FLUX_NODES, ComfyServer
 from links import link_folder
 from PIL import Image
 from server_graphs import node, tiny_flux
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 KINDS = ["fp32", "bf16", "fp8", "fp8_scaled"]
-NODES = Path(__file__).parents[1] / "tiny_flux_nodes.py"
 
 
 def _start(folder, models, **environment):
-    server = ComfyServer(folder, NODES, **environment)
+    server = ComfyServer(folder, TINY_FLUX_NODES, **environment)
     (folder / "models").rmdir()
     link_folder(folder / "models", models)
     return server

@@ -5,8 +5,6 @@ COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
 
 import json
 import os
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ import pytest
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from comfyui_server import PACK, ROOT, ComfyServer
 from server_graphs import (
     HEIGHT,

@@ -4,10 +4,8 @@ COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
 """
 
 import os
-import sys
 import time
 import uuid
-from pathlib import Path
 
 import pytest
 
@@ -15,9 +13,7 @@ if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from comfyui_server import ComfyServer
+from comfyui_server import PROBE_NODES, ComfyServer
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 HEIGHT, WIDTH = 40, 64
@@ -25,8 +21,7 @@ HEIGHT, WIDTH = 40, 64
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    probe = Path(__file__).parents[1] / "probe_nodes.py"
-    server = ComfyServer(tmp_path_factory.mktemp("comfyui"), probe)
+    server = ComfyServer(tmp_path_factory.mktemp("comfyui"), PROBE_NODES)
     yield server
     server.stop()
 

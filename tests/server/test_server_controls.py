@@ -5,9 +5,7 @@ COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
 
 import json
 import os
-import sys
 import uuid
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +14,7 @@ if not os.environ.get("COMFYUI_PATH"):
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from comfyui_server import ComfyServer
+from comfyui_server import PROBE_NODES, ComfyServer
 from server_graphs import node
 
 from bokehdepth_core import (
@@ -43,8 +39,7 @@ SEEN = 0.01  # a control that does nothing would change less
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    probe = Path(__file__).parents[1] / "probe_nodes.py"
-    server = ComfyServer(tmp_path_factory.mktemp("comfyui"), probe)
+    server = ComfyServer(tmp_path_factory.mktemp("comfyui"), PROBE_NODES)
     yield server
     server.stop()
 

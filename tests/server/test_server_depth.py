@@ -4,9 +4,7 @@ COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
 """
 
 import os
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +14,7 @@ if not os.environ.get("COMFYUI_PATH"):
 import golden
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from comfyui_server import ComfyServer
+from comfyui_server import PROBE_NODES, ComfyServer
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 CHECKPOINTS = {"dav2.pth": "dav2_dsfa", "udv2.pth": "unidepthv2_dsfa"}
@@ -26,9 +22,7 @@ CHECKPOINTS = {"dav2.pth": "dav2_dsfa", "udv2.pth": "unidepthv2_dsfa"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = ComfyServer(
-        tmp_path_factory.mktemp("comfyui"), Path(__file__).parents[1] / "probe_nodes.py"
-    )
+    server = ComfyServer(tmp_path_factory.mktemp("comfyui"), PROBE_NODES)
     folder = server.folder / "models" / "bokehdepth"
     folder.mkdir(exist_ok=True)
     for file, name in CHECKPOINTS.items():

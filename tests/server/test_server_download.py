@@ -6,8 +6,6 @@ COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
 import hashlib
 import io
 import os
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +14,7 @@ if not os.environ.get("COMFYUI_PATH"):
 
 import golden
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from comfyui_server import ComfyServer
+from comfyui_server import PROBE_NODES, ComfyServer
 from fake_hub import serving
 from test_server_depth import graph
 
@@ -38,7 +34,7 @@ def hub():
 def server(tmp_path_factory, hub):
     server = ComfyServer(
         tmp_path_factory.mktemp("comfyui"),
-        Path(__file__).parents[1] / "probe_nodes.py",
+        PROBE_NODES,
         HF_ENDPOINT=hub.address,
     )
     yield server

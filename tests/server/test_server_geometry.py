@@ -15,7 +15,6 @@ import pytest
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from comfyui_server import ComfyServer
 from graph_files import as_prompt, load
 from PIL import Image

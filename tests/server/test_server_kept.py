@@ -5,7 +5,6 @@ COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
 
 import os
 import re
-import sys
 import time
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import pytest
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from comfyui_server import ComfyServer
 from server_graphs import photo_and_depth, render, shown
 

@@ -5,24 +5,20 @@ COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
 
 import importlib.util
 import os
-import sys
 import urllib.request
 import uuid
-from pathlib import Path
 
 import pytest
 
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
+import heic_portrait
 import numpy as np
 import OpenEXR
-from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import heic_portrait
-from comfyui_server import ComfyServer
+from comfyui_server import PROBE_NODES, ComfyServer
 from depth_files import METRES, SHARE, gdepth_xmp, iphone_packet, photo, write_exr, write_pfm
+from PIL import Image
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 HEIGHT, WIDTH = 48, 96
@@ -32,8 +28,7 @@ OUTPUTS = ("image", "defocus", "coc", "focus_view", "alpha")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    probe = Path(__file__).parents[1] / "probe_nodes.py"
-    server = ComfyServer(tmp_path_factory.mktemp("comfyui"), probe)
+    server = ComfyServer(tmp_path_factory.mktemp("comfyui"), PROBE_NODES)
     yield server
     server.stop()
 

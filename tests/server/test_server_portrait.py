@@ -4,15 +4,12 @@ COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
 """
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
 
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from comfyui_server import ComfyServer
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]

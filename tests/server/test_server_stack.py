@@ -4,7 +4,6 @@ COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
 """
 
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -13,10 +12,9 @@ import pytest
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 import flux_files
 import torch
-from comfyui_server import ComfyServer
+from comfyui_server import PROBE_NODES, ComfyServer
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxKontextPipeline
 from safetensors.torch import save_file
 from transformers import AutoTokenizer
@@ -35,9 +33,7 @@ FILE, FP8, FOLDER, WHOLE = (
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = ComfyServer(
-        tmp_path_factory.mktemp("comfyui"), Path(__file__).parents[1] / "probe_nodes.py"
-    )
+    server = ComfyServer(tmp_path_factory.mktemp("comfyui"), PROBE_NODES)
     models = server.folder / "models"
     networks = flux_files.make_tiny(words=(49408, 32128))  # for ComfyUI's own tokenizers
     states = flux_files.file_states(networks)

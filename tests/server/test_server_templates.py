@@ -6,15 +6,12 @@ neither Depth Anything 3 nor MoGe, and 0.26 not all of MoGe: those graphs need a
 
 import os
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import OpenEXR
 from comfyui_server import PACK, ROOT, ComfyServer

@@ -5,9 +5,7 @@ not needed: a track as its tracker gives it goes into the core's own *SAM3 Track
 """
 
 import os
-import sys
 import uuid
-from pathlib import Path
 
 import pytest
 
@@ -15,9 +13,7 @@ if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from comfyui_server import ComfyServer
+from comfyui_server import PROBE_NODES, ComfyServer
 from server_graphs import node
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
@@ -28,8 +24,7 @@ STRENGTH = 9.0
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    probe = Path(__file__).parents[1] / "probe_nodes.py"
-    server = ComfyServer(tmp_path_factory.mktemp("comfyui"), probe)
+    server = ComfyServer(tmp_path_factory.mktemp("comfyui"), PROBE_NODES)
     yield server
     server.stop()
 

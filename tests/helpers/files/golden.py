@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-FOLDER = Path(__file__).parent / "data" / "golden"
+FOLDER = Path(__file__).parents[2] / "data" / "golden"
 TABLES = ("cls_token", "pos_embed", "latents_pos", "level_embeds", "mask_token", "register_tokens")
 
 

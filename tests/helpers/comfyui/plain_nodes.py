@@ -5,7 +5,7 @@ import sys
 import types
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 
 
 def plain_module(name):

@@ -17,10 +17,13 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+import kept_process
 from links import link_file, link_folder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 PACK = "ComfyUI-BokehDepth"
+PROBE_NODES = Path(__file__).with_name("probe_nodes.py")
+TINY_FLUX_NODES = Path(__file__).parents[1] / "flux" / "tiny_flux_nodes.py"
 SILENT_SECONDS = 600  # a start whose log stands still for so long hangs
 START_SECONDS = 3600
 RUN_SECONDS = 3600
@@ -48,7 +51,7 @@ class ComfyServer:
         self.port = _free_port()
         self.log = folder / "server.log"
         command = [
-            *(sys.executable, str(ROOT / "tests" / "kept_process.py")),
+            *(sys.executable, kept_process.__file__),
             os.environ.get("COMFYUI_PYTHON", sys.executable),
             *("main.py", "--cpu", "--base-directory", str(folder), "--port", str(self.port)),
             *("--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK),

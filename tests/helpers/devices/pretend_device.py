@@ -15,7 +15,7 @@ from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_flatten, tree_map
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 _CORE = "bokehdepth_core"
 # Operators that take operands of the CPU beside those of a device.
 _CROSSING = ("copy_", "_to_copy", "index.Tensor", "index_put", "_index_put_impl_", "lift_fresh")

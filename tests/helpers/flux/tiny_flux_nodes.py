@@ -17,7 +17,7 @@ import comfy.patcher_extension
 import torch
 
 os.environ.setdefault("COMFYUI_PATH", str(Path(mm.__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import make_tiny_flux as tiny
 
 

@@ -16,7 +16,7 @@ if not os.environ.get("COMFYUI_PATH"):
 
 import make_tiny_flux
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 NAME = "bokehdepth_pack"
 
 
