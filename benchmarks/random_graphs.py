@@ -120,7 +120,7 @@ class RandomGraph:
 
 
 def _children(pid):
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
     return [int(one) for one in text.split()]
 
 
@@ -130,7 +130,7 @@ def _measured(server):
     server.post("/free", {"unload_models": True, "free_memory": True})
     time.sleep(3)
     (pid,) = _children(server.process.pid)
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     resident = next(int(one.split()[1]) for one in lines if one.startswith("VmRSS")) / 1024
     return resident, len(list(Path(f"/proc/{pid}/fd").iterdir()))
 

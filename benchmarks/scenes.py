@@ -49,7 +49,7 @@ class Shot:
 def read_shots(folder: Path) -> Iterator[Shot]:
     """Yield every render of every scene of a folder."""
     for scene in sorted(path.parent for path in folder.glob("*/scene.json")):
-        facts = json.loads((scene / "scene.json").read_text())
+        facts = json.loads((scene / "scene.json").read_text(encoding="utf-8"))
         image, image_hdr = read_pair(scene / "sharp.png")
         depth = torch.from_numpy(np.load(scene / "depth.npz")["depth"])[None]
         for entry in facts["renders"]:

@@ -54,7 +54,7 @@ class Scene:
 
 
 def load(folder: Path) -> Scene:
-    facts = json.loads((folder / "scene.json").read_text())
+    facts = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
     stack, lens = facts["stack"], facts["aperture"]
     reference, *frames = (picture(folder / name) for name in stack["files"])
     depth = torch.from_numpy(np.load(folder / "depth.npz")["depth"])[None]

@@ -147,7 +147,7 @@ def test_the_wheel_installs_into_an_empty_environment_and_runs(wheel, tmp_path):
 
 @pytest.mark.parametrize("host", ["0.3.64", "0.33"])
 def test_an_install_beside_comfyui_changes_no_version(wheel, tmp_path, host):
-    lines = (DATA / f"comfyui_{host}.txt").read_text().splitlines()
+    lines = (DATA / f"comfyui_{host}.txt").read_text(encoding="utf-8").splitlines()
     python, site = environment(tmp_path / "host", [line for line in lines if line[0] != "#"])
     before = versions(site)
     pip("--python", python, "install", "--quiet", "-r", ROOT / "requirements.txt")

@@ -130,8 +130,13 @@ def test_the_graphs_are_those_that_the_script_writes(monkeypatch, tmp_path):
     monkeypatch.setattr(templates.graphs, "ROOT", tmp_path)
     for make in (*templates.ALL, templates.blueprint):
         make()
-    made = {file.stem: json.loads(file.read_text()) for file in tmp_path.glob("workflows/*")}
+    made = {
+        file.stem: json.loads(file.read_text(encoding="utf-8"))
+        for file in tmp_path.glob("workflows/*")
+    }
     assert len(made) == len(templates.ALL)
     assert {name: before[name] for name in made} == made
     (subgraph,) = (ROOT / "subgraphs").iterdir()
-    assert (tmp_path / "subgraphs" / subgraph.name).read_text() == subgraph.read_text()
+    assert (tmp_path / "subgraphs" / subgraph.name).read_text(
+        encoding="utf-8"
+    ) == subgraph.read_text(encoding="utf-8")

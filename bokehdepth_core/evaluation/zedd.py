@@ -147,7 +147,8 @@ def _scene(folder: Path, distances: dict[int, float]) -> ZeddScene:
 def _focal_length(path: Path) -> float:
     """Return the mean of fx and fy, px, of a file with 3 x 3 numbers."""
     try:
-        rows = [[float(one) for one in line.split()] for line in path.read_text().splitlines()]
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [[float(one) for one in line.split()] for line in lines]
         values = torch.tensor([row for row in rows if row])
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: cannot read 3 x 3 numbers: {error}.") from None

@@ -20,6 +20,8 @@ from pathlib import Path
 
 _LONGEST_SUFFIX = 32  # bytes; what is longer is no suffix that a writer chooses its format by
 _PART = re.compile(r"\.[0-9a-f]{16}(?:-([0-9a-f]{8})-(\d{1,10}))?\.part(?:\..*)?")
+# Windows lets nobody rename a file that is open, and scanners open every new file for a moment.
+_TRIES, _PAUSE_S = (20 if os.name == "nt" else 1), 0.1
 _ABANDONED_S = 86_400.0  # no write leaves its part untouched for a day
 _inputs: ContextVar[tuple[Path, ...]] = ContextVar("inputs", default=())
 
@@ -53,16 +55,14 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     part = target.with_name(_part_name(suffix))
     try:
         yield part
-        part.replace(target)
+        take_name(part, target)
     except OSError as error:
         if error.errno is None:  # made by us or by a codec: it says what it is about
             raise
-        raise OSError(
-            f"{target}: cannot be written ({error.strerror}). Free space there, or give another "
-            "place."
-        ) from error
+        raise _unwritable(target, error) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # Windows: a writer that failed holds it open
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -111,14 +111,11 @@ def whole_folder(path: str | Path, *, inside: bool = False) -> Iterator[Path]:
         for one in made:
             check_no_input(target / one.name, _inputs.get())
         for one in made:
-            one.replace(target / one.name)
+            take_name(one, target / one.name)
     except OSError as error:
         if error.errno is None:  # made by us or by a codec: it says what it is about
             raise
-        raise OSError(
-            f"{target}: cannot be written ({error.strerror}). Free space there, or give another "
-            "place."
-        ) from error
+        raise _unwritable(target, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -154,6 +151,30 @@ def check_no_input(output: Path, inputs: Iterable[Path]) -> None:
         raise ValueError(
             f"{output.name}: is an input as well and would be lost. Give another output."
         )
+
+
+def take_name(part: Path, target: Path) -> None:
+    """Give a part its name; on Windows wait until a virus scanner has let go of either file.
+
+    Raises:
+        OSError: it cannot have that name: a missing right, or a file there that stays open.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            part.replace(target)
+            return
+        except PermissionError:
+            if not left:
+                raise
+            time.sleep(_PAUSE_S)
+
+
+def _unwritable(target: Path, error: OSError) -> OSError:
+    """Return the error to raise for one of the system, which names a part that nobody knows."""
+    remedy = "Free space there, or give another place."
+    if isinstance(error, PermissionError):
+        remedy = "Close it in other programs, get the right to write there, or give another place."
+    return OSError(f"{target}: cannot be written ({error.strerror}). {remedy}")
 
 
 def _part_name(suffix: str) -> str:

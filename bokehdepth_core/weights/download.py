@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from ..callbacks import CheckCancelled, OnProgress, ignore_progress, never_cancelled
+from ..files.atomic import take_name
 from .transfer import (
     CHUNK_BYTES,
     Answer,
@@ -107,7 +108,7 @@ def download_hub_file(
     with _alone(target):
         _remove_outdated(partial, target)
         _transfer(remote, partial, target, on_progress, check_cancelled)
-        partial.replace(target)
+        take_name(partial, target)
     logger.info("downloaded %s from %s", target.name, repo)
     return target
 

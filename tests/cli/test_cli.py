@@ -60,7 +60,7 @@ class _Exit:
 
 def test_a_stack_and_its_depth_come_back(scene, capsys):
     assert run("stack photo.png --depth depth.exr --strengths 4,8 --bits 16 -o stack") == 0
-    record = json.loads((scene / "stack" / "stack.json").read_text())
+    record = json.loads((scene / "stack" / "stack.json").read_text(encoding="utf-8"))
     frames = [entry["file"] for entry in record["frames"]]
     assert [entry["strength"] for entry in record["frames"]] == [4.0, 8.0]
     assert record["settings"]["focus_depth"] == pytest.approx(1.0)

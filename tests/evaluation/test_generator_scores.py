@@ -115,7 +115,7 @@ def test_the_command_prints_a_table_and_writes_csv_and_plot(folders, capsys):
     assert lines[0].split() == ["rendered"]
     assert lines[1].split()[:2] == ["R²", "0.997"]
     assert any(line.startswith("K 12 came out  as 12.") for line in lines)
-    rows = (folders / "o.csv").read_text().splitlines()
+    rows = (folders / "o.csv").read_text(encoding="utf-8").splitlines()
     assert [row.split(",")[1] for row in rows] == ["photo", "a.png", "b.png"]
     assert cli.main(command) == 0  # both files are replaced
 

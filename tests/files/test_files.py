@@ -180,14 +180,14 @@ def test_an_error_leaves_the_old_file_and_nothing_new(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert [one.name for one in tmp_path.iterdir()] == ["a.png"]
-    assert (tmp_path / "a.png").read_text() == "old"
+    assert (tmp_path / "a.png").read_text(encoding="utf-8") == "old"
 
 
 def test_writing_replaces_the_old_file_with_usual_permissions(tmp_path):
     (tmp_path / "plain.txt").write_text("by hand")
     with whole_file(tmp_path / "a.txt") as part:
         part.write_text("new")
-    assert (tmp_path / "a.txt").read_text() == "new"
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "new"
     assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
 
 

@@ -16,7 +16,9 @@ from bokehdepth_core import (
 )
 from bokehdepth_core.optics.thin_lens import as_focus_depth, sensor_width_mm
 
-TABLE = json.loads((Path(__file__).parents[1] / "data" / "lens_table.json").read_text())
+TABLE = json.loads(
+    (Path(__file__).parents[1] / "data" / "lens_table.json").read_text(encoding="utf-8")
+)
 LENS = ("f_number", "focal_length_mm", "focal_length_35mm", "focus_distance_m", "width", "height")
 
 

@@ -195,7 +195,9 @@ def test_an_error_and_a_cancel_leave_the_weights_bit_for_bit(server, kind):
         assert state_before(server, kind)[:2] == before[:2]
     prompt_id = server.start(stack(kind, steps=200))
     deadline = time.monotonic() + 60
-    while "/200" not in server.log.read_text()[-2000:] and time.monotonic() < deadline:
+    while (
+        "/200" not in server.log.read_text(encoding="utf-8")[-2000:] and time.monotonic() < deadline
+    ):
         time.sleep(0.1)
     server.post("/interrupt", {})
     assert server.wait(prompt_id).interrupted

@@ -181,7 +181,7 @@ def test_a_cancel_leaves_the_weights_bit_for_bit(server, kind):
 
 
 def _samples(server):
-    return "/200" in server.log.read_text()[-2000:]  # the bar of the sampler
+    return "/200" in server.log.read_text(encoding="utf-8")[-2000:]  # the bar of the sampler
 
 
 @pytest.mark.parametrize("kind", ["fp32", "fp8_scaled"])

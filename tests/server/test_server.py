@@ -51,7 +51,7 @@ def server(tmp_path_factory):
 def test_the_pack_loads_without_a_warning(server):
     known = server.get("/object_info")
     assert [name for name in NODES if name not in known] == []
-    lines = server.log.read_text().splitlines()
+    lines = server.log.read_text(encoding="utf-8").splitlines()
     ours = [line for line in lines if PACK in line or "bokehdepth" in line.lower()]
     assert not [line for line in ours if "FAILED" in line or "rror" in line or "arn" in line]
 
@@ -243,6 +243,6 @@ def test_depth_pictures_are_saved_in_every_format(server, kind, suffix):
 
 
 def test_ids_inputs_order_and_defaults_are_frozen(server):
-    frozen = json.loads((ROOT / "tests" / "data" / "node_schemas.json").read_text())
+    frozen = json.loads((ROOT / "tests" / "data" / "node_schemas.json").read_text(encoding="utf-8"))
     info = server.get("/object_info")
     assert {name: schema_of(info[name]) for name in frozen} == frozen

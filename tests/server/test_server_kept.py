@@ -46,8 +46,8 @@ def hits(log):
 def resident_bytes(server):
     """Return the memory of the server, and of the process it runs in, that lies in RAM."""
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-    pids = [str(server.process.pid), *children.read_text().split()]
-    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
+    pids = [str(server.process.pid), *children.read_text(encoding="utf-8").split()]
+    pages = [int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]) for pid in pids]
     return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -57,7 +57,7 @@ def test_another_strength_finds_the_refined_depth_until_memory_is_freed(server):
     status, _ = server.post("/free", {"unload_models": True, "free_memory": True})
     assert status == 200
     deadline = time.monotonic() + 60
-    while "of earlier renders go" not in server.log.read_text(errors="replace"):
+    while "of earlier renders go" not in server.log.read_text(encoding="utf-8", errors="replace"):
         assert time.monotonic() < deadline, "free memory did not reach what is kept"
         time.sleep(0.2)
     assert hits(run(server, 8.0)) == 1

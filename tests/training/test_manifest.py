@@ -48,7 +48,7 @@ def test_a_line_of_the_published_form_is_a_sample(folder):
 def test_a_manifest_that_was_written_is_read_again(folder):
     entries = read_manifest(written(folder, GOOD))
     write_manifest(folder / "n.jsonl", entries)
-    assert (folder / "n.jsonl").read_text().count("\n") == 1
+    assert (folder / "n.jsonl").read_text(encoding="utf-8").count("\n") == 1
     (again,) = read_manifest(folder / "n.jsonl")
     assert again.frames == entries[0].frames
     assert again.focus_depth == 2

@@ -4,6 +4,7 @@ A file's name is the SHA-256 of everything that it was made from, so that a chan
 size is another file. The folder is bounded: what no run uses now goes first, the oldest before.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
@@ -93,8 +94,9 @@ class Cache:
             if total <= self.limit or sizes[path].st_mtime >= before:
                 return
             if path.stem not in kept:
-                path.unlink(missing_ok=True)
-                total -= sizes[path].st_size
+                with contextlib.suppress(PermissionError):  # Windows: another process reads it
+                    path.unlink(missing_ok=True)
+                    total -= sizes[path].st_size
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{SUFFIX}"

@@ -175,7 +175,7 @@ def test_the_saved_adapter_gives_what_was_trained_and_the_base_stays(base_model,
 
 
 def losses(folder):
-    lines = (folder / "history.csv").read_text().splitlines()
+    lines = (folder / "history.csv").read_text(encoding="utf-8").splitlines()
     at = lines[0].split(",").index("loss")
     return [float(line.split(",")[at]) for line in lines[1:]]
 
@@ -192,7 +192,7 @@ def test_sampled_stacks_and_their_calibration_go_into_the_history(base_model, da
     more = ["--steps", "2", "--samples", "1", "--sample-every", "2", "--validate-every", "2"]
     more += ["--group", "2", "--grounded", "--sample-steps", "1"]
     assert cli.main(command(base_model, data, tmp_path, *more)) == 0
-    header = (tmp_path / "history.csv").read_text().splitlines()[0]
+    header = (tmp_path / "history.csv").read_text(encoding="utf-8").splitlines()[0]
     assert header == "step,loss,r_squared,slope"
     sheet = read_image(tmp_path / "samples" / "step_000002_1.png")
     assert sheet.shape == (2 * SIDE, 4 * SIDE, 3)  # photo and three frames, true above made
@@ -231,7 +231,7 @@ def test_a_skipped_line_is_not_sampled_either(base_model, data, tmp_path, capsys
     for file in data.parent.glob("*.*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     manifest = tmp_path / "data.jsonl"
-    manifest.write_text("\n".join([json.dumps(bad), data.read_text()]))
+    manifest.write_text("\n".join([json.dumps(bad), data.read_text(encoding="utf-8")]))
     more = ("--on-bad", "skip", "--steps", "1", "--samples", "1", "--sample-every", "1")
     more += ("--validate-every", "1")
     run = command(base_model, manifest, tmp_path / "run", *more, "--sample-steps", "1")
@@ -312,7 +312,7 @@ def test_a_trained_adapter_is_evaluated_beside_rendered_frames(
     run += ["--adapter", whole / "adapter.safetensors", "--base-model", base_model, "--steps", "1"]
     assert cli.main([str(one) for one in (*run, "--csv", tmp_path / "o.csv")]) == 0
     assert capsys.readouterr().out.splitlines()[0].split() == ["adapter,", "1", "steps", "rendered"]
-    rows = (tmp_path / "o.csv").read_text().splitlines()
+    rows = (tmp_path / "o.csv").read_text(encoding="utf-8").splitlines()
     assert [row.split(",")[0] for row in rows[1:]] == ['"adapter', "rendered"]
 
 

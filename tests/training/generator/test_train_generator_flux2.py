@@ -58,7 +58,7 @@ def test_200_steps_lower_the_loss_and_the_file_loads_in_the_generator(base_model
     assert cli.main(command(base_model, data, tmp_path / "one", *few)) == 0
     losses = {}
     for name in ("run", "one"):
-        rows = (tmp_path / name / "history.csv").read_text().splitlines()
+        rows = (tmp_path / name / "history.csv").read_text(encoding="utf-8").splitlines()
         losses[name] = [float(row.split(",")[1]) for row in rows[1:]]
     # Measured: 2.37 after one step, 1.84 and 1.82 here.
     assert losses["run"][1] < losses["run"][0] < 0.85 * losses["one"][0]
