@@ -26,6 +26,7 @@ from ..optics.focus.controls import (
 )
 from ..optics.psf import LensBlur
 from .draft import halved, render_at_half_size
+from .finish.specks import without_specks
 from .highlights import BOOST_FROM, HighlightBoost
 from .memory import support_radius
 from .panorama import check_panorama, own_columns, with_other_end
@@ -34,6 +35,7 @@ from .scene.depth_edges import refine_depth as sharpened_depth
 from .scene.layers import Layers, separate_layers
 from .scene.matting import WHITE
 from .slices.compositing import (
+    CUT_OUT,
     SHARP_RADIUS,
     BeforeSlice,
     Blur,
@@ -323,7 +325,7 @@ def _render_tile(
             present = own_columns(views[0].present, around)
             prepared = (prepared[0].within(present), *prepared[1:])
         light = composite_front_to_back(*prepared, before_slice, roll_off=boosted)
-        return with_other_end(light, around)
+        return _calmed(with_other_end(light, around), *lights[0])
     behind = [halved(*light) for light in lights[1:]]
     # An odd number of columns is no whole number of half as many: it has no turn at half size.
     half_around = 0 if views[0].defocus.shape[1] % 2 else around // 2
@@ -334,7 +336,12 @@ def _render_tile(
         blurred, front = composite_with_foreground(*prepared, before_slice, roll_off=boosted)
         return with_other_end(blurred, half_around), with_other_end(front, half_around)
 
-    return render_at_half_size(*lights[0], render_half)
+    return _calmed(render_at_half_size(*lights[0], render_half), *lights[0])
+
+
+def _calmed(light: Tensor, photo: Tensor, defocus: Tensor) -> Tensor:
+    """Return light without specks; a cut-out's is left, as it has none where nothing is."""
+    return light if len(light) == CUT_OUT else without_specks(light, photo, defocus)
 
 
 def _prepare_compositing(

@@ -1,0 +1,62 @@
+"""Specks beside depth edges: pixels that stand alone in the result, and did not in the photo.
+
+Which side of an edge a pixel belongs to, and how much of the other it holds, is decided for each
+pixel. Where the depth lies beside the photo's edge the decisions change from pixel to pixel, and a
+sharp edge gets a dotted rim. So no pixel there may stand out of the median of its 3 x 3 px by more
+than it did in the photo, or than `ALLOWED`.
+"""
+
+import torch
+from torch import Tensor
+
+from ...color import linear_to_srgb, srgb_to_linear
+from ..scene.discontinuities import EDGE_STEP, largest_within, pixels_at
+
+ALLOWED = 24 / 255  # sRGB; fainter specks are hardly seen, and a lens leaves some
+BESIDE = 3  # px from a depth edge within which specks are looked for
+PASSES = 2  # over the picture: two specks beside each other hide one another
+
+
+def without_specks(light: Tensor, photo: Tensor, defocus: Tensor) -> Tensor:
+    """Return the picture without specks beside depth edges, [3,H,W], linear light.
+
+    Args:
+        light: [3,H,W], linear light through the lens.
+        photo: [3,H,W], linear light of the photo.
+        defocus: [H,W], px, front positive.
+
+    Example:
+        >>> defocus = torch.tensor([[0.0, 0.0, 0.0, 9.0, 9.0, 9.0]]).expand(5, -1)
+        >>> grey = torch.full((3, 5, 6), 0.5)
+        >>> speck = grey.clone()
+        >>> speck[:, 2, 2] = 1.0
+        >>> bool((without_specks(speck, grey, defocus) < 0.7).all())
+        True
+        >>> torch.equal(without_specks(speck, speck, defocus), speck)
+        True
+    """
+    step = largest_within(defocus, 1) + largest_within(-defocus, 1)
+    row, column = (largest_within(step, BESIDE - 1) > EDGE_STEP).nonzero(as_tuple=True)
+    if not len(row):
+        return light
+    before, usual = _beside_median(photo, row, column)
+    allowed = (before - usual).abs().clamp(min=ALLOWED)
+    out = light.clone()
+    for _ in range(PASSES):
+        own, median = _beside_median(out, row, column)
+        calm = torch.minimum(torch.maximum(own, median - allowed), median + allowed)
+        changed = calm != own
+        out[:, row, column] = torch.where(changed, srgb_to_linear(calm), out[:, row, column])
+    return out
+
+
+def _beside_median(light: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
+    """Return N pixels and the medians of 3 x 3 px around them, sRGB, [3,N] each."""
+    around = [
+        light[:, there[0], there[1]]
+        for dy in (-1, 0, 1)
+        for dx in (-1, 0, 1)
+        for there in [pixels_at(row + dy, column + dx, light[0])]
+    ]
+    # The median of light is that of sRGB, which rises with it.
+    return linear_to_srgb(around[4]), linear_to_srgb(torch.stack(around).median(0).values)
