@@ -26,6 +26,7 @@ from ..optics.focus.controls import (
 )
 from ..optics.psf import LensBlur
 from .draft import halved, render_at_half_size
+from .finish.energy import above_black
 from .finish.specks import without_specks
 from .highlights import BOOST_FROM, HighlightBoost
 from .memory import support_radius
@@ -35,7 +36,6 @@ from .scene.depth_edges import refine_depth as sharpened_depth
 from .scene.layers import Layers, separate_layers
 from .scene.matting import WHITE
 from .slices.compositing import (
-    CUT_OUT,
     SHARP_RADIUS,
     BeforeSlice,
     Blur,
@@ -295,7 +295,7 @@ def _render_picture(views: list[View], lens: _Lens, before_slice: BeforeSlice) -
         light = _render_tile(
             parts, lens, field, before_tile_slice, inner_x.start if whole_turn else 0
         )
-        light = light[:, inner_y, inner_x].clamp(darkest, brightest)
+        light = above_black(light, darkest)[:, inner_y, inner_x].clamp(max=brightest)
         if view.alpha is None:
             out[tile.kept] = meaning.values(light).movedim(0, -1).to(picture.dtype)
         else:
@@ -325,7 +325,7 @@ def _render_tile(
             present = own_columns(views[0].present, around)
             prepared = (prepared[0].within(present), *prepared[1:])
         light = composite_front_to_back(*prepared, before_slice, roll_off=boosted)
-        return _calmed(with_other_end(light, around), *lights[0])
+        return without_specks(with_other_end(light, around), *lights[0])
     behind = [halved(*light) for light in lights[1:]]
     # An odd number of columns is no whole number of half as many: it has no turn at half size.
     half_around = 0 if views[0].defocus.shape[1] % 2 else around // 2
@@ -336,12 +336,7 @@ def _render_tile(
         blurred, front = composite_with_foreground(*prepared, before_slice, roll_off=boosted)
         return with_other_end(blurred, half_around), with_other_end(front, half_around)
 
-    return _calmed(render_at_half_size(*lights[0], render_half), *lights[0])
-
-
-def _calmed(light: Tensor, photo: Tensor, defocus: Tensor) -> Tensor:
-    """Return light without specks; a cut-out's is left, as it has none where nothing is."""
-    return light if len(light) == CUT_OUT else without_specks(light, photo, defocus)
+    return without_specks(render_at_half_size(*lights[0], render_half), *lights[0])
 
 
 def _prepare_compositing(

@@ -14,15 +14,20 @@ from ..scene.discontinuities import EDGE_STEP, largest_within, pixels_at
 
 ALLOWED = 24 / 255  # sRGB; fainter specks are hardly seen, and a lens leaves some
 BESIDE = 3  # px from a depth edge within which specks are looked for
+COLORS = 3  # channels; a fourth is coverage
+COVERED = 0.999
 PASSES = 2  # over the picture: two specks beside each other hide one another
 
 
 def without_specks(light: Tensor, photo: Tensor, defocus: Tensor) -> Tensor:
-    """Return the picture without specks beside depth edges, [3,H,W], linear light.
+    """Return the picture without specks beside depth edges, [C,H,W], linear light.
+
+    Of a cut-out, whose fourth channel is coverage, only pixels covered in full are looked at.
+
 
     Args:
-        light: [3,H,W], linear light through the lens.
-        photo: [3,H,W], linear light of the photo.
+        light: [C,H,W], linear light through the lens.
+        photo: [C,H,W], linear light of the photo.
         defocus: [H,W], px, front positive.
 
     Example:
@@ -36,24 +41,28 @@ def without_specks(light: Tensor, photo: Tensor, defocus: Tensor) -> Tensor:
         True
     """
     step = largest_within(defocus, 1) + largest_within(-defocus, 1)
-    row, column = (largest_within(step, BESIDE - 1) > EDGE_STEP).nonzero(as_tuple=True)
+    there = largest_within(step, BESIDE - 1) > EDGE_STEP
+    if len(light) > COLORS:
+        there &= light[COLORS] >= COVERED
+    row, column = there.nonzero(as_tuple=True)
     if not len(row):
         return light
     before, usual = _beside_median(photo, row, column)
     allowed = (before - usual).abs().clamp(min=ALLOWED)
-    out = light.clone()
+    out, colors = light.clone(), slice(0, COLORS)
     for _ in range(PASSES):
         own, median = _beside_median(out, row, column)
         calm = torch.minimum(torch.maximum(own, median - allowed), median + allowed)
         changed = calm != own
-        out[:, row, column] = torch.where(changed, srgb_to_linear(calm), out[:, row, column])
+        own = out[colors, row, column]
+        out[colors, row, column] = torch.where(changed, srgb_to_linear(calm), own)
     return out
 
 
 def _beside_median(light: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
     """Return N pixels and the medians of 3 x 3 px around them, sRGB, [3,N] each."""
     around = [
-        light[:, there[0], there[1]]
+        light[:COLORS, there[0], there[1]]
         for dy in (-1, 0, 1)
         for dx in (-1, 0, 1)
         for there in [pixels_at(row + dy, column + dx, light[0])]
