@@ -6,12 +6,12 @@ from pathlib import Path
 
 from ..files.atomic import check_no_input
 
-_OUTPUTS = ("output", "coc", "all_in_focus", "csv", "plot")
+_OUTPUTS = ("output", "coc", "all_in_focus", "csv", "plot", "json")
 # Where weights lie, a data set, what is kept: files inside are inputs by their name.
 _FOLDERS = ("folder", "cache")
 # Paths, or published names.
 _NAMED = ("model", "adapter", "base_model", "encoder", "source", "checkpoint", "base")
-_REPORTS = ("csv", "plot")
+_REPORTS = ("csv", "plot", "json")
 
 
 def inputs_of(options: argparse.Namespace) -> list[Path]:

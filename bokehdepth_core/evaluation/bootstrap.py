@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 DRAWS = 2000
 LEVEL = 0.95
@@ -51,10 +52,46 @@ def bootstrap(values: Sequence[float], *, seed: int = 0, level: float = LEVEL) -
     if not values:
         raise ValueError("values: none given. Give one for each scene.")
     numbers = torch.tensor(values, dtype=torch.float64)
-    chosen = torch.randint(
-        len(numbers), (DRAWS, len(numbers)), generator=torch.Generator().manual_seed(seed)
-    )
-    means = numbers[chosen].mean(1)
-    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = torch.quantile(means, ends).tolist()
+    low, high = _ends(numbers[_drawn(len(numbers), seed)].mean(1), level)
     return Interval(float(numbers.mean()), low, high, len(numbers))
+
+
+def bootstrap_ratio(
+    values: Sequence[float], others: Sequence[float], *, seed: int = 0, level: float = LEVEL
+) -> Interval:
+    """Return the ratio of two means over the same scenes with its interval.
+
+    Args:
+        values: one or more, one a scene.
+        others: of the same scenes, their mean above 0.
+        seed: of the draws, which take both of a scene or neither.
+        level: share of the drawn ratios that lie inside.
+
+    Raises:
+        ValueError: no value, or another number of others.
+
+    Example:
+        >>> found = bootstrap_ratio([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
+        >>> found.mean, found.low, found.high  # each scene has the same ratio
+        (0.5, 0.5, 0.5)
+    """
+    if not values or len(values) != len(others):
+        raise ValueError(
+            f"values: {len(values)} for {len(others)} others. Give one of each for every scene."
+        )
+    above, below = (torch.tensor(one, dtype=torch.float64) for one in (values, others))
+    chosen = _drawn(len(above), seed)
+    low, high = _ends(above[chosen].mean(1) / below[chosen].mean(1), level)
+    return Interval(float(above.mean() / below.mean()), low, high, len(above))
+
+
+def _drawn(count: int, seed: int) -> Tensor:
+    """Return the scenes of each draw, [DRAWS, count]."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(count, (DRAWS, count), generator=generator)
+
+
+def _ends(drawn: Tensor, level: float) -> tuple[float, float]:
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    low, high = torch.quantile(drawn, ends).tolist()
+    return low, high

@@ -189,30 +189,57 @@ def _measured(
     check_cancelled: CheckCancelled,
 ) -> list[DepthResult]:
     """Return the scores of one estimator on one scene."""
+    results = []
+    for condition in conditions_of(estimator, scene):
+        check_cancelled()
+        stack = None if condition == NONE else stack_of(scene, condition)
+        results.append(
+            measured(name, estimator, scene, condition, stack, align, focus, check_cancelled)
+        )
+    return results
+
+
+def measured(
+    name: str,
+    estimator: DepthEstimator,
+    scene: Scene,
+    condition: str,
+    stack: BokehStack | None,
+    align: str,
+    focus: str,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> DepthResult:
+    """Return the scores of one estimator on one scene with a given stack, or with none.
+
+    Args:
+        name: of the estimator.
+        estimator: is asked once.
+        scene: with the truth.
+        condition: name of what the estimator sees.
+        stack: that it sees; None for the photo alone.
+        align: one of `ALIGNMENTS`.
+        focus: what is sharp in the frames.
+        check_cancelled: raises to stop.
+    """
     sample = scene.sample
     plane = sample.focus_disparity
     metric_plane = plane == plane and sample.metric  # NaN: nobody knows
     distance = min(1 / max(plane, 1e-12), _FARTHEST_FOCUS) if metric_plane else None
-    results = []
-    for condition in conditions_of(estimator, scene):
-        check_cancelled()
-        stack = None if condition == NONE else _stack(scene, condition)
-        found = estimator.estimate(
-            sample.pictures[:1],
-            stack,
-            focus=focus,
-            focus_depth=None if stack is None else distance,
-            check_cancelled=check_cancelled,
-        )
-        scores = score_depth(
-            found, sample.disparity, known=sample.known, align=align, true_metric=sample.metric
-        )
-        results.append(DepthResult(name, scene.name, condition, scores, found.metric))
-    return results
+    found = estimator.estimate(
+        sample.pictures[:1],
+        stack,
+        focus=focus,
+        focus_depth=None if stack is None else distance,
+        check_cancelled=check_cancelled,
+    )
+    scores = score_depth(
+        found, sample.disparity, known=sample.known, align=align, true_metric=sample.metric
+    )
+    return DepthResult(name, scene.name, condition, scores, found.metric)
 
 
-def _stack(scene: Scene, condition: str) -> BokehStack:
-    """Return the scene's own stack, or that with the frames of another."""
+def stack_of(scene: Scene, condition: str) -> BokehStack:
+    """Return the scene's own stack, or with "shuffled" that with the frames of another."""
     frames = scene.sample.pictures[1:]
     if condition == SHUFFLED and scene.other is not None:
         frames = scene.other

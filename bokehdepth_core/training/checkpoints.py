@@ -76,7 +76,7 @@ def load_run(folder: Path, run: Run[Network], settings: Course) -> bool:
     path = folder / STATE
     if not path.is_file():
         return False
-    record = _record(path)
+    record = read_record(path)
     other = differing(settings.record(), record["settings"], FREE)
     if other:
         before = record["settings"].get(other[0])
@@ -104,7 +104,12 @@ def _moments(run: Run[Network]) -> dict[str, dict[str, Any]]:
     return {name: run.optimizer.state.get(parameter, {}) for name, parameter in named}
 
 
-def _record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """Return `settings`, `step` and `history` of a state, without its tensors.
+
+    Raises:
+        CheckpointError: no state of a training run, or a damaged one.
+    """
     try:
         record = json.loads(read_metadata(path)[_RUN_KEY])
         fits = isinstance(record["settings"], dict) and isinstance(record["history"], list)

@@ -11,6 +11,7 @@ from ...evaluation.zedd_run import TASKS, ZeddOptions, ZeddResult
 from ...files.atomic import whole_file
 from ..options import OneLineParser, check_folder, device_option
 from ..progress import progress_bar
+from .evaluate_claim import add_evaluate_claim
 from .evaluate_depth import add_evaluate_depth
 from .evaluate_generator import add_evaluate_generator
 
@@ -25,6 +26,7 @@ def add_evaluate_commands(commands: "argparse._SubParsersAction[OneLineParser]")
     evaluate = commands.add_parser("evaluate", help="measure against data whose truth is known")
     sets = evaluate.add_subparsers(required=True, metavar="data")
     add_evaluate_depth(sets)
+    add_evaluate_claim(sets)
     add_evaluate_generator(sets)
     zedd = sets.add_parser(
         "zedd",

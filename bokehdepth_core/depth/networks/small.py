@@ -144,7 +144,10 @@ def contrast_maps(pictures: Tensor) -> Tensor:
 def _box(maps: Tensor, size: int) -> Tensor:
     if size == 1:
         return maps
-    return F.avg_pool2d(maps, size, 1, size // 2, count_include_pad=False)
+    # Down, then across: the mean over what lies inside the picture is the same, and far quicker.
+    half = size // 2
+    down = F.avg_pool2d(maps, (size, 1), 1, (half, 0), count_include_pad=False)
+    return F.avg_pool2d(down, (1, size), 1, (0, half), count_include_pad=False)
 
 
 class SmallDepth(nn.Module):

@@ -133,9 +133,17 @@ def _in_words(options: argparse.Namespace) -> str:
     """Return what the samples are, so that a run goes on with the same ones only."""
     if options.manifest is not None:
         return f"manifest {options.manifest.name}"
-    parts = [f"focus {options.focus or 'all'}", f"radius {options.max_radius or LARGEST_RADIUS:g}"]
-    parts += ["clean"] if options.clean else []
-    parts += [f"textures {options.textures.name}"] if options.textures is not None else []
+    textures = None if options.textures is None else options.textures.name
+    return scenes_in_words(options.focus, options.max_radius, options.clean, textures)
+
+
+def scenes_in_words(
+    focus: str | None, max_radius: float | None, clean: bool, textures: str | None = None
+) -> str:
+    """Return what made scenes are, as a run records it."""
+    parts = [f"focus {focus or 'all'}", f"radius {max_radius or LARGEST_RADIUS:g}"]
+    parts += ["clean"] if clean else []
+    parts += [f"textures {textures}"] if textures is not None else []
     return f"scenes, {', '.join(parts)}"
 
 
