@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ...checks import check_number
@@ -19,6 +20,7 @@ from ...evaluation.depth_run import (
 )
 from ...evaluation.depth_scores import ALIGNMENTS
 from ...evaluation.depth_summary import summarise
+from ...evaluation.photo_sets import HOW_TO_GET, find_photos
 from ...training.manifest import REFUSE, read_manifest
 from ...training.scenes import SceneSource
 from ...training.scenes.textures import skimage_pictures
@@ -31,7 +33,13 @@ from .train.depth import VALIDATION_SEED
 _SAMPLES, _SIZE = 32, 64
 _FOCUS = {"nearest": "near", "farthest": "far"}
 _NAN = ("refuse", "unknown")
-_OF_FILES = ("on_bad", "outside_files", "nan_depth")
+_SETS = tuple(HOW_TO_GET)
+# Options by the data that they are for.
+_ONLY_FOR = {
+    "a manifest": ("outside_files", "nan_depth"),
+    "made scenes": ("size", "clean"),
+    "a set of photos": ("eigen_crop", "longest"),
+}
 
 
 def add_evaluate_depth(sets: "argparse._SubParsersAction[OneLineParser]") -> None:
@@ -39,8 +47,8 @@ def add_evaluate_depth(sets: "argparse._SubParsersAction[OneLineParser]") -> Non
     parser = sets.add_parser(
         "depth",
         help="depth networks and the sweep, with a stack, without, and with a wrong one",
-        description="Scores of depth with intervals over scenes, on the fixed made scenes or on a "
-        "manifest of files. See docs/evaluation.md.",
+        description="Scores of depth with intervals over scenes, on the fixed made scenes, a "
+        "manifest of files or a published set of photos. See docs/evaluation.md.",
     )
     add = parser.add_argument
     what = "depth checkpoints: paths or names of `weights list`; built-in (default): the sweep"
@@ -53,13 +61,21 @@ def add_evaluate_depth(sets: "argparse._SubParsersAction[OneLineParser]") -> Non
     add("--csv", type=Path, metavar="FILE", help="also write every single result")
     add("--plot", type=Path, metavar="FILE", help="also draw them, .png")
     data = parser.add_argument_group("data")
-    data.add_argument("--manifest", type=Path, metavar="FILE", help=".jsonl; else made scenes")
+    which = data.add_mutually_exclusive_group()
+    which.add_argument("--manifest", type=Path, metavar="FILE", help=".jsonl; else made scenes")
+    for name, title in (("nyu", "NYUv2"), ("ibims", "iBims-1"), ("eth3d", "ETH3D")):
+        what = f"{title} on disk, photos without stacks: {HOW_TO_GET[name]}"
+        which.add_argument(f"--{name}", type=Path, metavar="DIR", help=what)
     bad_data_options(data)
     data.add_argument("--nan-depth", choices=_NAN, help="NaN refused (default), or not measured")
     data.add_argument("--size", type=int, metavar="PX", help=f"side of made scenes; {_SIZE}")
     data.add_argument(
         "--clean", action="store_true", help="made scenes without noise, JPEG, curves and shifts"
     )
+    what = "compare the middle of NYUv2 that most papers do"
+    data.add_argument("--eigen-crop", action="store_true", help=what)
+    what = "of a set: bring larger photos to it, depth by the nearest pixel"
+    data.add_argument("--longest", type=int, metavar="PX", help=what)
     device_option(parser)
     parser.set_defaults(run=run_evaluate_depth)
 
@@ -88,7 +104,7 @@ def run_evaluate_depth(options: argparse.Namespace) -> None:
     if said:
         _said(f"the sweep warned {len(said)} times; the first time: {said[0].getMessage()}")
     if not results:
-        raise ValueError("manifest: no scene in it could be used. The lines above say why.")
+        raise ValueError("scenes: none of them could be used. The lines above say why.")
     rows = summarise(results, seed=options.seed)
     if options.csv is not None:
         write_results(options.csv, results)
@@ -109,12 +125,30 @@ def _check(options: argparse.Namespace) -> None:
             check_folder(path)
     if options.plot is not None and options.plot.suffix.lower() != ".png":
         raise ValueError(f"plot: expected a name that ends in .png, found {options.plot.name}.")
-    unused = ("size", "clean") if options.manifest is not None else _OF_FILES
-    for name in unused:
+    _check_used(options)
+
+
+def _check_used(options: argparse.Namespace) -> None:
+    """Refuse options of other data, and a sweep where there is no stack."""
+    photos = _set_of(options)
+    chosen = "a manifest" if options.manifest is not None else "made scenes"
+    chosen = "a set of photos" if photos is not None else chosen
+    unused = {name: what for what, names in _ONLY_FOR.items() if what != chosen for name in names}
+    if chosen == "made scenes":
+        unused["on_bad"] = "a manifest"
+    for name, what in unused.items():
         if getattr(options, name) not in (None, False):
             flag = "--" + name.replace("_", "-")
-            what = "a manifest" if name in _OF_FILES else "made scenes"
             raise ValueError(f"{name}: {flag} is for {what}. Leave it out.")
+    if photos is not None and BUILT_IN in options.checkpoint:
+        raise ValueError(
+            f"checkpoint: {BUILT_IN} needs a stack, which --{photos} has not. Give a network."
+        )
+
+
+def _set_of(options: argparse.Namespace) -> str | None:
+    """Return which set of photos was chosen."""
+    return next((name for name in _SETS if getattr(options, name) is not None), None)
 
 
 def _estimators(options: argparse.Namespace) -> dict[str, DepthEstimator]:
@@ -139,6 +173,9 @@ def _scenes(options: argparse.Namespace) -> tuple[Iterable[Scene], int, str]:
         unknown = options.nan_depth == "unknown"
         scenes = manifest_scenes(entries, on_bad=on_bad, nan_is_unknown=unknown, report=_said)
         return scenes, len(entries), f"manifest {options.manifest.name}"
+    kind = _set_of(options)
+    if kind is not None:
+        return _photos(options, kind)
     count, size = options.samples or _SAMPLES, options.size or _SIZE
     pictures = skimage_pictures()
     source = SceneSource(
@@ -153,6 +190,19 @@ def _scenes(options: argparse.Namespace) -> tuple[Iterable[Scene], int, str]:
         f"made scenes of seed {VALIDATION_SEED}, {size} px, {textures} scikit-image's photographs"
     )
     return (Scene(f"scene {index}", source[index]) for index in range(count)), count, what
+
+
+def _photos(options: argparse.Namespace, kind: str) -> tuple[Iterable[Scene], int, str]:
+    """Return the photos of a set, how many, and a line about them."""
+    found = find_photos(
+        getattr(options, kind), kind, eigen_crop=options.eigen_crop, longest=options.longest
+    )
+    found = replace(found, photos=found.photos[: options.samples])
+    for one in found.photos:
+        check_not_read(options, one.files)
+    what = f"{len(found.photos)} photos of {kind}" + ", Eigen crop" * options.eigen_crop
+    scenes = found.scenes(options.on_bad or REFUSE, _said)
+    return scenes, len(found.photos), what
 
 
 def _notes(options: argparse.Namespace, results: Sequence[DepthResult], what: str) -> list[str]:
