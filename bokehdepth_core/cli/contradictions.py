@@ -9,6 +9,8 @@ from ..checks import check_number
 from ..files.clip_reading import is_clip
 from ..files.clips import CLIP_SUFFIXES, check_clip_name, check_fps
 from ..optics.focus.keyframes import SUBJECT, Keyframe, parse_keyframes
+from ..optics.lens import LENS_LOOKS
+from .lens_options import check_shape_used
 
 _FRAME = re.compile(r"frame_\d+\..*", re.IGNORECASE)
 
@@ -35,6 +37,9 @@ def check_render_options(options: argparse.Namespace) -> None:
     _check_output(options)
     _check_focus(options, keys)
     _check_strength(options, keys)
+    if options.highlight_threshold is not None and not options.highlight_boost:
+        raise _refused("highlight_threshold", "without --highlight-boost nothing is boosted")
+    check_shape_used(options, LENS_LOOKS[options.lens].aperture)
     for name in ("blades", "blade_curvature"):
         if options.aperture_image is not None and getattr(options, name) is not None:
             raise _refused(name, "--aperture-image is the opening, and has no blades")
@@ -66,7 +71,10 @@ def _keyframes(options: argparse.Namespace) -> Sequence[Keyframe]:
     """
     if is_clip(options.image):
         raise ValueError("focus_pull: is for one photo, not for a clip. Leave --focus-pull out.")
-    keys = parse_keyframes(options.focus_pull)
+    try:
+        keys = parse_keyframes(options.focus_pull)
+    except ValueError as error:  # it names the input of the node
+        raise ValueError(str(error).replace("keyframes:", "focus_pull:", 1)) from error
     if not keys:
         raise ValueError('focus_pull: is empty. Write such as "0: 1.2 m; 48: 4 m ease".')
     if any(key.focus == SUBJECT for key in keys):

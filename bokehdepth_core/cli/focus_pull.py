@@ -12,7 +12,7 @@ from ..checks import counted
 from ..color import convert_color
 from ..datatypes import DepthMap
 from ..files.atomic import whole_folder
-from ..files.clips import FILM, write_clip
+from ..files.clips import FILM, write_clip, written_fps
 from ..files.pictures.images import Photo
 from ..optics.focus.controls import strength_in_px
 from ..optics.focus.track import FocusTrack, focus_track
@@ -88,10 +88,13 @@ def write_frames(options: argparse.Namespace, photo: Photo, frames: Iterator[Ten
     """
     if is_clip_file(options.output):
         seen = (convert_color(one[..., :3], photo.color_space, "sRGB") for one in frames)
-        count = write_clip(options.output, seen, FILM if options.fps is None else options.fps)
+        fps = FILM if options.fps is None else options.fps
+        count, written = write_clip(options.output, seen, fps), written_fps(options.output, fps)
+        speed = f", written as {written:.4g} fps: GIF holds steps of 1/100 s, which {fps:g} is not"
+        speed = "" if written == fps else speed
     else:
-        count = _write_pictures(options, photo, frames)
-    print(f"{options.output}: {counted(count, 'frame')}")
+        count, speed = _write_pictures(options, photo, frames), ""
+    print(f"{options.output}: {counted(count, 'frame')}{speed}")
 
 
 def _write_pictures(options: argparse.Namespace, photo: Photo, frames: Iterator[Tensor]) -> int:

@@ -25,7 +25,9 @@ from ..optics.focus.subject import find_subject
 from ..optics.thin_lens import focus_depth_at
 from ..resample import fit_depth
 
-_FLAGS = {name: f"--depth-{name}" for name in ("values", "scale", "channel", "holes", "invert")}
+READING_FLAGS = {
+    name: f"--depth-{name}" for name in ("values", "scale", "channel", "holes", "invert")
+}
 
 
 def add_depth_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -98,13 +100,14 @@ def _lacks_depth(options: argparse.Namespace) -> str:
         reason = re.split(r"\. |, and ", str(error))[0]
     else:
         reason = f"{options.image.name}: no depth inside" if found.photo is None else ""
-    reading = next((flag for name, flag in _FLAGS.items() if _is_set(options, name)), None)
+    reading = next((flag for name, flag in READING_FLAGS.items() if is_set(options, name)), None)
     if reason and reading:
         raise ValueError(f"{reading}: there is no depth to read. Give a depth file. {reason}.")
     return reason
 
 
-def _is_set(options: argparse.Namespace, name: str) -> bool:
+def is_set(options: argparse.Namespace, name: str) -> bool:
+    """Return whether an option of `add_depth_reading_options`, such as "values", was given."""
     return getattr(options, f"depth_{name}") not in (None, "", "automatic", "fill", False)
 
 
@@ -154,7 +157,7 @@ def said_depth(
 
 def _with_flags(text: str) -> str:
     """Return a line of the reader with the names that options have on the command line."""
-    return re.sub(r"`(\w+)`", lambda found: _FLAGS.get(found[1], found[1]), text)
+    return re.sub(r"`(\w+)`", lambda found: READING_FLAGS.get(found[1], found[1]), text)
 
 
 def _camera_in_shares(options: argparse.Namespace, image: Tensor) -> Tensor | None:

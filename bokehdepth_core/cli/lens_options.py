@@ -1,12 +1,14 @@
 """The options of a lens: its look, the shape of its opening, and the aperture that they make."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..files.pictures.images import read_image
-from ..optics.aperture import Aperture
+from ..optics.aperture import DISC, Aperture
 from ..optics.lens import LENS_LOOKS, PLAIN, Lens, lens_look
 
 # Option to field of `Aperture`. What is not given is None, so that it can be told from a value
@@ -20,6 +22,8 @@ _SHAPE = {
     "cat_eye": "cat_eye",
     "obstruction": "obstruction",
 }
+# What errors of `Aperture` say in place of an option: the input of the node.
+_SAID = {"aperture_blades": "blades", "curvature": "blade_curvature"}
 SHAPE_OPTIONS = tuple(_SHAPE)
 """Names of the options of `add_lens_shape`."""
 
@@ -48,9 +52,32 @@ def shape_of(options: argparse.Namespace) -> dict[str, Any]:
     return {field: value for field, value in given.items() if value is not None}
 
 
+def check_shape_used(options: argparse.Namespace, otherwise: Aperture = DISC) -> None:
+    """Refuse options out of their range, and those of blades where the aperture is a disc.
+
+    Args:
+        options: of a command with `add_lens_shape`.
+        otherwise: the aperture where none of these options is given.
+
+    Raises:
+        ValueError: such an option is given.
+    """
+    with _options_named():
+        replace(otherwise, **shape_of(options))
+    blades = otherwise.blades if options.blades is None else options.blades
+    if blades or getattr(options, "aperture_image", None) is not None:
+        return
+    for name in ("blade_curvature", "rotation"):
+        if getattr(options, name) is not None:
+            flag = "--" + name.replace("_", "-")
+            raise ValueError(f"{name}: a disc has no blades. Give --blades, or leave {flag} out.")
+
+
 def aperture_of(options: argparse.Namespace) -> Aperture:
-    """Return the shape of the lens opening: a disc, but for what the options set."""
-    return Aperture(**shape_of(options))
+    """Return the shape of the lens's aperture: a disc, but for what the options set."""
+    check_shape_used(options)
+    with _options_named():
+        return Aperture(**shape_of(options))
 
 
 def add_look(parser: argparse.ArgumentParser) -> None:
@@ -78,4 +105,15 @@ def look_of(options: argparse.Namespace) -> Lens:
         fringe=options.fringe,
         swirl=options.swirl,
     )
-    return replace(lens, aperture=replace(lens.aperture, **shape_of(options)))
+    with _options_named():
+        return replace(lens, aperture=replace(lens.aperture, **shape_of(options)))
+
+
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Let an error about a field of `Aperture` name the option that set it."""
+    try:
+        yield
+    except ValueError as error:
+        field, colon, rest = str(error).partition(":")
+        raise ValueError(f"{_SAID.get(field, field)}{colon}{rest}") from error

@@ -42,6 +42,10 @@ def _point(text: str) -> tuple[float, float]:
         raise argparse.ArgumentTypeError(
             f"cannot read {text!r} as a point; write shares such as 0.5,0.3"
         ) from None
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise argparse.ArgumentTypeError(
+            f"{text} lies outside the picture; write shares of its width and height, 0 to 1"
+        )
     return x, y
 
 
@@ -106,7 +110,7 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     add("--stack", type=Path, nargs="+", default=(), metavar="FRAME", help="blurred frames")
     add("--no-align", dest="align", action="store_false", help="take the frames as they are")
     add("--strengths", help='bokeh strength of each frame, px·m, as "10, 20, 30"')
-    add("--focus", choices=("nearest", "farthest"), default="nearest", help="what is sharp in them")
+    add("--focus", choices=("nearest", "farthest"), help="what is sharp in them; else nearest")
     add("--focus-distance", type=float, metavar="M", help="its distance, m; without it no metres")
     add("--focal-length-px", type=float, metavar="PX", help="kept with the depth; else from EXIF")
     add("--focal-length-35mm", type=float, metavar="MM", help="the same as 35 mm equivalent")
@@ -140,7 +144,7 @@ def _add_mask(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--subject", type=Path, metavar="MASK", help="picture of the photo's size, subject white")
     add("--no-ground", dest="ground", action="store_false", help="a wall alone, no ground")
-    add("--separation", type=float, default=0.8, metavar="0…1", help="wall: 0 beside it, 1 far off")
+    add("--separation", type=float, metavar="0…1", help="wall: 0 beside it, 1 far off; else 0.8")
 
 
 def _add_network(parser: argparse.ArgumentParser) -> None:
@@ -243,9 +247,8 @@ def _add_controls(parser: argparse.ArgumentParser) -> None:
     add(
         "--highlight-threshold",
         type=float,
-        default=BOOST_FROM,
         metavar="0…0.99",
-        help="linear light from which on a highlight counts",
+        help=f"linear light from which on a highlight counts; else {BOOST_FROM:g}",
     )
 
 
@@ -308,7 +311,7 @@ def add_generator_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="of the network; as published (FLUX.1-Kontext 7), 1 with --fast",
     )
-    add("--seed", type=int, default=0, help="of the network's noise")
+    add("--seed", type=int, help="of the network's noise; else 0")
     add("--fast", action="store_true", help="the published quick preset of the network")
 
 

@@ -39,6 +39,8 @@ def run_photo_demo(
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"output: {folder} is a file. Give a folder.")
+    if not Path(photo).exists():
+        raise FileNotFoundError(f"{photo}: no such photo. Check the path.")
     image, depth, people, report = _photo_and_depth(Path(photo))
     if people is not None:
         focus = focus_depth_at(depth, 0.5, 0.5, people)

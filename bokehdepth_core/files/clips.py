@@ -54,10 +54,29 @@ def check_fps(fps: float) -> float:
     return check_number(fps, "fps", 0.0, FASTEST, above=0.0, hint="Film has 24.")
 
 
+def written_fps(path: Path, fps: float) -> float:
+    """Return the frames a second that a clip of this name has: a GIF holds steps of 1/100 s.
+
+    Raises:
+        ValueError: an unusable number.
+
+    Example:
+        >>> written_fps(Path("a.mp4"), 24.0), written_fps(Path("a.gif"), 24.0)
+        (24.0, 25.0)
+    """
+    rate = check_fps(fps)
+    return 100 / _hundredths(rate) if path.suffix.lower() == ".gif" else rate
+
+
+def _hundredths(rate: float) -> int:
+    """Return how long a frame of a GIF is shown, 1/100 s; viewers slow down what is below 2."""
+    return max(2, round(100 / rate))
+
+
 def write_clip(path: str | Path, frames: Iterable[Tensor], fps: float = FILM) -> int:
     """Write frames as a clip, and return how many: H.264 in .mp4, or .gif.
 
-    A GIF has 256 colours a frame, and hundredths of a second. H.264 takes even sides: of an odd
+    A GIF has 256 colours a frame, and the speed of `written_fps`. H.264 takes even sides: of an odd
     one the last row or column is left out.
 
     Args:
@@ -118,7 +137,7 @@ def _write_gif(path: Path, pictures: Iterable[np.ndarray], rate: float) -> int:
         path,
         save_all=True,
         append_images=pages[1:],
-        duration=max(20, round(1000 / rate)),  # ms; viewers slow down what is quicker
+        duration=10 * _hundredths(rate),  # ms
         loop=0,
     )
     return len(pages)

@@ -62,7 +62,7 @@ class Plan:
     """What surrounds a training run and does not change what it computes.
 
     Attributes:
-        output: folder for checkpoints, history and plots.
+        output: folder for checkpoints, history and plots; made where it is missing.
         validate_every: steps between two validations.
         save_every: steps between two checkpoints.
         cpu: stay on the CPU where there is a GPU.
@@ -102,6 +102,7 @@ def train(
     quiet: Say = say if accelerator.is_main_process else lambda line: None
     if load_run(plan.output, run, settings):
         quiet(f"goes on after step {run.step}")
+    plan.output.mkdir(parents=True, exist_ok=True)  # now, for all that is wrong so far was said
     with training.held(run) as held:
         model, optimizer = accelerator.prepare(held, run.optimizer)
         data = training.batches(_numbers(settings, accelerator, run.step))

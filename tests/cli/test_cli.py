@@ -184,13 +184,19 @@ def test_a_depth_picture_from_elsewhere_renders_too(scene):
         ("depth photo.png --stack photo.png --strengths 1 -o no/d.exr", "folder no does not exist"),
         ("depth photo.png --stack photo.png --strengths 1 -o d.ply", "output: a point cloud needs"),
         ("depth photo.png --stack small.png --strengths 1 -o d.exr", "small.png: 5x6, the image"),
-        ("depth photo.png --stack photo.png --strengths 1 --focus-distance 0 -o d.exr", "focus_de"),
+        (
+            "depth photo.png --stack photo.png --strengths 1 --focus-distance 0 -o d.exr",
+            "focus_distance: must be above 0",
+        ),
         ("render photo.png text.png --strength 5 -o o.png", "text.png: cannot be read"),
         ("render photo.png depth.exr --strength -5 -o o.png", "strength: expected at least 0"),
-        ("render photo.png depth.exr --strength 5 --focus-point 2,0 -o o.png", "focus_x: expected"),
+        (
+            "render photo.png depth.exr --strength 5 --focus-point 2,0 -o o.png",
+            "2,0 lies outside the picture",
+        ),
         ("render photo.png depth.exr --strength 5 --focus-point 2 -o o.png", "cannot read '2' as"),
         ("render photo.png depth.exr --strength 5 --focus-distance 0 -o o.png", "focus_distance: "),
-        ("render photo.png depth.exr --strength 5 --blades 2 -o o.png", "aperture_blades: "),
+        ("render photo.png depth.exr --strength 5 --blades 2 -o o.png", "blades: expected"),
         (
             "render photo.png depth.exr --strength 5 --cat-eye 2 -o o.png",
             "cat_eye: expected 0 to 1",

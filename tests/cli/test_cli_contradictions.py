@@ -1,4 +1,4 @@
-"""Options of `render` that contradict each other or do nothing are refused, before any work."""
+"""Options of commands that contradict each other or do nothing are refused, before any work."""
 
 from pathlib import Path
 
@@ -48,6 +48,13 @@ def render(*more, out="out.png", photo="photo.png", strength=("--strength", "8")
         (("--focus-distance", "1", "--focus-point", "0,0"), "focus_point: leave --focus-point out"),
         (("--aperture-image", "photo.png", "--blades", "6"), "blades: leave --blades out"),
         (("--aperture-image", "photo.png", "--blade-curvature", "1"), "blade_curvature: leave"),
+        (("--blade-curvature", "0.5"), "blade_curvature: a disc has no blades. Give --blades"),
+        (("--lens", "soap bubbles", "--rotation", "9"), "rotation: a disc has no blades"),
+        (("--lens", "cinema hexagon", "--blades", "0", "--rotation", "9"), "rotation: a disc"),
+        (("--blades", "2"), "blades: expected 3 to 11, found 2"),
+        (("--blades", "5", "--blade-curvature", "2"), "blade_curvature: expected 0 to 1"),
+        (("--highlight-threshold", "0.75"), "highlight_threshold: leave --highlight-threshold"),
+        (("--focus-pull", "x"), "focus_pull: write such as"),
         (("--fps", "25"), "fps: leave --fps out; one photo without --focus-pull is one"),
         (("--steady", "1"), "steady: leave --steady out; it holds the depth of a clip's frames"),
         (("--steady", "2"), "steady: expected 0 to 1, found 2"),
@@ -157,3 +164,77 @@ def test_a_focus_pull_through_a_lens_has_the_strength_of_each_focus(files):
     fixed = ("--strength", repr(near), "--focus-distance", "inf")
     assert render(out="fixed.png", strength=fixed) == 0
     assert not torch.equal(read_image("fixed.png"), read_image(frames[2]))
+
+
+STACK = ("--stack", "frames/0.png", "--strengths", "4")
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (
+            (*STACK, "--separation", "0.5"),
+            "separation: leave --separation out; it goes",
+        ),
+        ((*STACK, "--no-ground"), "no_ground: leave --no-ground out"),
+        ((*STACK, "--depth-scale", "2"), "depth_scale: leave --depth-scale out; no depth file"),
+        (
+            (*STACK, "--focal-length-px", "9", "--focal-length-35mm", "9"),
+            "focal_length_35mm: leave",
+        ),
+        ((*STACK, "--focus-distance", "-2"), "focus_distance: must be above 0, found -2"),
+        ((*STACK, "--rotation", "9"), "rotation: a disc has no blades"),
+    ],
+)
+def test_options_of_depth_that_would_not_be_used_are_refused(files, capsys, more, named):
+    assert main(["depth", "photo.png", "-o", "out.exr", *more]) == 2
+    said = capsys.readouterr()
+    assert named in said.err
+    assert said.out == ""  # before the frames are aligned
+
+
+@pytest.mark.parametrize(
+    "more", ["--calibration", "--no-align", "--focus=nearest", "--focus-distance=1", "--blades=5"]
+)
+def test_what_is_about_a_stack_is_refused_beside_a_depth_file(files, capsys, more):
+    assert main(["depth", "depth.npz", "-o", "out.exr", more]) == 2
+    said = capsys.readouterr().err
+    assert f"leave {more.partition('=')[0]} out; depth comes from the file" in said
+    assert not (files / "out.exr").exists()
+
+
+def test_the_noise_of_a_network_is_nothing_that_a_rendered_stack_has(files, capsys):
+    command = ["stack", "photo.png", "--depth", "depth.npz", "--strengths", "4", "-o", "out"]
+    assert main([*command, "--seed", "0"]) == 2
+    assert "seed: the built-in generator takes no --seed" in capsys.readouterr().err
+
+
+def test_a_shorter_stack_leaves_no_frames_of_a_longer_one(files, capsys):
+    command = ["stack", "photo.png", "--depth", "depth.npz", "-o", "out", "--strengths"]
+    assert main([*command, "4, 8, 12"]) == 0
+    before = {one.name: one.read_bytes() for one in (files / "out").iterdir()}
+    assert main([*command, "4, 8"]) == 2
+    said = capsys.readouterr().err
+    assert "output: choose another folder than out, or remove the frames of another stack" in said
+    assert "It holds frame_03_k12.png." in said
+    assert {one.name: one.read_bytes() for one in (files / "out").iterdir()} == before
+    assert main([*command, "4, 8, 12"]) == 0  # the same stack again
+
+
+def test_a_gif_says_how_its_speed_differs(files, capsys):
+    assert render(*PULL, out="out.gif") == 0
+    assert "out.gif: 3 frames, written as 25 fps: GIF holds" in capsys.readouterr().out
+    assert render(*PULL, "--fps", "25", out="out.gif") == 0
+    assert capsys.readouterr().out.endswith("out.gif: 3 frames\n")
+
+
+def test_a_point_outside_the_picture_is_refused_by_the_name_of_its_option(files, capsys):
+    with pytest.raises(SystemExit) as ended:
+        render("--focus-point", "1.5,0.5")
+    assert ended.value.code == 2
+    assert "argument --focus-point: 1.5,0.5 lies outside the picture" in capsys.readouterr().err
+
+
+def test_the_demo_names_a_photo_that_is_missing(files, capsys):
+    assert main(["demo", "none.png"]) == 2
+    assert "none.png: no such photo" in capsys.readouterr().err

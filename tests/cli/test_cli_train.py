@@ -75,3 +75,12 @@ def test_what_does_not_fit_is_named(tmp_path, monkeypatch, capsys, options, said
     code, _, err = run(f"train depth {command} {options}", capsys)
     assert code == 2
     assert said in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_encoder_that_cannot_be_read_leaves_no_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"a": torch.zeros(2)}, "none.pth")
+    code, _, err = run(f"train depth {SHORT} --size 28 --encoder none.pth", capsys)
+    assert (code, "none.pth: " in err) == (2, True)
+    assert [one.name for one in tmp_path.iterdir()] == ["none.pth"]

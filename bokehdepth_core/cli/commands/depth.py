@@ -26,6 +26,7 @@ from ...files.depth_maps import check_depth_name
 from ...files.pictures.images import read_image
 from ...optics.aperture import Aperture
 from ...weights.published import DEPTH, find_weights
+from ..depth_contradictions import check_depth_options, check_file_alone
 from ..inputs import carried_depth, save_depth
 from ..lens_options import aperture_of, shape_of
 from ..options import camera_of, check_folder, network_dtype
@@ -44,6 +45,7 @@ def run_depth(options: argparse.Namespace) -> None:
     """Run `depth`."""
     check_folder(options.output)
     check_depth_name(options.output)
+    check_depth_options(options)
     if _from_other_kinds(options):
         return
     _check_choices(options)
@@ -54,6 +56,7 @@ def run_depth(options: argparse.Namespace) -> None:
     if options.model == BUILT_IN and not options.stack and options.strengths is None:
         carried = carried_depth(options)
         if carried is not None:
+            check_file_alone(options)
             save_depth(options, carried.depth, carried.photo)
             print(f"{options.output}: {_summary(carried.depth, options.model)}")
             return
@@ -71,7 +74,7 @@ def run_depth(options: argparse.Namespace) -> None:
             stack,
             intrinsics,
             options.resolution,
-            focus=options.focus,
+            focus=options.focus or "nearest",
             focus_depth=options.focus_distance,
             aperture=aperture,
             on_progress=on_progress,

@@ -89,7 +89,7 @@ def run_evaluate_generator(options: argparse.Namespace) -> None:
             write_results(options.csv, results)
         if options.plot is not None:
             draw_results(options.plot, results)
-    print("\n".join([*table(results, options.seed), "", *_notes(options)]))
+    print("\n".join([*table(results, options.seed or 0), "", *_notes(options)]))
 
 
 def _check(options: argparse.Namespace) -> tuple[float, ...]:

@@ -19,7 +19,7 @@ from ..options import camera_of, check_folder
 from ..progress import progress_bar
 
 _UNUSED = (
-    *("image", "photo", "stack", "subject", "focus_distance", "calibration"),
+    *("image", "photo", "stack", "subject", "focus", "focus_distance", "calibration"),
     *("resolution", "precision", "max_depth", "attention_scale", "alibi", "heads", "stages"),
 )
 

@@ -10,6 +10,7 @@ from ...files.pictures.images import read_image
 from ...weights.published import BUILT_IN
 from ..inputs import save_depth
 
+FAR_OFF = 0.8  # separation, where none is given
 _UNUSED = (
     *("photo", "strengths", "focus_distance"),
     *("resolution", "precision", "max_depth", "attention_scale"),
@@ -26,7 +27,8 @@ def run_from_mask(options: argparse.Namespace) -> None:
     _check_unused(options)
     image = read_image(options.image)[None].to(options.device)
     mask = read_mask(options)
-    found = depth_from_mask(image, mask, ground=options.ground, separation=options.separation)
+    share = FAR_OFF if options.separation is None else options.separation
+    found = depth_from_mask(image, mask, ground=options.ground, separation=share)
     save_depth(options, found.depth, image[0])
     print(found.report, file=sys.stderr)
     print(f"{options.output}: normalised disparity from the mask {options.subject.name}")

@@ -24,6 +24,7 @@ from ...optics.focus.controls import (
 )
 from ...optics.focus.track import FocusTrack
 from ...optics.thin_lens import LENS_NUMBERS, bokeh_strength_from_lens
+from ...render.highlights import BOOST_FROM
 from ...render.lens_look import render_lens_look
 from ...render.panorama import panorama_doubts
 from ..clip import render_clip
@@ -122,7 +123,9 @@ def _lens_of(
         "depth": depth.depth.to(options.device),
         "focus_depth": focus_depth,
         "highlight_boost": options.highlight_boost,
-        "highlight_threshold": options.highlight_threshold,
+        "highlight_threshold": BOOST_FROM
+        if options.highlight_threshold is None
+        else options.highlight_threshold,
         "controls": controls,
         "grain": options.grain,
         "quality": options.quality,

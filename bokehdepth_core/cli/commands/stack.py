@@ -5,7 +5,8 @@ A folder of photos, or a manifest of them, goes to `stack_folder.py`.
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from ..progress import progress_bar
 
 MANIFEST_SUFFIX = ".jsonl"
 RECORD = "stack.json"  # written last: a folder that has it is whole
+_FRAME = re.compile(r"frame_\d+_k.*\.(png|exr)|reference\.(png|exr)")
 Make = Callable[[argparse.Namespace, Tensor, tuple[float, ...], DepthMap | None], BokehStack]
 _RETRAINED = ("alpha", "lora_scale", "query_only")
 
@@ -50,10 +52,11 @@ def run_stack(options: argparse.Namespace) -> None:
         return
     if options.on_bad is not None or options.outside_files:
         name = "outside_files" if options.outside_files else "on_bad"
-        raise ValueError(f"{name}: is for a folder or a manifest, and this is one photo.")
+        raise ValueError(f"{name}: is for a folder or a manifest; this is one photo. Leave it out.")
     check_used(options)
     photo = read_photo_for(options)
     image = convert_color(photo.image, photo.color_space, "sRGB")
+    check_no_other_frames(options.output, strengths, photo.color_space)
     depth = depth_for(options, image)
     stack = stack_maker(options)(options, image, strengths, depth)
     record = write_stack(options, stack, photo.color_space)
@@ -74,7 +77,7 @@ def check_used(options: argparse.Namespace) -> None:
     """
     built_in = options.adapter == BUILT_IN
     names = (
-        ("base_model", "steps", "guidance", "fast", *_RETRAINED)
+        ("base_model", "steps", "guidance", "seed", "fast", *_RETRAINED)
         if built_in
         else ("depth", "focus_distance", "focus_point", *SHAPE_OPTIONS)
     )
@@ -152,10 +155,36 @@ def _generator_of(options: argparse.Namespace) -> Make:
     ) -> BokehStack:
         with progress_bar("stack") as on_progress:
             return generator.generate(
-                image, strengths, **sampling, seed=one.seed, on_progress=on_progress
+                image, strengths, **sampling, seed=one.seed or 0, on_progress=on_progress
             )
 
     return make
+
+
+def check_no_other_frames(folder: Path, strengths: Sequence[float], color_space: str) -> None:
+    """Refuse a folder with frames that a stack does not replace: they would pose as its own.
+
+    Raises:
+        ValueError: it holds some.
+    """
+    own = {f"reference{_suffix(color_space)}", *_frame_names(strengths, color_space)}
+    beside = {one.name for one in folder.glob("*") if _FRAME.fullmatch(one.name)}
+    found = sorted(beside - own)
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise ValueError(
+            f"output: choose another folder than {folder}, or remove the frames of another stack "
+            f"from it. It holds {found[0]}{more}."
+        )
+
+
+def _suffix(color_space: str) -> str:
+    return ".png" if color_space == "sRGB" else ".exr"
+
+
+def _frame_names(strengths: Sequence[float], color_space: str) -> list[str]:
+    suffix = _suffix(color_space)
+    return [f"frame_{index:02d}_k{one:g}{suffix}" for index, one in enumerate(strengths, 1)]
 
 
 def write_stack(
@@ -170,7 +199,7 @@ def write_stack(
     """
     folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
-    suffix = ".png" if color_space == "sRGB" else ".exr"
+    suffix = _suffix(color_space)
 
     def write(name: str, picture: Tensor) -> None:
         values = convert_color(picture, "sRGB", color_space)
@@ -178,8 +207,8 @@ def write_stack(
 
     write(f"reference{suffix}", stack.reference)
     entries = []
-    for index, (frame, strength) in enumerate(zip(stack.frames, stack.strengths, strict=True), 1):
-        name = f"frame_{index:02d}_k{strength:g}{suffix}"
+    names = _frame_names(stack.strengths, color_space)
+    for name, frame, strength in zip(names, stack.frames, stack.strengths, strict=True):
         write(name, frame)
         entries.append({"file": name, "strength": strength})
     record: dict[str, object] = {

@@ -23,13 +23,20 @@ from ...weights.published import BUILT_IN
 from ..inputs import depth_of
 from ..lens_options import aperture_of
 from ..photos import read_photo_for
-from .stack import RECORD, Make, check_used, stack_maker, write_stack
+from .stack import (
+    RECORD,
+    Make,
+    check_no_other_frames,
+    check_used,
+    stack_maker,
+    write_stack,
+)
 
 MANIFEST = "manifest.jsonl"
 DEPTH = "depth.npz"
 _PHOTOS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".heic")
 _LARGEST_RECORD = 1 << 20  # bytes
-_SETTINGS = ("adapter", "base_model", "quality", "bits", "focus_point", "focus_distance", "seed")
+_SETTINGS = ("adapter", "base_model", "quality", "bits", "focus_point", "focus_distance")
 
 
 @dataclass(frozen=True)
@@ -122,10 +129,12 @@ def _make_one(
         own.depth_scale = item.depth_scale
     photo = read_photo_for(own)
     image = convert_color(photo.image, photo.color_space, "sRGB")
+    strengths: tuple[float, ...] = tuple(wanted["strengths"])  # type: ignore[arg-type]
+    check_no_other_frames(item.output, strengths, photo.color_space)
     depth = None if item.depth is None else depth_of(own, item.depth, image[None])
     if depth is None and own.adapter == BUILT_IN:
         raise FileNotFoundError("no depth for it. Give one, or --adapter and --base-model.")
-    stack = make(own, image, tuple(wanted["strengths"]), depth)  # type: ignore[arg-type]
+    stack = make(own, image, strengths, depth)
     item.output.mkdir(parents=True, exist_ok=True)
     with inputs_kept(one for one in (item.photo, item.depth) if one is not None):
         if depth is not None:
@@ -218,6 +227,7 @@ def _problem(
 def _settings(options: argparse.Namespace, strengths: tuple[float, ...]) -> dict[str, object]:
     """Return what decides how stacks look, as it is written beside them."""
     chosen = {name: getattr(options, name) for name in _SETTINGS}
+    chosen["seed"] = options.seed or 0
     more = ("steps", "guidance", "fast", "alpha", "lora_scale", "query_only")
     chosen |= {name: getattr(options, name) for name in more}
     chosen |= {"strengths": strengths, "aperture": vars(aperture_of(options))}

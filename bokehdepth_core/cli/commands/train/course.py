@@ -46,8 +46,7 @@ def check_run(options: argparse.Namespace) -> None:
 
 
 def plan_of(options: argparse.Namespace) -> "Plan":
-    """Return where a run goes and how often it is looked at, its folder made."""
+    """Return where a run goes and how often it is looked at."""
     from ....training.loop import Plan
 
-    options.output.mkdir(parents=True, exist_ok=True)
     return Plan(options.output, options.validate_every, options.save_every, options.cpu)
