@@ -1,12 +1,14 @@
 """Random graphs of all nodes, wrong values among them, queued in one real ComfyUI server.
 
     COMFYUI_PATH=... python benchmarks/random_graphs.py [--count 500] [--minutes 60] [--seed 0]
+                                                            [--core]
 
 After each graph the server must answer; at the end its memory and open files are compared with
 those after the first graphs, which load what is loaded once. Linux only: both are read from /proc.
 The last line says how many graphs ran, were refused before the run, and failed in it. With
 MALLOC_MMAP_THRESHOLD_=65536 the C library gives large blocks back to the system at once, and what
-still grows is held by somebody.
+still grows is held by somebody. With --core the graphs hold ComfyUI's own nodes alone: what grows
+then as well is not this pack's.
 """
 
 import argparse
@@ -31,6 +33,11 @@ NODES = [
     *("LensBokehStrength", "SaveMetricDepth", "DepthFromMask", "LoadMetricDepth"),
     *("FocusStackFromImages", "FocusPull", "BokehLens", "BokehDepthExample", "LoadBokehDepth"),
 ]
+CORE_NODES = [  # ComfyUI's own, for --core
+    *("ImageScale", "ImageInvert", "ImageBlur", "ImageSharpen", "ImageBlend", "ImageBatch"),
+    *("ImageCrop", "ImagePadForOutpaint", "ImageToMask", "MaskToImage", "InvertMask", "GrowMask"),
+    *("CropMask", "MaskComposite", "FeatherMask", "ImageQuantize", "ThresholdMask"),
+]
 SOURCES = {"IMAGE": ("LoadImage", "EmptyImage"), "MASK": ("SolidMask", "LoadImage")}
 TEXTS = ("", "10, 20", "10 20 30", "1,5 2,5", "ten", "0: 0.5,0.5", "0: 1 m; 3: 4 m", "<i>")
 NAN, INFINITE = float("nan"), float("inf")
@@ -41,9 +48,9 @@ LARGEST = {"frames": MOST_FRAMES, "batch_size": 3, "width": 97, "height": 83}
 class RandomGraph:
     """A graph in API format that grows from its end to its sources."""
 
-    def __init__(self, chance: random.Random, nodes: dict):
-        self.chance, self.nodes, self.graph = chance, nodes, {}
-        kind = chance.choice(NODES)
+    def __init__(self, chance: random.Random, nodes: dict, kinds: list[str]):
+        self.chance, self.nodes, self.kinds, self.graph = chance, nodes, kinds, {}
+        kind = chance.choice(kinds)
         end = self._node(kind, 0)
         for at, output in enumerate(nodes[kind]["output"]):
             shown = "PreviewImage" if output == "IMAGE" else "PreviewAny"
@@ -110,7 +117,7 @@ class RandomGraph:
             return chance.choice(made)
         makers = list(SOURCES.get(wanted, ()))
         if depth < DEEPEST or not makers:
-            makers += [one for one in NODES if wanted in self.nodes[one]["output"]]
+            makers += [one for one in self.kinds if wanted in self.nodes[one]["output"]]
         if not makers or depth > 2 * DEEPEST:
             return None
         kind = chance.choice(makers)
@@ -146,15 +153,15 @@ def _pictures(folder):
     np.savez(folder / "broken.npz", depth=np.full((9, 9), "a"))
 
 
-def run(server, count, minutes, seed):
-    """Queue graphs, and print what came of them."""
+def run(server, count, minutes, seed, kinds):
+    """Queue graphs of some kinds of nodes, and print what came of them."""
     chance, nodes = random.Random(seed), server.get("/object_info")
     ends, errors = collections.Counter(), collections.Counter()
     begin, before = time.monotonic(), None
     for at in range(count):
         if time.monotonic() - begin > 60 * minutes:
             break
-        graph = RandomGraph(chance, nodes).graph
+        graph = RandomGraph(chance, nodes, kinds).graph
         status, answer = server.post("/prompt", {"prompt": graph})
         if status != 200:
             assert status == 400, (status, answer, graph)
@@ -186,12 +193,14 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--core", action="store_true", help="nodes of ComfyUI alone")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         (Path(home) / "server").mkdir()
         started = ComfyServer(Path(home) / "server")
         try:
             _pictures(Path(home) / "server" / "input")
-            run(started, chosen.count, chosen.minutes, chosen.seed)
+            kinds = CORE_NODES if chosen.core else NODES
+            run(started, chosen.count, chosen.minutes, chosen.seed, kinds)
         finally:
             started.stop()

@@ -16,12 +16,11 @@ from ..bokehdepth_core import (
     load_bokeh_generator,
     load_depth_estimator,
 )
+from ..bokehdepth_core.depth.sweep.memory import sweep_memory
 from ..bokehdepth_core.generator.adapter import load_adapter
+from ..bokehdepth_core.generator.rendered import rendering_memory
 from .flux.native import NativeGenerator
 from .host import services
-
-# Memory of the built-in parts: the sweep took 340 bytes a pixel at 2048², the renderer 400.
-BUILT_IN_BYTES_PER_PIXEL = 450
 
 
 @dataclass(eq=False)
@@ -92,7 +91,7 @@ class BokehGenerator:
             if sigmas is not None:
                 options["sigmas"] = sigmas
         if self.is_built_in:
-            services.make_room(BUILT_IN_BYTES_PER_PIXEL * image.shape[0] * image.shape[1])
+            services.make_room(rendering_memory(depth, strengths, moved=services.moves()))
         return self._generator().generate(
             image,
             strengths,
@@ -186,7 +185,9 @@ class DepthEstimator:
             "check_cancelled": check_cancelled,
         }
         if self.is_built_in:
-            services.make_room(BUILT_IN_BYTES_PER_PIXEL * image.shape[1] * image.shape[2])
+            frames = max((len(one.frames) for one in stack or ()), default=0)
+            size = image.shape[1:3]
+            services.make_room(sweep_memory(*size, frames, moved=services.moves()))
             estimator = load_depth_estimator(self.checkpoint, device=services.device())
             options["prior"] = prior
             return estimator.estimate(image, stack, intrinsics, resolution, **options)

@@ -8,12 +8,13 @@ from torch import Tensor
 
 from .. import bokehdepth_core as core
 from ..bokehdepth_core.render.finish.focus_view import focus_view
-from ..bokehdepth_core.render.memory import render_memory
+from ..bokehdepth_core.render.lens_look import number_of_passes
+from ..bokehdepth_core.render.memory import RenderWork, render_memory
 from ..bokehdepth_core.render.steady import FrameDepth
 from . import sockets
 from .host import services
 from .host.early import said
-from .host.kept import preparation
+from .host.kept import preparation, yet_to_keep
 from .render.focus_preview import focus_ui
 from .render.focus_pull import focus_input
 from .render.lens_inputs import check_blades, compositing_inputs, opening_inputs, panorama_input
@@ -203,8 +204,7 @@ class RenderBokeh(io.ComfyNode):
         scene = set_scene(asked)
         focus = choose_focus(asked, scene)
         blur = measure_blur(asked, scene, focus)
-        behind = "background" in scene.layers
-        services.make_room(render_memory(*scene.size, blur.reach, behind, wraps=asked.wrap))
+        services.make_room(_memory(asked, scene, blur))
         rendered = _render_each(
             {"image": scene.image, "depth": scene.depth, "focus_depth": focus.planes}
             | scene.layers
@@ -218,6 +218,24 @@ class RenderBokeh(io.ComfyNode):
         )
         # From here on the depth of each frame is not needed; the outputs take its place in memory.
         return _outputs(replace(scene, depth=scene.depth[:0].clone()), focus, blur, rendered, asked)
+
+
+def _memory(asked: Inputs, scene: Scene, blur: Blur) -> int:
+    """Return an estimate of the bytes that rendering takes on the device."""
+    work = RenderWork(
+        aperture=blur.lens.aperture,
+        draft=asked.quality == "draft",
+        background="background" in scene.layers,
+        alpha="alpha" in scene.layers,
+        hold_out="hold_out" in scene.layers,
+        lamps=asked.highlight_boost > 0 or bool(scene.image.max() > 1),
+        grain=asked.grain > 0,
+        linear=asked.color_space != "sRGB",
+        passes=number_of_passes(blur.lens),
+        moved=services.moves(),
+    )
+    rendered = render_memory(*scene.size, blur.reach, wraps=asked.wrap, work=work)
+    return rendered + yet_to_keep(scene.different, scene.size)
 
 
 def _outputs(scene: Scene, focus: Focus, blur: Blur, rendered: "Rendered", asked: Inputs):

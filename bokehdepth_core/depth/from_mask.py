@@ -25,6 +25,11 @@ BAND = 0.02  # half-width of the matted band along the mask's edge, as a share o
 COARSE_RADIUS = 6  # px; half-width at which the windows of large pictures are solved
 PASSES = 3  # of the matte; each moves a sloppy edge by up to a third of the band
 SMOOTHNESS = 1e-4  # epsilon of the guided filter: variance of sRGB values that counts as flat
+# Numbers for each pixel, read off what torch holds: as a picture is worked on, as windows are
+# solved at their size, and of each further picture; and those of the network that finds people.
+_WHOLE, _HELD, _SOLVED, _EACH_MORE = 12, 4, 70, 3
+_FINDING = 2_100_000
+_MARGIN = 1.05
 LABEL_SIDE = 256  # px; longer side at which separate subjects are told apart
 
 
@@ -51,6 +56,25 @@ class MaskDepth:
     depth: DepthMap
     alpha: Tensor
     report: str
+
+
+def mask_depth_memory(height: int, width: int, count: int = 1, *, people: bool = False) -> int:
+    """Return an estimate of the bytes that `depth_from_mask` takes beyond photos and masks.
+
+    Args:
+        height: of the photos, px.
+        width: of the photos, px.
+        count: of the photos.
+        people: whether people are found first, as `guess_portrait_depth` does.
+
+    Example:
+        >>> mask_depth_memory(1000, 1500) // 2**20  # MiB
+        72
+    """
+    step = _matting_radius(height, width)[1]
+    each = max(_WHOLE, _HELD + _SOLVED / step**2) + _EACH_MORE * (count - 1) + 2 * people
+    network = _FINDING if people else 0
+    return math.ceil(_MARGIN * 4 * max(each * height * width, 3 * height * width + network))
 
 
 @torch.no_grad()
@@ -138,8 +162,7 @@ def _matted(picture: Tensor, mask: Tensor, check_cancelled: CheckCancelled) -> T
     Only a band along the mask's own edge is changed; its middle and what is far from it stay. The
     windows of large pictures are solved on a smaller picture (He, Sun: Fast Guided Filter, 2015).
     """
-    radius = max(2, round(BAND * max(mask.shape)))
-    step = max(1, radius // COARSE_RADIUS)
+    radius, step = _matting_radius(*mask.shape)
     size = tuple(math.ceil(side / step) for side in mask.shape)
     guide = picture[..., :3].to(mask).clamp(0, 1).movedim(-1, 0)
     small_guide = F.interpolate(guide[None], size, mode="area")[0]
@@ -157,6 +180,12 @@ def _matted(picture: Tensor, mask: Tensor, check_cancelled: CheckCancelled) -> T
     matte = ((full[:3] * guide).sum(0) + full[3]).clamp(0, 1)
     inside = F.interpolate(band[None, None].float(), mask.shape, mode="nearest-exact")[0, 0] > 0
     return torch.where(inside, matte, mask)
+
+
+def _matting_radius(height: int, width: int) -> tuple[int, int]:
+    """Return half the width of the matted band, px, and by how much its picture is reduced."""
+    radius = max(2, round(BAND * max(height, width)))
+    return radius, max(1, radius // COARSE_RADIUS)
 
 
 def _band(mask: Tensor, radius: int) -> Tensor:

@@ -88,7 +88,7 @@ def open_clip(path: str | Path) -> Clip:
 
     Raises:
         FileNotFoundError: no such file or folder.
-        ValueError: an empty folder, or no video inside.
+        ValueError: an empty folder, a link in it that leads nowhere, or no video inside.
 
     Example:
         >>> import tempfile
@@ -100,8 +100,7 @@ def open_clip(path: str | Path) -> Clip:
     """
     path = Path(path)
     if path.is_dir():
-        inside = (one for one in path.iterdir() if one.is_file() and one.name[0] != ".")
-        files = sorted(inside, key=lambda one: _natural(one.name))
+        files = sorted(filter(_is_frame, path.iterdir()), key=lambda one: _natural(one.name))
         if not 0 < len(files) <= LONGEST:
             raise ValueError(f"{path}: {len(files)} files. Give a folder with one for each frame.")
         return Clip(path, tuple(files), len(files))
@@ -113,6 +112,21 @@ def open_clip(path: str | Path) -> Clip:
     kind = VIDEO_FORMATS[path.suffix.lower()]
     with path.open("rb") as file, _opened(path, file, kind) as container:
         return Clip(path, (), container.streams.video[0].frames)
+
+
+def _is_frame(path: Path) -> bool:
+    """Tell whether something in a folder is a frame: a file that is not hidden.
+
+    Raises:
+        ValueError: a link to a file that is not there, which would leave a frame out.
+    """
+    if path.name.startswith("."):
+        return False
+    if path.is_symlink() and not path.exists():
+        raise ValueError(
+            f"{path}: the link leads nowhere, so a frame would be missing. Mend or remove it."
+        )
+    return path.is_file()
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

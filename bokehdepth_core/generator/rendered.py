@@ -12,6 +12,7 @@ from ..datatypes import BokehStack, DepthMap
 from ..devices import kth_smallest
 from ..optics.aperture import DISC, Aperture
 from ..optics.thin_lens import focus_depth_at
+from ..render.memory import RenderWork, render_memory
 from ..render.renderer import render_bokeh
 
 
@@ -87,6 +88,31 @@ class RenderedStackGenerator:
         on_progress(len(values), len(values))
         settings = {"generator": "built-in", "focus_depth": float(plane), "quality": quality}
         return BokehStack(image, torch.stack(frames), values, settings)
+
+
+def rendering_memory(
+    depth: DepthMap | None, strengths: Sequence[float], *, moved: bool = False
+) -> int:
+    """Return an estimate of the bytes that `RenderedStackGenerator` takes beyond the photo.
+
+    Args:
+        depth: as `generate` takes it; without any nothing is rendered.
+        strengths: bokeh strengths K, px·m.
+        moved: whether photo and depth are copied to another device first.
+
+    Example:
+        >>> depth = DepthMap(torch.tensor([1.0, 2.0]).repeat(256, 128)[None])
+        >>> rendering_memory(depth, [4.0, 8.0]) // 2**20  # MiB
+        16
+    """
+    if depth is None:
+        return 0
+    low, high = torch.reciprocal(depth.depth.float()).aminmax()
+    height, width = depth.depth.shape[1:]
+    radius = max(strengths) * float(high - low)
+    # The frames that are done lie beside.
+    done = 0 if moved else 4 * 3 * (len(strengths) - 1) * height * width
+    return render_memory(height, width, radius, work=RenderWork(moved=moved)) + done
 
 
 def _depth_for(depth: DepthMap | None, size: dict[str, int]) -> Tensor:

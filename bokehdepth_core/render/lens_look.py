@@ -99,6 +99,17 @@ def render_lens_look(
     return out
 
 
+def number_of_passes(lens: Lens) -> int:
+    """Return how often a picture is rendered for a look: 1, or once for each kind of its colours.
+
+    Example:
+        >>> from ..optics.lens import lens_look
+        >>> number_of_passes(lens_look(fringe=20.0))
+        2
+    """
+    return len(_passes(lens))
+
+
 def _passes(lens: Lens) -> list[_Pass]:
     """Return what is to be rendered; green first, whose alpha is kept."""
     picture, shift = lens.aperture.picture, _HUNDREDTHS * lens.fringe

@@ -3,6 +3,7 @@
 from comfy_api.latest import io, ui
 
 from ... import bokehdepth_core as core
+from ...bokehdepth_core.depth.from_mask import mask_depth_memory
 from .. import sockets
 from ..host import pictures, services
 
@@ -59,6 +60,9 @@ class DepthFromMask(io.ComfyNode):
         mask = pictures.fit_mask(subject, tuple(image.shape[1:3]), "subject", "bilinear")
         count = pictures.common_batch(image=len(image), subject=len(mask))
         photos = image.expand(count, -1, -1, -1)
+        size = tuple(image.shape[1:3])
+        copied = 4 * 4 * count * size[0] * size[1] if services.moves() else 0
+        services.make_room(mask_depth_memory(*size, count) + copied)
         found = core.depth_from_mask(
             photos.to(services.device()),
             mask.to(services.device()),

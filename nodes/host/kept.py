@@ -9,6 +9,7 @@ from comfy.model_patcher import ModelPatcher
 from torch import nn
 
 from ...bokehdepth_core.render.preparation import PreparationCache
+from ...bokehdepth_core.render.tiles import LARGEST_SIDE
 
 LARGEST = 512 * 2**20  # bytes
 EACH_PIXEL = 90  # bytes that are kept of a picture, about
@@ -56,10 +57,28 @@ def preparation(pictures: int, size: tuple[int, int]) -> PreparationCache | None
         pictures: different ones that are rendered in a run.
         size: of each, (height, width), px.
     """
-    if pictures > 1 and pictures * size[0] * size[1] * EACH_PIXEL > LARGEST:
+    if not _holds(pictures, size):
         return None
     if not _KEPT:
         _KEPT.append(_Kept())
     if not any(one is _KEPT[0] for one in mm.loaded_models()):
         mm.load_models_gpu(_KEPT)
     return _KEPT[0].cache
+
+
+def yet_to_keep(pictures: int, size: tuple[int, int]) -> int:
+    """Return how many bytes a run adds to what is kept, at most; the last picture's are its own.
+
+    Args:
+        pictures: different ones that are rendered in a run.
+        size: of each, (height, width), px.
+    """
+    if not _holds(pictures, size):
+        return 0
+    others = pictures - 1 if size[0] * size[1] <= LARGEST_SIDE**2 else pictures
+    used = _KEPT[0].cache.used_bytes if _KEPT else 0
+    return max(0, min(LARGEST - used, others * size[0] * size[1] * EACH_PIXEL))
+
+
+def _holds(pictures: int, size: tuple[int, int]) -> bool:
+    return pictures == 1 or pictures * size[0] * size[1] * EACH_PIXEL <= LARGEST

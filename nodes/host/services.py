@@ -228,6 +228,11 @@ def device() -> torch.device:
     return mm.get_torch_device()
 
 
+def moves() -> bool:
+    """Return whether pictures are copied to the device: they wait in main memory."""
+    return device().type != "cpu"
+
+
 def dtype(precision: str) -> torch.dtype:
     """Return the number type of a network: the chosen one, or the best the device is fast at."""
     if precision != "auto":

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ... import bokehdepth_core as core
 from ...bokehdepth_core.color import convert_color
-from ...bokehdepth_core.depth.from_mask import SUBJECT_DISPARITY
+from ...bokehdepth_core.depth.from_mask import SUBJECT_DISPARITY, mask_depth_memory
 from ...bokehdepth_core.render.panorama import panorama_doubts
 from .. import sockets
 from ..host import services
@@ -54,6 +54,9 @@ def depth_or_guess(
             services.show_text(report)
         return FoundDepth(given, report=report)
     seen = convert_color(image, color_space, "sRGB").clamp(0, 1)
+    count, *size = seen.shape[:3]
+    copied = 4 * seen.numel() if services.moves() else 0
+    services.make_room(mask_depth_memory(*size, count, people=True) + copied)
     found = core.guess_portrait_depth(
         seen.to(services.device()), check_cancelled=services.check_cancelled
     )

@@ -114,3 +114,15 @@ def test_what_does_not_fit_is_named(photos, capsys, command, said):
     code, _, err = run(command, capsys)
     assert code == 2
     assert said in err
+
+
+@pytest.mark.parametrize("lost", ["frames", "settings", "reference"])
+def test_a_record_that_says_too_little_is_named(photos, capsys, lost):
+    run(COMMAND, capsys)
+    record = photos / "out" / "a" / "stack.json"
+    facts = json.loads(record.read_text())
+    record.write_text(json.dumps({name: facts[name] for name in facts if name != lost}))
+    code, _, err = run(COMMAND, capsys)
+    assert code == 2
+    assert "stack.json is damaged. Remove its folder." in err
+    assert "Traceback" not in err

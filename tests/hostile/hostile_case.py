@@ -3,7 +3,8 @@
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 VALUE = "value"  # it is read, as what it says
 REFUSED = "refused"  # in one line that names the file
@@ -12,7 +13,7 @@ EITHER = "either"  # a wrong byte among pixels cannot be noticed in every kind o
 
 @dataclass(frozen=True)
 class Case:
-    """A hostile file.
+    """A hostile file, or a folder of files.
 
     Attributes:
         what: what is wrong with it.
@@ -22,6 +23,9 @@ class Case:
         wanted: VALUE, REFUSED or EITHER.
         says: a part of the message, where it is refused.
         check: takes what was read and asserts what is known of it.
+        inside: files of a folder, by their path in it: bytes, the path that a link leads to, or
+            None for a folder. `content` is then of no effect.
+        named: what a message names in place of the file, as one in the folder.
     """
 
     what: str
@@ -31,6 +35,8 @@ class Case:
     wanted: str = REFUSED
     says: str = ""
     check: Callable[[object], None] | None = None
+    inside: dict[str, bytes | PurePosixPath | None] = field(default_factory=dict)
+    named: str = ""
 
 
 def mutations(kind, file, content, reader, cut=REFUSED, tail=VALUE, deep=False):

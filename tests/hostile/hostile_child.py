@@ -96,6 +96,24 @@ def _manifest(path):
     return read_manifest(path)
 
 
+def _keyframes(path):
+    from bokehdepth_core.optics.focus.keyframes import parse_keyframes
+
+    return parse_keyframes(path.read_bytes().decode())
+
+
+def _distances(path):
+    from bokehdepth_core.depth.focus_stacks import parse_focus_distances
+
+    return parse_focus_distances(path.read_bytes().decode())
+
+
+def _placed(word, places):
+    """Return a word of a command line, with the path that it, or its beginning, stands for."""
+    name, slash, rest = word.partition("/")
+    return f"{places[name]}{slash}{rest}" if name in places else word
+
+
 def _run_line(line, path):
     """Run a command line, and raise what it says where it refuses."""
     from bokehdepth_core.cli import main
@@ -105,7 +123,7 @@ def _run_line(line, path):
     places |= {f"OUT{end}": path.parent / f"out{end}" for end in OUTPUTS}
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-        code = main([str(places.get(word, word)) for word in line.split()])
+        code = main([_placed(word, places) for word in line.split()])
     notes, mark, refusal = said.getvalue().rpartition("bokehdepth: ")
     assert "Traceback" not in notes
     if code == 2 and mark:  # notes on good files may come before
@@ -123,6 +141,8 @@ READERS = {
     "network": _network,
     "config": _config,
     "strengths": _strengths,
+    "keyframes": _keyframes,
+    "distances": _distances,
 }
 
 
@@ -159,12 +179,29 @@ def _limit():
     return lambda seconds: signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
+def _write(case, path):
+    """Write the file, or the folder, of a case."""
+    if not case.inside:
+        path.write_bytes(case.content)
+        return
+    path.mkdir()
+    for name, content in case.inside.items():
+        place = path / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if content is None:
+            place.mkdir(exist_ok=True)
+        elif isinstance(content, bytes):
+            place.write_bytes(content)
+        else:
+            place.symlink_to(content)
+
+
 def read(case, folder):
     """Read a case's file in a folder and return what came of it."""
     path = folder / case.file
     try:
-        path.write_bytes(case.content)
-    except OSError:
+        _write(case, path)
+    except (OSError, UnicodeError):
         return {"outcome": "skipped", "text": "this system allows no such name"}
     beside = _BESIDE.get(case.reader)
     if beside is not None:
@@ -187,14 +224,22 @@ def read(case, folder):
             case.check(found)
         except AssertionError as error:
             outcome, text = "wrong value", str(error)
-    there = (case.file, beside)
-    left = sorted(one.name for one in folder.rglob("*") if one.is_file() and one.name not in there)
+    there = {path, folder / (beside or "."), *(path / name for name in case.inside)}
+    made = folder / "out"  # of a command that was to make a folder, and did
+    left = sorted(
+        ascii(one.name)
+        for one in folder.rglob("*")
+        if one.is_file() and one not in there and not (outcome == "value" and made in one.parents)
+    )
+    # A command that works on a folder may begin to write beside it; what stays is looked at.
+    own = f"writes {folder}" if case.inside else None
+    events = [event for event in _EVENTS if own is None or not event.startswith(own)]
     return {
         "outcome": outcome,
         "text": text,
         "seconds": seconds,
         "grown": grown,
-        "events": [*_EVENTS, *(f"left {name}" for name in left)],
+        "events": [*events, *(f"left {name}" for name in left)],
     }
 
 

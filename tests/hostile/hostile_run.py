@@ -13,6 +13,7 @@ from hostile_child import PLAIN
 LONGEST_S = 2.0  # of the processor, for one file
 MOST_MB = 256  # that the process may grow by, for files of a few kilobytes
 _LONGEST_LINE = 500  # letters
+TEXTS = ("strengths", "keyframes", "distances")  # readers of what was typed, not of a file
 
 
 def outcomes(kind, deep=False):
@@ -66,11 +67,12 @@ def faults(case, found):
 
 def _faults_of_message(case, text):
     wrong = []
-    if case.reader != "strengths" and case.file not in text:
+    name = case.named or case.file
+    if case.reader not in TEXTS and name not in text:
         wrong.append(f"the message does not name the file: {text[:300]}")
-    if "\n" in text.replace(case.file, ""):
+    if "\n" in text.replace(name, ""):
         wrong.append(f"several lines: {text[:300]}")
-    if len(text) > _LONGEST_LINE + len(case.file):
+    if len(text) > _LONGEST_LINE + len(name):
         wrong.append(f"a message of {len(text)} letters: {text[:300]}")
     if case.says not in text:
         wrong.append(f"says {text[:300]!r} without {case.says!r}")

@@ -268,23 +268,35 @@ def _record(item: Item) -> dict[str, object] | None:
         except (ValueError, RecursionError):
             found = None
     if not isinstance(found, dict):
-        raise ValueError(f"output: {path} is damaged. Remove its folder.")
+        raise _damaged(path)
     return found
 
 
+def _damaged(path: Path) -> ValueError:
+    return ValueError(f"output: {path} is damaged. Remove its folder.")
+
+
 def _entry(item: Item) -> Entry:
+    """Return an item's line of the manifest.
+
+    Raises:
+        ValueError: the record of its stack says too little.
+    """
     record = _record(item) or {}
-    frames: list[dict[str, object]] = record["frames"]  # type: ignore[assignment]
-    settings: dict[str, object] = record["settings"]  # type: ignore[assignment]
     depth = item.output / DEPTH
-    focus = settings.get("focus_depth")
-    return Entry(
-        item.output / str(record["reference"]),
-        depth if depth.is_file() else None,
-        tuple(item.output / str(one["file"]) for one in frames),
-        tuple(float(str(one["strength"])) for one in frames),
-        float(str(focus)) if focus is not None else None,
-    )
+    try:
+        frames: list[dict[str, object]] = record["frames"]  # type: ignore[assignment]
+        settings: dict[str, object] = record["settings"]  # type: ignore[assignment]
+        focus = settings.get("focus_depth")
+        return Entry(
+            item.output / str(record["reference"]),
+            depth if depth.is_file() else None,
+            tuple(item.output / str(one["file"]) for one in frames),
+            tuple(float(str(one["strength"])) for one in frames),
+            float(str(focus)) if focus is not None else None,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(item.output / RECORD) from error
 
 
 def _with(options: argparse.Namespace, **changes: object) -> argparse.Namespace:

@@ -3,29 +3,34 @@
 import math
 import unicodedata
 
+_LONGEST = 4096  # letters: hundreds of frames
+_HINT = 'Write metres such as "0.5, 1, inf", or nothing where they are unknown.'
+
 
 def parse_focus_distances(text: str) -> tuple[float, ...] | None:
     """Return focus distances, m, infinity allowed, from text; None where it is empty.
 
     Raises:
-        ValueError: a part that is not a positive number.
+        ValueError: a part that is not a positive number, or a text beyond 4096 letters.
 
     Example:
         >>> parse_focus_distances("0.5, 1 inf"), parse_focus_distances(" ")
         ((0.5, 1.0, inf), None)
     """
+    if len(text) > _LONGEST:
+        raise ValueError(
+            f"focus_distances: at most {_LONGEST} letters are read, found {len(text)}. {_HINT}"
+        )
     plain = unicodedata.normalize("NFKC", text).replace("、", ",").replace(";", ",")
-    return tuple(_distance(part, text) for part in plain.replace(",", " ").split()) or None
+    return tuple(_distance(part) for part in plain.replace(",", " ").split()) or None
 
 
-def _distance(part: str, text: str) -> float:
-    hint = 'Write metres such as "0.5, 1, inf", or nothing where they are unknown.'
+def _distance(part: str) -> float:
+    shown = part if len(part) <= 40 else part[:39] + "…"
     try:
         value = float(part)
     except ValueError:
-        raise ValueError(
-            f'focus_distances: cannot read {part!r} in "{text}" as a number. {hint}'
-        ) from None
+        raise ValueError(f"focus_distances: cannot read {shown!r} as a number. {_HINT}") from None
     if math.isnan(value) or value <= 0:
-        raise ValueError(f"focus_distances: must be above 0, found {part}. {hint}")
+        raise ValueError(f"focus_distances: must be above 0, found {shown}. {_HINT}")
     return value

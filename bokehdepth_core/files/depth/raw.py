@@ -93,7 +93,7 @@ def written_camera(source: Path, written: str) -> np.ndarray:
     try:
         with np.errstate(over="ignore"):  # infinity is refused where cameras are checked
             return np.array(json.loads(written), np.float32)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
         reason = " ".join(str(error).split())[:100]
         raise ValueError(
             f"{source.name}: unreadable bokehdepth.intrinsics ({reason}). Save the depth again."

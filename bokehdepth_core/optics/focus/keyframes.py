@@ -15,7 +15,9 @@ SUBJECT = "subject"
 LAST_FRAME = 99_999  # a clip of an hour; a slip of the keyboard asks for no more
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "": 1.0}
 _WRITE = 'keyframes: write such as "0: 1.2 m; 48: 4 m ease"'
-_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+_LONGEST = 1 << 16  # letters: some thousand keyframes
+# No more digits than a number has use for: a run of them is else tried at every length.
+_NUMBER = r"(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:e[+-]?\d{1,9})?"
 _DECIMAL_COMMA = re.compile(r"\d\s*,\s*\d")
 _KEY = re.compile(r"(\d{1,9})\s*:(.*)", re.DOTALL)
 _WORDS = re.compile(
@@ -76,6 +78,11 @@ Keyframe(frame=48, focus=inf, strength=None, easing='ease'))
     """
     if not isinstance(text, str):
         raise TypeError(f"{_WRITE}: expected text, found {type(text).__name__}.")
+    if len(text) > _LONGEST:
+        raise ValueError(
+            f"keyframes: write at most {_LONGEST} letters, found {len(text)}. Leave out frames "
+            "that lie between others."
+        )
     plain = unicodedata.normalize("NFKC", text).replace("、", ",").lower()
     keys = [_keyframe(part.strip()) for part in re.split(r"[;\n]", plain) if part.strip()]
     keys.sort(key=lambda key: key.frame)

@@ -33,10 +33,12 @@ def candidate_radii(
     """Return the radii to try, px, ascending from 0, with room above the largest in the frames."""
     side = min(stack.reference.shape[:2])
     seen = max(_largest_radius_seen(stack, frame, check_cancelled) for frame in frames)
-    return _ladder(min(max(1.2 * seen + 2.0, USUAL_RADIUS * side), max(LARGEST_RADIUS * side, 2.0)))
+    return radius_ladder(
+        min(max(1.2 * seen + 2.0, USUAL_RADIUS * side), max(LARGEST_RADIUS * side, 2.0))
+    )
 
 
-def _ladder(largest: float) -> list[float]:
+def radius_ladder(largest: float) -> list[float]:
     """Return radii, px, from 0 to the first at or above `largest`; at least three."""
     radii = [0.0]
     while radii[-1] < largest or len(radii) < 3:
@@ -57,7 +59,7 @@ def _largest_radius_seen(stack: BokehStack, frame: int, check_cancelled: CheckCa
     volume = CostVolume(small, largest, DISC, 1.0)
     best = WinnerTakeAll()
     total: Tensor | float = 0.0
-    radii = _ladder(largest)
+    radii = radius_ladder(largest)
     for radius in radii:
         check_cancelled()
         cost = volume.slice_at(radius).plain[0]
