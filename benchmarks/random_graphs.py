@@ -1,14 +1,14 @@
 """Random graphs of all nodes, wrong values among them, queued in one real ComfyUI server.
 
     COMFYUI_PATH=... python benchmarks/random_graphs.py [--count 500] [--minutes 60] [--seed 0]
-                                                            [--core]
+                                                            [--first 0] [--core]
 
 After each graph the server must answer; at the end its memory and open files are compared with
 those after the first graphs, which load what is loaded once. Linux only: both are read from /proc.
 The last line says how many graphs ran, were refused before the run, and failed in it. With
 MALLOC_MMAP_THRESHOLD_=65536 the C library gives large blocks back to the system at once, and what
 still grows is held by somebody. With --core the graphs hold ComfyUI's own nodes alone: what grows
-then as well is not this pack's.
+then as well is not this pack's. --first leaves out graphs, to come to one again.
 """
 
 import argparse
@@ -35,7 +35,7 @@ NODES = [
 ]
 CORE_NODES = [  # ComfyUI's own, for --core
     *("ImageScale", "ImageInvert", "ImageBlur", "ImageSharpen", "ImageBlend", "ImageBatch"),
-    *("ImageCrop", "ImagePadForOutpaint", "ImageToMask", "MaskToImage", "InvertMask", "GrowMask"),
+    *("ImageCrop", "ImageToMask", "MaskToImage", "InvertMask", "GrowMask"),
     *("CropMask", "MaskComposite", "FeatherMask", "ImageQuantize", "ThresholdMask"),
 ]
 SOURCES = {"IMAGE": ("LoadImage", "EmptyImage"), "MASK": ("SolidMask", "LoadImage")}
@@ -96,7 +96,8 @@ class RandomGraph:
         if chance.random() < 0.5 and name != "frames":
             return options.get("default", 1)
         low, high = options.get("min", 0), options.get("max", 100)
-        high = min(high, LARGEST.get(name, 1e4))
+        most = 100 if self.kinds is CORE_NODES else 1e4
+        high = min(high, LARGEST.get(name, most))
         if name in ("width", "height"):
             low = 16
         value = low + (max(high, low) - low) * chance.random() ** 4
@@ -153,7 +154,24 @@ def _pictures(folder):
     np.savez(folder / "broken.npz", depth=np.full((9, 9), "a"))
 
 
-def run(server, count, minutes, seed, kinds):
+def _outcome(server, graph, at):
+    """Return what came of a graph, refused, failed or done, and its error."""
+    try:
+        status, answer = server.post("/prompt", {"prompt": graph})
+        if status != 200:
+            assert status == 400, (status, answer, graph)
+            return "refused", ""
+        found = server.wait(answer["prompt_id"], 300)
+        server.get("/system_stats")
+    except TimeoutError:
+        print(f"graph {at}: no answer: {json.dumps(graph)}", flush=True)
+        raise
+    if "\n" in found.error:
+        print(f"graph {at}: several lines: {found.error[:300]!r}", flush=True)
+    return ("failed" if found.error else "done"), found.error
+
+
+def run(server, count, minutes, seed, kinds, first=0):
     """Queue graphs of some kinds of nodes, and print what came of them."""
     chance, nodes = random.Random(seed), server.get("/object_info")
     ends, errors = collections.Counter(), collections.Counter()
@@ -162,18 +180,11 @@ def run(server, count, minutes, seed, kinds):
         if time.monotonic() - begin > 60 * minutes:
             break
         graph = RandomGraph(chance, nodes, kinds).graph
-        status, answer = server.post("/prompt", {"prompt": graph})
-        if status != 200:
-            assert status == 400, (status, answer, graph)
-            ends["refused"] += 1
-        else:
-            found = server.wait(answer["prompt_id"], 300)
-            ends["failed" if found.error else "done"] += 1
-            if found.error:
-                errors[found.error[:150]] += 1
-            if "\n" in found.error:
-                print(f"graph {at}: several lines: {found.error[:300]!r}", flush=True)
-        server.get("/system_stats")
+        if at < first:
+            continue
+        end, error = _outcome(server, graph, at)
+        ends[end] += 1
+        errors.update([error[:150]] if error else [])
         if (at + 1) % FIRST == 0:
             now = _measured(server)
             before = before or now
@@ -193,6 +204,7 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--core", action="store_true", help="nodes of ComfyUI alone")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
@@ -201,6 +213,6 @@ if __name__ == "__main__":
         try:
             _pictures(Path(home) / "server" / "input")
             kinds = CORE_NODES if chosen.core else NODES
-            run(started, chosen.count, chosen.minutes, chosen.seed, kinds)
+            run(started, chosen.count, chosen.minutes, chosen.seed, kinds, chosen.first)
         finally:
             started.stop()
