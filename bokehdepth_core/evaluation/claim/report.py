@@ -175,8 +175,9 @@ def _draw_curves(draw: "ImageDraw", top: int, runs: Sequence[ClaimRun]) -> None:
             (left + (right - left) * step / last, bottom - CURVES * value / largest)
             for step, value in points
         ]
-        if len(drawn) > 1:
-            draw.line(drawn, fill=colour, width=2, joint="curve")
+        draw.line(drawn, fill=colour, width=2, joint="curve")
+        for x, y in drawn:
+            draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=colour)
 
 
 def _font() -> "ImageFont | FreeTypeFont":
