@@ -13,17 +13,20 @@ from comfyui_pack import NAME  # first: it sets ComfyUI up
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+folder_paths = importlib.import_module("folder_paths")
 pack = importlib.import_module(f"{NAME}.nodes")
 core = importlib.import_module(f"{NAME}.bokehdepth_core")
 sockets = importlib.import_module(f"{NAME}.nodes.sockets")
+services = importlib.import_module(f"{NAME}.nodes.host.services")
 BUILT_IN = "built-in"
 pytestmark = pytest.mark.comfyui
 FEW = settings(deadline=None, suppress_health_check=list(HealthCheck))
-# The others need a model, or write where the server says.
+# The adapter's node needs a model: tests/nodes/flux/.
 NODES = {node.__name__: node for node in pack.NODES}
 RUN = (
     *("RenderBokeh", "FocusPull", "BokehLens", "LensBokehStrength", "DepthFromMask"),
     *("BokehStackFromImages", "FocusStackFromImages", "DefocusAwareDepth", "GenerateBokehStack"),
+    *("SaveMetricDepth", "LoadMetricDepth", "LoadBokehDepth", "BokehDepthExample"),
 )
 SIDES = st.sampled_from([1, 2, 3, 7, 8, 16, 31, 40]) | st.integers(1, 64)
 DTYPES = st.sampled_from([torch.float32] * 5 + [torch.float16, torch.bfloat16, torch.float64])
@@ -46,7 +49,8 @@ def tensors(draw, size, channels, low=0.0, high=1.0):
     shape = (batch, height, width, *channels)
     found = low + (high - low) * torch.rand(shape, generator=random)
     if draw(st.integers(0, 29)) == 17 and found.numel():
-        found.view(-1)[draw(st.integers(0, found.numel() - 1))] = draw(ODD)
+        odd = torch.tensor(draw(ODD), dtype=torch.float64)  # beyond float32: infinity there
+        found.view(-1)[draw(st.integers(0, found.numel() - 1))] = odd
     found = found.to(draw(DTYPES))
     if draw(st.booleans()):
         found = found.transpose(1, 2).contiguous().transpose(1, 2)
@@ -131,8 +135,22 @@ def check_result(found):
             assert (value.depth > 0).all()
 
 
+@pytest.fixture
+def own_folders(tmp_path, monkeypatch):
+    """Let nodes write to a folder of the test, and find good and damaged files in another."""
+    services.register_model_folder()  # as ComfyUI has it done at its start
+    given = tmp_path / "input"
+    given.mkdir()
+    depth = core.DepthMap(1 + torch.rand(1, 7, 9), None, None)
+    for end in (".npz", ".exr", ".png"):
+        core.write_depth(given / f"good{end}", depth)
+        (given / f"broken{end}").write_bytes(b"no depth")
+    monkeypatch.setattr(folder_paths, "get_input_directory", lambda: str(given))
+    monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path / "output"))
+
+
 @pytest.mark.parametrize("name", RUN)
-def test_a_node_gives_a_usable_result_or_one_line(name):
+def test_a_node_gives_a_usable_result_or_one_line(name, own_folders):
     node, done = NODES[name], []
 
     @given(runs(node))
