@@ -176,8 +176,8 @@ def _draw_curves(draw: "ImageDraw", top: int, runs: Sequence[ClaimRun]) -> None:
             for step, value in points
         ]
         draw.line(drawn, fill=colour, width=2, joint="curve")
-        for x, y in drawn:
-            draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=colour)
+        for at, height in drawn:
+            draw.ellipse((at - 2, height - 2, at + 2, height + 2), fill=colour)
 
 
 def _font() -> "ImageFont | FreeTypeFont":
