@@ -249,7 +249,7 @@ def _outputs(scene: Scene, focus: Focus, blur: Blur, rendered: "Rendered", asked
         asked: what the inputs received.
     """
     view = focus_view(scene.seen, blur.signed.to(scene.seen.device), wraps=asked.wrap)
-    decided = (focus.planes, focus.points, focus.by, (blur.strengths[0], blur.by))
+    decided = (focus.planes, focus.points, focus.by, (blur.strengths, blur.by))
     shown = focus_ui(scene.seen, scene.depth_map, rendered.picture, asked.color_space, *decided)
     return io.NodeOutput(
         rendered.picture,

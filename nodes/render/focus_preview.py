@@ -15,38 +15,40 @@ from ...bokehdepth_core.color import convert_color
 from ...bokehdepth_core.devices import interpolate, kth_smallest
 
 LONGEST_SIDE = 768  # px; about twice what a node shows, for screens of high density
+MOST_FRAMES = 24  # of a clip that are shown, however long it is
 UI_NAME = "bokehdepth_focus"
+_WHOLE_PICTURES = 8  # shown at LONGEST_SIDE; more take as many pixels as these
 _STEPS = 65535  # of disparity in 16 bits
 _NEAREST = 4.0  # times the disparity that 99.5 % of the pixels stay below: nearer is as near
 _LOG = logging.getLogger(__name__)
 
 
-def small_size(height: int, width: int) -> tuple[int, int]:
+def small_size(height: int, width: int, longest: int = LONGEST_SIDE) -> tuple[int, int]:
     """Return (height, width) px of the small picture; never more than the picture has.
 
     Example:
         >>> small_size(3000, 4000), small_size(40, 60)
         ((576, 768), (40, 60))
     """
-    scale = min(1.0, LONGEST_SIDE / max(height, width))
+    scale = min(1.0, longest / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def smaller_depth(depth: Tensor) -> Tensor:
+def smaller_depth(depth: Tensor, longest: int = LONGEST_SIDE) -> Tensor:
     """Return depth [B,H,W] at the small size, every pixel one of the original's.
 
     A mean over a depth edge would lie on no surface.
     """
     rows, columns = (
         ((torch.arange(few, device=depth.device) + 0.5) * many / few).long()
-        for few, many in zip(small_size(*depth.shape[1:]), depth.shape[1:], strict=True)
+        for few, many in zip(small_size(*depth.shape[1:], longest), depth.shape[1:], strict=True)
     )
     return depth[:, rows][:, :, columns]
 
 
-def smaller_picture(image: Tensor) -> Tensor:
+def smaller_picture(image: Tensor, longest: int = LONGEST_SIDE) -> Tensor:
     """Return pictures [B,H,W,3] at the small size, sRGB within 0…1."""
-    size = small_size(*image.shape[1:3])
+    size = small_size(*image.shape[1:3], longest)
     planes = image.float().clamp(0, 1).movedim(-1, 1)
     if planes.shape[2:] != size:
         planes = interpolate(planes, size, antialias=True)
@@ -76,6 +78,17 @@ def pack_disparity(depth: Tensor) -> tuple[Tensor, tuple[float, float]]:
     return colours.float(), (low, high)
 
 
+def shown_frames(count: int) -> list[int]:
+    """Return which pictures of a batch are shown: evenly spread, the first and the last among them.
+
+    Example:
+        >>> shown_frames(3), len(shown_frames(200)), shown_frames(200)[-1]
+        ([0, 1, 2], 24, 199)
+    """
+    many = min(count, MOST_FRAMES)
+    return [round(index * (count - 1) / max(1, many - 1)) for index in range(many)]
+
+
 def focus_ui(
     seen: Tensor,
     depth_map,
@@ -84,69 +97,121 @@ def focus_ui(
     plane: Tensor,
     point: Tensor,
     by: str,
-    strength: tuple[float, str],
+    strength: tuple[list[float], str],
 ) -> dict[str, list]:
     """Return the ui output for the picker, after saving its pictures; {} where that fails.
 
-    Of a batch, the first picture is shown.
+    Of a clip, `shown_frames` are saved, smaller the more they are; what is the same in all of them
+    is saved once.
 
     Args:
         seen: [B,H,W,3], sRGB, what was rendered.
-        depth_map: at the size of the picture.
+        depth_map: [B or 1,H,W], at the size of the picture.
         result: [B,H,W,3], in `color_space`.
         color_space: of the result.
         plane: [B], depth of the focus plane.
         point: [B,2] or [1,2], the focus point, (x, y) in shares.
         by: what decided the focus: "point", "automatic", "mask", "distance" or "track".
-        strength: K of the first picture, px·m, and what decided it: "strength", "lens" or "track".
+        strength: K of each picture, px·m, and what decided it: "strength", "lens" or "track".
     """
-    depth = smaller_depth(depth_map.depth[:1].float())
-    picture = smaller_picture(seen[:1])
-    colours, (low, high) = pack_disparity(depth[0])
-    after = smaller_picture(convert_color(result[:1].float(), color_space, "sRGB"))
-    exact = (colours[None] + 0.5) / 255  # the helper cuts fractions off
-    files = _save({"picture": picture[0], "depth": exact[0], "result": after[0]})
-    about = _facts(depth_map, (low, high), seen.shape[1:3]) | {
-        "focus": _place(plane, point) | {"by": by},
-        "strength": {"value": strength[0], "by": strength[1]},
-        "subject": _place(plane, point) if by == "automatic" else _subject(picture, depth),
-    }
-    return {UI_NAME: [files | about]} if files else {}
+    kept, frames = _Kept(len(seen)), []
+    for frame in shown_frames(len(seen)):
+        picture = kept.picture("picture", seen, frame)
+        depth, facts = kept.depth(depth_map, frame)
+        kept.result(result, color_space, frame)
+        at = (plane[frame], point[min(frame, len(point) - 1)])
+        frames.append(
+            facts
+            | {
+                "frame": frame,
+                "focus": _place(*at) | {"by": by},
+                "strength": {"value": strength[0][frame], "by": strength[1]},
+                "subject": _place(*at) if by == "automatic" else _subject(picture, depth),
+            }
+        )
+    return kept.ui(frames, depth_map, seen.shape[1:3], len(seen))
 
 
-def pull_ui(depth_map) -> dict[str, list]:
+def pull_ui(depth_map, count: int) -> dict[str, list]:
     """Return the ui output for the picker of Focus Pull: depth alone; {} where saving fails.
 
-    Of a clip, the first depth map is shown.
+    Args:
+        depth_map: [B,H,W], of a photo or of every frame.
+        count: number of frames of the pull.
     """
-    depth = smaller_depth(depth_map.depth[:1].float())[0]
-    colours, (low, high) = pack_disparity(depth)
-    span = high - low
-    shown = (depth.reciprocal() - low) / span if span > 0 else torch.zeros_like(depth)
-    grey = shown.clamp(0, 1)[..., None].expand(-1, -1, 3)
-    files = _save({"picture": grey, "depth": (colours + 0.5) / 255})
-    about = _facts(depth_map, (low, high), depth_map.depth.shape[1:])
-    return {UI_NAME: [files | about]} if files else {}
+    maps = len(depth_map.depth)
+    kept, frames = _Kept(maps), []
+    for frame in shown_frames(maps):
+        depth, facts = kept.depth(depth_map, frame)
+        kept.grey(depth, facts["disparity"], frame)
+        frames.append(facts | {"frame": frame})
+    return kept.ui(frames, depth_map, depth_map.depth.shape[1:], count)
 
 
-def _facts(depth_map, ends: tuple[float, float], size) -> dict[str, object]:
-    """Return what the picker needs to read depth; `size` is height and width, px."""
-    height, width = size
-    return {
-        "size": [width, height],
-        "disparity": list(ends),
-        "metric": depth_map.metric,
-        "camera": _camera(depth_map, width, height),
-    }
+class _Kept:
+    """Small pictures of a clip on their way to the temp folder."""
+
+    def __init__(self, count: int):
+        shown = len(shown_frames(count))
+        self._side = round(LONGEST_SIDE * min(1.0, (_WHOLE_PICTURES / shown) ** 0.5))
+        self._pictures: dict[tuple[str, int], Tensor] = {}
+        self._facts: dict[int, tuple[Tensor, dict]] = {}
+
+    def picture(self, name: str, batch: Tensor, frame: int) -> Tensor:
+        """Keep one of [B,H,W,3], sRGB; return it, [h,w,3]. Of one seen all the time, keep one."""
+        frame = 0 if batch.stride(0) == 0 else min(frame, len(batch) - 1)
+        if (name, frame) not in self._pictures:
+            self._pictures[name, frame] = smaller_picture(batch[frame : frame + 1], self._side)[0]
+        return self._pictures[name, frame]
+
+    def result(self, batch: Tensor, color_space: str, frame: int) -> None:
+        """Keep a result of [B,H,W,3], in a colour space."""
+        one = convert_color(batch[frame : frame + 1].float(), color_space, "sRGB")
+        self._pictures["result", frame] = smaller_picture(one, self._side)[0]
+
+    def depth(self, depth_map, frame: int) -> tuple[Tensor, dict]:
+        """Keep a depth map; return it, [1,h,w], and what is needed to read it."""
+        frame = min(frame, len(depth_map.depth) - 1)
+        if frame not in self._facts:
+            depth = smaller_depth(depth_map.depth[frame : frame + 1].float(), self._side)
+            colours, ends = pack_disparity(depth[0])
+            self._pictures["depth", frame] = (colours + 0.5) / 255  # the helper cuts fractions off
+            camera = _camera(depth_map, *reversed(depth_map.depth.shape[1:]), frame)
+            self._facts[frame] = depth, {"disparity": list(ends), "camera": camera}
+        return self._facts[frame]
+
+    def grey(self, depth: Tensor, ends: list[float], frame: int) -> None:
+        """Keep depth [1,h,w] as a picture, nearer is brighter."""
+        low, high = ends
+        span = high - low
+        shown = (depth[0].reciprocal() - low) / span if span > 0 else torch.zeros_like(depth[0])
+        self._pictures["picture", frame] = shown.clamp(0, 1)[..., None].expand(-1, -1, 3)
+
+    def ui(self, frames: list[dict], depth_map, size, count: int) -> dict[str, list]:
+        """Return the ui output for frames, the first of them as a run of one picture was."""
+        saved = _save(list(self._pictures.values()))
+        if not saved:
+            return {}
+        files = dict(zip(self._pictures, saved, strict=True))
+        height, width = size
+        named = [self._named(files, one["frame"]) | one for one in frames]
+        about = {"size": [width, height], "metric": depth_map.metric, "count": count}
+        first = {name: value for name, value in named[0].items() if name != "frame"}
+        return {UI_NAME: [first | about | ({"frames": named} if len(named) > 1 else {})]}
+
+    def _named(self, files: dict, frame: int) -> dict[str, dict]:
+        """Return the files of a frame by what they show."""
+        names = dict.fromkeys(name for name, _ in files)
+        return {name: files.get((name, frame), files.get((name, 0))) for name in names}
 
 
-def _save(pictures: dict[str, Tensor]) -> dict[str, dict]:
-    """Return where pictures [H,W,3] lie in the temp folder, by name; {} where that fails."""
+def _save(pictures: list[Tensor]) -> list[dict]:
+    """Return where pictures [H,W,3] lie in the temp folder; [] where that fails."""
     from comfy_api.latest import io, ui
 
     try:
-        files = ui.ImageSaveHelper.save_images(
-            [one.cpu() for one in pictures.values()],
+        return ui.ImageSaveHelper.save_images(
+            [one.cpu() for one in pictures],
             filename_prefix="bokehdepth_focus",
             folder_type=io.FolderType.temp,
             cls=None,
@@ -154,27 +219,26 @@ def _save(pictures: dict[str, Tensor]) -> dict[str, dict]:
         )
     except OSError as error:
         _LOG.warning("focus picker: its pictures could not be saved (%s).", error)
-        return {}
-    return dict(zip(pictures, files, strict=True))
+        return []
 
 
 def _place(plane: Tensor, point: Tensor) -> dict[str, float]:
     """Return a point, shares of the picture, and the disparity of its focus plane."""
-    x, y = point[0].tolist()
-    return {"x": x, "y": y, "disparity": float(plane[0].float().reciprocal())}
+    x, y = point.tolist()
+    return {"x": x, "y": y, "disparity": float(plane.float().reciprocal())}
 
 
 def _subject(picture: Tensor, depth: Tensor) -> dict[str, float]:
     """Return where automatic focus would look, from the small picture: within its pixels."""
-    found = core.find_subject(picture.to(depth.device), depth)
-    return _place(found.focus_depth, found.point)
+    found = core.find_subject(picture[None].to(depth.device), depth)
+    return _place(found.focus_depth[0], found.point[0])
 
 
-def _camera(depth_map, width: int, height: int) -> list[float] | None:
+def _camera(depth_map, width: int, height: int, frame: int = 0) -> list[float] | None:
     """Return fx, fy, cx, cy in shares of the picture's sides; None where unknown."""
     if depth_map.intrinsics is None or not depth_map.metric:
         return None
-    camera = depth_map.intrinsics[0].tolist()
+    camera = depth_map.intrinsics[min(frame, len(depth_map.intrinsics) - 1)].tolist()
     return [
         *(camera[0][0] / width, camera[1][1] / height),
         *(camera[0][2] / width, camera[1][2] / height),

@@ -99,7 +99,7 @@ class FocusPull(io.ComfyNode):
         if notes:
             services.show_text("\n".join(notes))
         plot = plot_focus_track(track)[None]
-        shown = ui.PreviewImage(plot, cls=cls).as_dict() | pull_ui(depth_map)
+        shown = ui.PreviewImage(plot, cls=cls).as_dict() | pull_ui(depth_map, len(track))
         return io.NodeOutput(track, services.result(plot), ui=shown)
 
 

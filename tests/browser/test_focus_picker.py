@@ -219,6 +219,56 @@ def test_inside_a_subgraph_it_works_as_outside(page, shoot):
     page.evaluate("() => app.canvas.setGraph(app.graph.rootGraph ?? app.rootGraph ?? app.graph)")
 
 
+def as_clip(page, count: int) -> None:
+    """Give the lens a batch: the photo, then the photo inverted again and again."""
+    page.evaluate(
+        """(count) => {
+          const photo = nodesOf(app.graph).find((n) => n.comfyClass === 'BokehDepthExample');
+          const inverted = put('ImageInvert', 0, 700);
+          photo.connect(0, inverted, 0);
+          let last = photo;
+          for (let frame = 1; frame < count; frame += 1) {
+            const both = put('ImageBatch', 0, 700 + 100 * frame);
+            last.connect(0, both, 0);
+            inverted.connect(0, both, 1);
+            last = both;
+          }
+          last.connect(0, lens(), 0);
+        }""",
+        count,
+    )
+
+
+def test_a_slider_shows_every_frame_of_a_clip_and_clicks_write_the_same_widgets(page, shoot):
+    page.evaluate("() => { lens().widgets.find((w) => w.name === 'quality').value = 'draft'; }")
+    run(page)
+    scrub = page.locator(".bokeh-focus.open .bokeh-focus-scrub").first
+    assert scrub.is_hidden()  # one picture
+    as_clip(page, 3)
+    run(page)
+    scrub.wait_for(state="visible")
+    page.wait_for_timeout(500)
+    slider = scrub.locator("input")
+    assert (slider.get_attribute("max"), slider.input_value()) == ("2", "0")
+    first = picture(page)
+    slider.fill("2")
+    page.wait_for_timeout(500)
+    assert scrub.locator("output").inner_text() == "frame 2 / 2"
+    assert picture(page) != first
+    shoot("clip")
+    drag(page, (0.8, 0.2), (0.3, 0.4))
+    found = values(page)
+    assert (found["focus_x"], found["focus_y"]) == pytest.approx((0.3, 0.4), abs=0.01)
+    page.keyboard.press(",")
+    page.keyboard.press(",")
+    assert slider.input_value() == "0"
+    page.keyboard.press(",")
+    page.keyboard.press(".")
+    assert slider.input_value() == "1"
+    assert values(page) == found
+    assert not [name for name in prompt_inputs(page) if "picker" in name or "frame" in name]
+
+
 def new_run(page, server, before: set) -> str:
     """Return the id of a run that ends after those before."""
     for _ in range(240):

@@ -12,7 +12,7 @@ from browser_page import click, drag, eventually, need_elements, picture_box, ru
 
 pytest_plugins = ["browser_fixtures"]
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
-PULL = ".bokeh-focus.open:has(input)"
+PULL = ".bokeh-focus.open:has(label)"
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def keyframes(page) -> str:
 
 
 def go_to(page, frame: int) -> None:
-    page.locator(f"{PULL} input").fill(str(frame))
+    page.locator(f"{PULL} label input").fill(str(frame))
     page.wait_for_timeout(100)
 
 
@@ -91,6 +91,24 @@ def test_the_ring_keys_a_strength_and_the_cross_removes_the_keyframe(page):
     assert "strength" not in keyframes(page)
 
 
+def test_a_slider_goes_over_the_frames_and_a_click_keys_the_one_that_is_shown(page, shoot):
+    page.evaluate("() => { pull().widgets.find((one) => one.name === 'frames').value = 4; }")
+    run(page)
+    scrub = page.locator(f"{PULL} .bokeh-focus-scrub")
+    scrub.wait_for(state="visible")
+    slider = scrub.locator("input")
+    assert slider.get_attribute("max") == "3"
+    slider.fill("3")
+    page.wait_for_timeout(300)
+    assert page.locator(f"{PULL} label input").input_value() == "3"
+    click(page, 0.2, 0.8, PULL)  # away from the ring around the middle
+    assert points(keyframes(page))[3] == pytest.approx((0.2, 0.8), abs=0.01)
+    page.keyboard.press(",")
+    assert slider.input_value() == "2"
+    assert page.evaluate("() => pull().properties['focus frame']") == 2
+    shoot("pull-clip")
+
+
 def test_undo_copy_and_reload_keep_the_text(page):
     run(page)
     page.wait_for_timeout(500)
@@ -115,7 +133,7 @@ def test_undo_copy_and_reload_keep_the_text(page):
     assert keyframes(page) == after
     page.evaluate("() => lookAt(pull(), 1)")
     page.wait_for_timeout(800)
-    assert page.locator(f"{PULL} input").input_value() == "5"
+    assert page.locator(f"{PULL} label input").input_value() == "5"
     click(page, 0.3, 0.3, PULL)
     assert points(keyframes(page))[5] == pytest.approx((0.3, 0.3), abs=0.01)
     page.wait_for_timeout(500)

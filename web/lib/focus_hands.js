@@ -135,7 +135,7 @@ export class Hands {
       arrowleft: () => this.nudge(-step, 0), arrowright: () => this.nudge(step, 0),
       arrowup: () => this.nudge(0, -step), arrowdown: () => this.nudge(0, step),
       "+": () => this.stronger(1), "-": () => this.stronger(-1),
-      s: () => this.subject(),
+      s: () => this.subject(), ",": () => this.picker.step(-1), ".": () => this.picker.step(1),
     };
     this.picker.panel.canvas.classList.add("keys"); // shows where the keys go
     if (key !== "b" && !acts[key]) return;

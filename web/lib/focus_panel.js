@@ -27,6 +27,10 @@ const STYLE = `
 .bokeh-focus input { flex: 1 1 40px; min-width: 0; height: 24px; box-sizing: border-box; padding: 0 6px;
   border: 1px solid var(--border-color, #4e4e4e); border-radius: 6px; font: inherit;
   background: var(--comfy-input-bg, #222); color: var(--input-text, #ddd); }
+.bokeh-focus-scrub { align-items: center; gap: 8px; }
+.bokeh-focus input[type="range"] { flex: 1 1 60px; height: 20px; padding: 0; margin: 0; border: 0;
+  background: none; accent-color: #ffd60a; cursor: pointer; }
+.bokeh-focus-scrub output { flex: 0 0 auto; font-variant-numeric: tabular-nums; }
 .bokeh-focus-text { flex: 0 0 auto; min-height: 32px; max-height: 32px; overflow: hidden; }
 `;
 
@@ -39,6 +43,7 @@ const STYLE = `
  * @property {HTMLButtonElement} live
  * @property {HTMLButtonElement} fold
  * @property {HTMLDivElement} text
+ * @property {Scrub} scrub
  * @property {Frames | null} frames of a picker that is set frame by frame
  */
 
@@ -50,6 +55,13 @@ const STYLE = `
  * @property {HTMLButtonElement} before
  * @property {HTMLButtonElement} after
  * @property {HTMLButtonElement} remove
+ */
+
+/**
+ * @typedef {object} Scrub what goes over the frames of a clip
+ * @property {HTMLDivElement} row
+ * @property {HTMLInputElement} slider
+ * @property {HTMLOutputElement} number
  */
 
 /** Put the style into the page, once. */
@@ -91,6 +103,21 @@ function makeFrames() {
 }
 
 /**
+ * Make the slider over the frames of a clip, hidden as long as there is one picture.
+ * @returns {Scrub}
+ */
+function makeScrub() {
+  const row = document.createElement("div");
+  row.className = "bokeh-focus-row bokeh-focus-scrub bokeh-focus-tool";
+  row.hidden = true;
+  const slider = document.createElement("input");
+  Object.assign(slider, { type: "range", min: "0", max: "0", step: "1", value: "0" });
+  const number = document.createElement("output");
+  row.append(slider, number);
+  return { row, slider, number };
+}
+
+/**
  * Make the elements.
  * @param {boolean} hasFrames whether the frame can be chosen
  * @returns {Panel}
@@ -111,21 +138,24 @@ export function makePanel(hasFrames) {
   text.className = "bokeh-focus-text";
   text.setAttribute("role", "status");
   const frames = hasFrames ? makeFrames() : null;
-  root.append(canvas, ...(frames ? [frames.row] : []), row, text);
-  return { root, canvas, subject, compare, live, fold, text, frames };
+  const scrub = makeScrub();
+  root.append(canvas, scrub.row, ...(frames ? [frames.row] : []), row, text);
+  return { root, canvas, subject, compare, live, fold, text, scrub, frames };
 }
 
 /**
  * Write the words of the elements that stay as they are, in the page's language.
  * @param {Panel} panel
  */
-export function nameElements({ canvas, subject, compare, live, frames }) {
+export function nameElements({ canvas, subject, compare, live, scrub, frames }) {
   canvas.setAttribute("aria-label", say("canvas"));
   subject.textContent = say("subject");
   subject.title = say(frames ? "subjectKeyTitle" : "subjectTitle");
   compare.title = say(frames ? "holdDepthTitle" : "holdTitle");
   live.textContent = say("live");
   live.title = say("liveTitle");
+  scrub.slider.title = say("scrubTitle");
+  scrub.slider.setAttribute("aria-label", say("frame"));
   if (!frames) return;
   frames.word.textContent = say("frame");
   frames.number.title = say("frameTitle");

@@ -9,7 +9,7 @@ import { canQueueBranch, queueDraft } from "./focus_live.js";
 import { loadedFile } from "./focus_node.js";
 import * as optics from "./focus_optics.js";
 import { makePanel, nameElements } from "./focus_panel.js";
-import { fetchWanted, keepRun, keptRun, runName } from "./focus_sources.js";
+import { keepRun, keptRun, runName, sourceOf } from "./focus_sources.js";
 import { frameOf, goToKey, keyHere, removeKeyHere, setFrame } from "./pull_state.js";
 import { OPEN } from "./start_values.js";
 import { followLanguage, say } from "./texts.js";
@@ -52,6 +52,7 @@ export class FocusPicker {
     this.language = followLanguage(app);
     nameElements(this.panel);
     this.begin();
+    this.beginScrub();
     this.beginFrames();
     this.fold(node.properties[OPEN] === "open");
   }
@@ -79,6 +80,37 @@ export class FocusPicker {
       clearTimeout(this.liveTimer);
     });
     live.hidden = this.kind.hasFrames || !canQueueBranch(this.api);
+  }
+
+  /** Listen to the slider over the frames of a clip. */
+  beginScrub() {
+    const { row, slider } = this.panel.scrub;
+    const { signal } = this.ended;
+    slider.addEventListener("input", () => this.showStop(Number(slider.value)), { signal });
+    for (const name of ["pointerdown", "pointermove", "keydown"]) {
+      row.addEventListener(name, (event) => event.stopPropagation(), { signal });
+    }
+  }
+
+  /**
+   * Look at a frame of the last run, by its place among those that can be looked at.
+   * @param {number} place
+   */
+  showStop(place) {
+    const { kind, node } = this;
+    const frame = kind.stopsOf(node)[place];
+    if (frame === undefined || frame === kind.frameOf(node)) return;
+    kind.setFrame(node, frame);
+    this.look();
+    this.draw();
+  }
+
+  /**
+   * Look at the next frame, or the one before.
+   * @param {1 | -1} way
+   */
+  step(way) {
+    this.showStop(placeIn(this.kind.stopsOf(this.node), this.kind.frameOf(this.node)) + way);
   }
 
   /** Listen to what chooses the frame. */
@@ -166,7 +198,7 @@ export class FocusPicker {
     const { pointer, dragging, isAtRing, isHolding } = this.hands;
     return JSON.stringify([
       this.kind.shownValues(this.node), this.shown, pointer, dragging, isAtRing, isHolding, this.trouble,
-      this.zoom,
+      this.zoom, this.kind.stopsOf(this.node).length, this.kind.frameOf(this.node),
     ]);
   }
 
@@ -189,7 +221,7 @@ export class FocusPicker {
     /** @param {Source | null} source */
     const take = (source) => this.shown === key && this.take(source);
     // null for a file that browsers do not show, or where temp was emptied
-    fetchWanted(this.api, wanted).then(take, () => take(null));
+    sourceOf(this.api, key, wanted).then(take, () => take(null));
   }
 
   /** @param {Source | null} source */
@@ -343,11 +375,36 @@ export class FocusPicker {
     subject.setAttribute("aria-pressed", `${kind.isAutomatic(node)}`);
     subject.disabled = !kind.hasSubject(node);
     compare.disabled = !this.source?.result;
+    this.tellFrame();
     compare.textContent = say(frames ? "holdDepth" : this.isLive ? "holdBefore" : "holdAfter");
     if (!frames) return;
     if (document.activeElement !== frames.number) frames.number.value = `${frameOf(node)}`;
     frames.remove.disabled = !keyHere(node);
   }
+
+  /** Set the slider over the frames; it is there where the last run gave more than one. */
+  tellFrame() {
+    const { row, slider, number } = this.panel.scrub;
+    const stops = this.kind.stopsOf(this.node);
+    row.hidden = stops.length < 2;
+    if (row.hidden) return;
+    const place = placeIn(stops, this.kind.frameOf(this.node));
+    slider.max = `${stops.length - 1}`;
+    if (Number(slider.value) !== place) slider.value = `${place}`;
+    const words = say("scrub", { frame: stops[place], last: stops.at(-1) ?? 0 });
+    number.textContent = words;
+    slider.setAttribute("aria-valuetext", words);
+  }
+}
+
+/**
+ * Return the place of the number that is nearest to another one.
+ * @param {number[]} numbers
+ * @param {number} wanted
+ */
+function placeIn(numbers, wanted) {
+  const away = numbers.map((one) => Math.abs(one - wanted));
+  return away.indexOf(Math.min(...away));
 }
 
 /**

@@ -19,6 +19,9 @@ import { unpackDisparity } from "./focus_optics.js";
  * @property {Place & {by: string}} [focus]
  * @property {{value: number, by: string}} [strength] K, px·m
  * @property {Place} [subject]
+ * @property {number} [count] of pictures in the batch, or frames of the pull
+ * @property {(Partial<Run> & {frame: number})[]} [frames] of a batch: some of its pictures, evenly
+ *   spread; the first is that of the run itself
  */
 
 /**
@@ -38,7 +41,7 @@ import { unpackDisparity } from "./focus_optics.js";
  */
 
 /** What the last runs gave, so that it outlives undo, which makes all nodes anew. */
-const kept = /** @type {Map<string, {run: Run, file: string | null}>} */ (new Map());
+const kept = /** @type {Map<string, {run: Run, file: string | null, frame: number}>} */ (new Map());
 const MOST_KEPT = 64;
 
 /**
@@ -48,8 +51,9 @@ const MOST_KEPT = 64;
  * @param {string | null} file of Load Image at that time
  */
 export function keepRun(key, run, file) {
+  const frame = kept.get(key)?.frame ?? 0;
   kept.delete(key);
-  kept.set(key, { run, file });
+  kept.set(key, { run, file, frame });
   const oldest = kept.keys().next().value;
   if (kept.size > MOST_KEPT && oldest !== undefined) kept.delete(oldest);
 }
@@ -81,6 +85,37 @@ export function validRun(node, file) {
 }
 
 /**
+ * Return which frame of a node's last run is looked at.
+ * @param {string} key
+ */
+export function shownFrame(key) {
+  return kept.get(key)?.frame ?? 0;
+}
+
+/**
+ * Look at another frame of a node's last run.
+ * @param {string} key
+ * @param {number} frame
+ */
+export function showFrame(key, frame) {
+  const last = kept.get(key);
+  if (last) last.frame = frame;
+}
+
+/**
+ * Return a run as its picture that is nearest to a frame shows it.
+ * @param {Run} run
+ * @param {number} frame
+ * @returns {Run}
+ */
+export function runAt(run, frame) {
+  const { frames, ...whole } = run;
+  if (!frames?.length) return run;
+  const away = frames.map((one) => Math.abs(one.frame - frame));
+  return { ...whole, ...frames[away.indexOf(Math.min(...away))] };
+}
+
+/**
  * Fetch a picture by ComfyUI's /view, its colours untouched.
  * @param {ComfyApi} api
  * @param {string} query
@@ -91,13 +126,34 @@ async function fetchPicture(api, query) {
   return createImageBitmap(await answer.blob(), { colorSpaceConversion: "none" });
 }
 
+/** What was fetched last, so that going to and fro over a clip fetches nothing twice. */
+const fetched = /** @type {Map<string, Promise<Source>>} */ (new Map());
+const MOST_FETCHED = 12;
+
+/**
+ * Return what is to be shown, fetched where it is not at hand.
+ * @param {ComfyApi} api
+ * @param {string} key says the same as `wanted`
+ * @param {Wanted} wanted
+ */
+export function sourceOf(api, key, wanted) {
+  const source = fetched.get(key) ?? fetchWanted(api, wanted);
+  fetched.delete(key);
+  if (!wanted.run) return source; // a file may change under its name
+  fetched.set(key, source);
+  source.catch(() => fetched.delete(key));
+  const oldest = fetched.keys().next().value;
+  if (fetched.size > MOST_FETCHED && oldest !== undefined) fetched.delete(oldest);
+  return source;
+}
+
 /**
  * Fetch what is to be shown. Of a run below a photo, its own picture is what holding shows.
  * @param {ComfyApi} api
  * @param {Wanted} wanted
  * @returns {Promise<Source>}
  */
-export async function fetchWanted(api, { run, photo }) {
+async function fetchWanted(api, { run, photo }) {
   const own = run && `${new URLSearchParams(run.picture)}`;
   const behind = run?.result ? `${new URLSearchParams(run.result)}` : photo ? own : null;
   const [picture, result, depth] = await Promise.all([

@@ -3,7 +3,7 @@
 
 import { controlsOf, isLinked, loadedFile, numberOf, textOf, viewOfFile, write } from "./focus_node.js";
 import * as optics from "./focus_optics.js";
-import { validRun } from "./focus_sources.js";
+import { runAt, runName, showFrame, shownFrame, validRun } from "./focus_sources.js";
 import { say } from "./texts.js";
 
 /** @typedef {import("../../tests/web/comfyui").ComfyNode} ComfyNode */
@@ -21,6 +21,9 @@ import { say } from "./texts.js";
 /**
  * @typedef {object} Kind what the picker does on one class of node
  * @property {boolean} hasFrames whether it is set frame by frame
+ * @property {(node: ComfyNode) => number[]} stopsOf frames that can be looked at, rising
+ * @property {(node: ComfyNode) => number} frameOf which one is
+ * @property {(node: ComfyNode, frame: number) => void} setFrame
  * @property {(node: ComfyNode) => import("./focus_sources.js").Wanted | null} wanted to be shown
  * @property {(node: ComfyNode) => unknown} shownValues all values that the drawing depends on
  * @property {(node: ComfyNode) => boolean} isAutomatic whether the subject is in focus
@@ -230,14 +233,26 @@ function sentence(node, source) {
  */
 function wanted(node) {
   const file = loadedFile(node);
-  const run = validRun(node, file);
+  const last = validRun(node, file);
+  const run = last && runAt(last, shownFrame(runName(node)));
   if (!run && !file) return null;
   return { run, photo: run ? null : { query: viewOfFile(file ?? ""), size: null } };
+}
+
+/**
+ * Return the frames of the last run that can be looked at.
+ * @param {ComfyNode} node
+ */
+function stopsOf(node) {
+  return validRun(node, loadedFile(node))?.frames?.map(({ frame }) => frame) ?? [0];
 }
 
 /** What the picker does on Render Bokeh. @type {Kind} */
 export const LENS = {
   hasFrames: false,
+  stopsOf,
+  frameOf: (node) => shownFrame(runName(node)),
+  setFrame: (node, frame) => showFrame(runName(node), frame),
   wanted,
   shownValues,
   isAutomatic,

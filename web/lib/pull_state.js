@@ -6,7 +6,7 @@ import {
   controlsOf, isLinked, lensBehind, loadedFile, textOf, viewOfFile, write,
 } from "./focus_node.js";
 import * as optics from "./focus_optics.js";
-import { runName, keptRun, validRun } from "./focus_sources.js";
+import { runAt, runName, keptRun, validRun } from "./focus_sources.js";
 import { LENS, sharpAt, withBlur } from "./focus_state.js";
 import { say } from "./texts.js";
 
@@ -148,7 +148,8 @@ function strengthOf(node, source) {
   const keyed = keyedStrength(node);
   if (keyed !== null) return optics.strengthInPx(keyed, unitOf(node), width);
   const lens = lensBehind(node);
-  const own = source && lens && { ...source, run: keptRun(runName(lens))?.run ?? null };
+  const last = lens && keptRun(runName(lens))?.run;
+  const own = source && lens && { ...source, run: last ? runAt(last, frameOf(node)) : null };
   return lens ? LENS.strengthOf(lens, own) : optics.strengthInPx(USUAL, "% of width", width);
 }
 
@@ -228,16 +229,29 @@ function sentence(node, source) {
 function wanted(node) {
   const lens = lensBehind(node);
   const file = lens && loadedFile(lens);
-  const behind = lens && validRun(lens, file);
-  const run = keptRun(runName(node))?.run ?? null;
+  const rendered = lens && validRun(lens, file);
+  const behind = rendered && runAt(rendered, frameOf(node));
+  const last = keptRun(runName(node))?.run;
+  const run = last ? runAt(last, frameOf(node)) : null;
   const photo = behind ? { query: `${new URLSearchParams(behind.picture)}`, size: behind.size }
     : file ? { query: viewOfFile(file), size: null } : null;
   return run || photo ? { run, photo } : null;
 }
 
+/**
+ * Return the frames of the last run, all of which a click can set.
+ * @param {ComfyNode} node
+ */
+function stopsOf(node) {
+  return Array.from({ length: keptRun(runName(node))?.run.count ?? 1 }, (_, frame) => frame);
+}
+
 /** What the picker does on Focus Pull. @type {import("./focus_state.js").Kind} */
 export const PULL = {
   hasFrames: true,
+  stopsOf,
+  frameOf,
+  setFrame,
   wanted,
   shownValues: (node) => {
     const lens = lensBehind(node);
