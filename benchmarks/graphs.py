@@ -14,7 +14,7 @@ WIDTH, GAP, TOP = 340, 80, 60
 ROW, TITLE = 24, 40  # px of a widget or socket, and of what is above them
 PICTURE = 340  # px below the widgets of nodes that show one
 PICKER = 420  # px of the focus picker
-PICKED = {"RenderBokeh", "FocusPull"}
+PICKED = {"RenderBokeh": 900, "FocusPull": 900}  # px high in Nodes 2.0, which folds inputs
 COLOURS = ("#3f789e", "#3f8f5a", "#8a6d3b", "#3f789e")
 HUB = "https://huggingface.co"
 # Of ComfyUI's nodes: sockets in (name, type), widgets (name, type), outputs (name, type).
@@ -194,7 +194,7 @@ class Graph:
             entry = {"name": models[0], "url": address + models[0], "directory": folder}
             properties["models"] = [entry]
         if kind in PICKED:
-            properties["focus picker"] = "open"
+            properties |= {"focus picker": "open", "height in Nodes 2.0": PICKED[kind]}
         node = {
             "id": len(self.nodes) + 1,
             "type": kind,

@@ -11,6 +11,41 @@ import { fitStrengthRange, giveStartValues, OPEN, watchApiFiles } from "./lib/st
 const KINDS = { RenderBokeh: LENS, FocusPull: PULL };
 
 const START_WIDTH = 340; // px of a new node, so that the picture is not tiny
+const NODES_2 = "height in Nodes 2.0"; // a property of nodes in templates, which were laid out for
+// the classic canvas: that shows every input, Nodes 2.0 the everyday ones
+
+const ROW = 24; // px of an input
+
+function isNodes2() {
+  return Boolean(/** @type {any} */ (window).LiteGraph?.vueNodesMode);
+}
+
+/**
+ * Let a node's least size leave out what Nodes 2.0 folds. The front end asks for it whenever a file
+ * opens, and counts every input: the node would be far higher than it was saved.
+ * @param {import("../tests/web/comfyui").ComfyNode} node
+ */
+function leaveOutFolded(node) {
+  const { computeSize } = node;
+  node.computeSize = function (...given) {
+    const size = computeSize.apply(this, given);
+    if (!isNodes2() || this.showAdvanced) return size;
+    const folded = this.widgets?.filter((one) => one.advanced || one.options?.advanced).length ?? 0;
+    size[1] -= ROW * folded;
+    return size;
+  };
+}
+
+/**
+ * Give a node of a template its height in Nodes 2.0, once: from then on it is the person's.
+ * @param {import("../tests/web/comfyui").ComfyNode} node
+ */
+function fitNodes2(node) {
+  const height = Number(node.properties[NODES_2]);
+  if (!height || !isNodes2()) return;
+  delete node.properties[NODES_2];
+  node.size = [node.size[0], height];
+}
 
 /**
  * @param {import("../tests/web/comfyui").ComfyNode} node
@@ -18,6 +53,7 @@ const START_WIDTH = 340; // px of a new node, so that the picture is not tiny
  */
 function addPicker(node, kind) {
   giveStartValues(node);
+  leaveOutFolded(node);
   const fitRange = fitStrengthRange(node);
   fitRange();
   const picker = new FocusPicker(app, api, node, kind);
@@ -37,6 +73,7 @@ function addPicker(node, kind) {
   };
   node.onConfigure = function (saved) {
     onConfigure?.call(this, saved);
+    fitNodes2(node);
     picker.fold(node.properties[OPEN] === "open");
     fitRange();
   };

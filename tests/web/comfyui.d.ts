@@ -7,6 +7,7 @@ export interface ComfyWidget {
   options?: Record<string, any>;
   callback?: (value?: unknown) => void;
   serialize?: boolean;
+  advanced?: boolean;
   computedHeight?: number;
 }
 
@@ -40,6 +41,7 @@ export interface ComfyNode {
   properties: Record<string, unknown>;
   size: [number, number];
   mode?: number;
+  showAdvanced?: boolean;
   color?: string;
   bgcolor?: string;
   constructor: { nodeData?: { output_node?: boolean } };
@@ -55,7 +57,7 @@ export interface ComfyNode {
     options?: object,
   ): ComfyWidget;
   addDOMWidget(name: string, type: string, element: HTMLElement, options: object): ComfyWidget;
-  computeSize(): [number, number];
+  computeSize(...given: unknown[]): [number, number];
   setSize(size: [number, number]): void;
   setDirtyCanvas?(front: boolean, back: boolean): void;
 }
@@ -68,6 +70,7 @@ export interface ApiPrompt {
 export interface ComfyApi extends EventTarget {
   apiURL(route: string): string;
   fetchApi(route: string, options?: RequestInit): Promise<Response>;
+  getWorkflowTemplates?(): Promise<Record<string, string[]>>;
   queuePrompt(
     number: number,
     prompt: ApiPrompt,
