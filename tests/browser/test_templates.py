@@ -2,15 +2,12 @@
 
 import json
 import os
-import sys
-from pathlib import Path
 
 import pytest
 
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from comfyui_server import PACK
 from graph_files import NAMES, load
 
