@@ -8,6 +8,7 @@ export interface ComfyWidget {
   callback?: (value?: unknown) => void;
   serialize?: boolean;
   advanced?: boolean;
+  onRemove?: () => void;
   computedHeight?: number;
 }
 
@@ -34,6 +35,7 @@ export interface ComfyGraph {
 export interface ComfyNode {
   id: number | string;
   comfyClass?: string;
+  subgraph?: ComfyGraph; // of a node that stands for one
   graph?: ComfyGraph | null;
   inputs?: ComfySlot[];
   outputs?: ComfySlot[];
@@ -84,6 +86,7 @@ export interface ComfyApp {
     setup?: () => void;
     nodeCreated?: (node: ComfyNode) => void;
   }): void;
+  graph?: ComfyGraph;
   graphToPrompt(): Promise<ApiPrompt>;
   loadApiJson?: (...args: unknown[]) => unknown;
   nodeOutputs?: Record<string, Record<string, any> | undefined>;

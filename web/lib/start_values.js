@@ -8,6 +8,13 @@ import { widgetOf } from "./focus_node.js";
 /** @typedef {import("../../tests/web/comfyui").ComfyNode} ComfyNode */
 /** @typedef {import("../../tests/web/comfyui").ComfyWidget} ComfyWidget */
 
+/** The classes of the pack's nodes. */
+export const OURS = new Set([
+  "LoadBokehDepth", "GenerateBokehStack", "BokehStackFromImages", "DefocusAwareDepth", "RenderBokeh",
+  "LensBokehStrength", "ApplyBokehDepthAdapter", "SaveMetricDepth", "DepthFromMask",
+  "LoadMetricDepth", "FocusStackFromImages", "FocusPull", "BokehLens", "BokehDepthExample",
+]);
+
 /** The property that says whether the picker is unfolded; in files without it, it is not. */
 export const OPEN = "focus picker";
 const SHARE = "% of width";

@@ -1,0 +1,42 @@
+"""What a node says of a run stays on it, in ComfyUI's own page."""
+
+import os
+
+import pytest
+
+if not os.environ.get("COMFYUI_PATH"):
+    pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
+
+from browser_page import eventually, run
+
+pytest_plugins = ["browser_fixtures"]
+pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
+TEXTS = """() => lens().widgets.filter((one) => one.name === '$$node-text-preview')
+  .map((one) => `${one.value}`)"""
+
+
+def test_a_text_on_a_node_stays_after_the_run_and_no_longer_than_it_holds(opened, shoot):
+    opened.evaluate(
+        """async () => {
+          await empty();
+          const photo = put('BokehDepthExample', 0, 400);
+          const node = put('RenderBokeh', 0, 0);
+          const preview = put('PreviewImage', 400, 0);
+          node.widgets.find((one) => one.name === 'quality').value = 'draft';
+          photo.connect(0, node, 0);
+          node.connect(0, preview, 0);
+          lookAt(node, 0.7);
+        }"""
+    )
+    run(opened)
+    opened.wait_for_timeout(2500)  # some front ends tidy up at the end of the run
+    assert [text[:21] for text in opened.evaluate(TEXTS)] == ["Depth is a rough gues"]
+    shoot("text")
+    opened.evaluate(
+        "() => nodesOf(app.graph).find((n) => n.comfyClass === 'BokehDepthExample')"
+        ".connect(2, lens(), 1)"
+    )
+    run(opened)
+    assert eventually(opened, lambda: not any("rough guess" in t for t in opened.evaluate(TEXTS)))
+    opened.wait_for_timeout(2500)
+    assert not any("rough guess" in text for text in opened.evaluate(TEXTS))
