@@ -1,4 +1,5 @@
-// What a node says while it runs (a rough guess of depth, a stretched map) stays on it afterwards.
+// What a node says while it runs (a rough guess of depth, a stretched map) stays on it afterwards, and
+// so does the error that ended a run, which newer front ends show only behind "View details".
 // Newer front ends take such texts away when the run ends, older ones keep them when the node ran
 // again and says nothing more. Here a text is shown from the run that said it to the node's next one.
 import { api } from "../../scripts/api.js";
@@ -60,6 +61,12 @@ app.registerExtension({
       const id = `${detail?.nodeId ?? ""}`;
       silent.delete(id);
       if (detail?.text && ourNode(id)) texts.set(id, detail.text);
+    });
+    on("execution_error", ({ node_id, exception_message }) => {
+      const id = `${node_id ?? ""}`;
+      if (!exception_message || !ourNode(id)) return;
+      silent.delete(id);
+      texts.set(id, `${exception_message}`.trim().replace(/[<>]/g, "")); // HTML in the oldest ones
     });
     for (const name of ["execution_success", "execution_error", "execution_interrupted"]) {
       on(name, () => LATER_MS.forEach((ms) => setTimeout(tidy, ms)));

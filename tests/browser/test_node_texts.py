@@ -11,6 +11,7 @@ from browser_page import eventually, run
 
 pytest_plugins = ["browser_fixtures"]
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
+REFUSED = "focus_distance: 2 m given, but this depth has no metres."
 TEXTS = """() => lens().widgets.filter((one) => one.name === '$$node-text-preview')
   .map((one) => `${one.value}`)"""
 
@@ -40,3 +41,34 @@ def test_a_text_on_a_node_stays_after_the_run_and_no_longer_than_it_holds(opened
     assert eventually(opened, lambda: not any("rough guess" in t for t in opened.evaluate(TEXTS)))
     opened.wait_for_timeout(2500)
     assert not any("rough guess" in text for text in opened.evaluate(TEXTS))
+
+
+def test_the_error_that_ended_a_run_stands_on_the_node_with_its_remedy(opened, shoot):
+    name = opened.evaluate(
+        """async () => {
+          await empty();
+          const photo = put('BokehDepthExample', 0, 400);
+          const node = put('RenderBokeh', 0, 0);
+          const preview = put('PreviewImage', 400, 0);
+          const set = (what, value) => {
+            node.widgets.find((one) => one.name === what).value = value;
+          };
+          set('focus_mode', 'point');
+          set('focus_distance', 2);
+          photo.connect(0, node, 0);
+          photo.connect(0, node, 1); // a picture: no metres
+          node.connect(0, preview, 0);
+          lookAt(node, 0.7);
+          const end = ended();
+          await app.queuePrompt(0, 1);
+          return (await end)[0];
+        }"""
+    )
+    assert name == "execution_error"
+    said = eventually(
+        opened, lambda: any(text.startswith(REFUSED) for text in opened.evaluate(TEXTS))
+    )
+    opened.wait_for_timeout(2500)
+    shoot("error")
+    assert said
+    assert any(text.startswith(REFUSED) for text in opened.evaluate(TEXTS))
