@@ -6,6 +6,7 @@ into slices of equal defocus, blurred and composited (`compositing.py`, `optics/
 pictures go through in tiles (`tiles.py`).
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -33,7 +34,7 @@ from .memory import support_radius
 from .panorama import check_panorama, own_columns, with_other_end
 from .preparation import PreparationCache, made
 from .scene.depth_edges import refine_depth as sharpened_depth
-from .scene.layers import Layers, separate_layers
+from .scene.layers import Layers, layers_of, part_surfaces, separate_layers
 from .scene.matting import WHITE
 from .slices.compositing import (
     SHARP_RADIUS,
@@ -51,6 +52,7 @@ from .tiles import cut_tiles
 from .views import PixelMeaning, View, background_like, depth_like
 
 FARTHEST = 8  # times both sides of a picture: a PSF this large leaves next to nothing in it
+SCALES_APART = 2**0.5  # between neighbouring strengths at which edges are looked for
 FLAT = 1.0  # px of difference in defocus below which a picture is one plane
 
 
@@ -183,7 +185,8 @@ def render_bokeh(
             guide = meaning.as_seen(image[index], cover)
             own = _depth_of_frame(frames, guide[None], own, wrap, cache, check_cancelled)
         first_view = View(image[index], defocus_of(own), meaning, cover, wraps=wrap)
-        views = [first_view.cut_out()]
+        plain = known is None and cover is None and hold_out is None and controls == AS_THE_LENS
+        views = [_with_height(first_view.cut_out(), own, strength * plain)]
         if known is not None:
             behind = torch.minimum(defocus_of(known[1][index : index + 1]), views[0].defocus)
             whole = None if cover is None else torch.ones_like(cover)
@@ -235,6 +238,27 @@ def _defocus(
     return signed[0].clamp(-limit, limit)
 
 
+def edge_scale(strength: float) -> float:
+    """Return K, px·m, at which depth edges are looked for: the power of √2 at or below one.
+
+    So the layers of a picture are the same for like strengths and for any focus, and can be kept.
+    An edge is then a step of 1 to 1.41 px of defocus.
+
+    Example:
+        >>> [round(edge_scale(strength), 2) for strength in (16.0, 20.0, 22.0, 30.0)]
+        [16.0, 16.0, 16.0, 22.63]
+    """
+    return math.pow(2.0, math.floor(2 * math.log2(strength)) / 2)
+
+
+def _with_height(view: View, depth: Tensor, strength: float) -> View:
+    """Return a view with the height of its surfaces, of depth [1,H,W]; without at strength 0."""
+    if strength == 0:
+        return view
+    limit = float(FARTHEST * sum(depth.shape[1:]))
+    return replace(view, height=(edge_scale(strength) / depth[0]).clamp(max=limit))
+
+
 @dataclass(frozen=True)
 class _Lens:
     """How one picture is taken.
@@ -247,6 +271,8 @@ class _Lens:
         levels: defocus of the slices, px, rising.
         half_size: whether to work on a quarter of the pixels.
         cache: that keeps layers; None for none.
+        reach: px, how far PSFs of any focus and of like strengths reach: so far background is
+            looked for where layers may be kept for them.
     """
 
     aperture: Aperture
@@ -256,6 +282,7 @@ class _Lens:
     levels: list[float]
     half_size: bool
     cache: PreparationCache | None = None
+    reach: float = 0.0
 
 
 def _lens_for(views: list[View], aperture: Aperture, boost: HighlightBoost, quality: str) -> _Lens:
@@ -282,6 +309,10 @@ def _render_picture(views: list[View], lens: _Lens, before_slice: BeforeSlice) -
     darkest, brightest = darkest.clamp(max=0.0), brightest.clamp(min=1.0)
     out = picture.new_empty(*size, 3 if view.alpha is None else 4)
     tiles = cut_tiles(size[0], size[1], support_radius(lens.psf_radius), wraps=view.wraps)
+    if view.height is not None:
+        widest = SCALES_APART * float(view.height.max() - view.height.min())
+        reach = max(widest * lens.aperture.support_radius, lens.psf_radius)
+        lens = replace(lens, reach=reach)
     for index, tile in enumerate(tiles):
 
         def before_tile_slice(done: int, total: int, first: int = index) -> None:
@@ -320,7 +351,9 @@ def _render_tile(
     # A picture with light above white is high dynamic range, and its lamps stay above white.
     boosted = lens.boost.strength > 0 and all(view.within_white() for view in views)
     if not lens.half_size:
-        prepared = _prepare_compositing(lights, lens, field, 1.0, before_slice, around)
+        prepared = _prepare_compositing(
+            lights, lens, field, 1.0, before_slice, around, views[0].height
+        )
         if views[0].present is not None:
             present = own_columns(views[0].present, around)
             prepared = (prepared[0].within(present), *prepared[1:])
@@ -346,6 +379,7 @@ def _prepare_compositing(
     scale: float,
     before_slice: BeforeSlice,
     around: int,
+    height: Tensor | None = None,
 ) -> tuple[Layers, list[float], Blur]:
     """Return the layers, the levels of their slices and the blur, of pixels 1/`scale` as large.
 
@@ -357,20 +391,32 @@ def _prepare_compositing(
         before_slice: called between steps; may raise to stop.
         around: columns of the other end at either side, px of its own size, that the layers need
             and the blur of a whole turn does not; else 0.
+        height: [H,W], px, by which the layers are made; None for by defocus.
     """
     (light, defocus), background = lights[0], lights[1] if len(lights) > 1 else None
     psf_radius = lens.psf_radius * scale
     size, turns = (defocus.shape[0], defocus.shape[1] - 2 * around), around > 0
     psf = LensBlur(size, int(psf_radius) + 2, lens.aperture, defocus.device, field, wraps=turns)
     levels = [level * scale for level in lens.levels]
-    layers = made(
-        lens.cache,
-        "layers",
-        [light, defocus, psf_radius, *(background or ())],
-        lambda: separate_layers(
-            light, defocus, psf_radius, background, lambda: before_slice(0, len(levels))
-        ),
-    )
+
+    def check_cancelled() -> None:
+        before_slice(0, len(levels))
+
+    if height is None:
+        layers = made(
+            lens.cache,
+            "layers",
+            [light, defocus, psf_radius, *(background or ())],
+            lambda: separate_layers(light, defocus, psf_radius, background, check_cancelled),
+        )
+    else:
+        parting = made(
+            lens.cache,
+            "layers",
+            [light, height, lens.reach],
+            lambda: part_surfaces(light, height, lens.reach, None, check_cancelled),
+        )
+        layers = layers_of(light, parting, defocus)
     glare = bool((light > WHITE).any())
     blur: Blur = psf
     if glare:

@@ -70,6 +70,8 @@ class View:
         present: [H,W], 0 where it is held out; None for nowhere.
         boosted: [H,W], 0…1, where lamps are boosted; None for nowhere.
         wraps: whether left and right border join (`panorama.py`).
+        height: [H,W], px, disparity on a scale of its own (`edge_scale`), by whose edges the
+            layers are made whatever the focus; None where `defocus` alone says where edges are.
     """
 
     picture: Tensor
@@ -79,10 +81,12 @@ class View:
     present: Tensor | None = None
     boosted: Tensor | None = None
     wraps: bool = False
+    height: Tensor | None = None
 
     def part(self, place: tuple[slice, slice]) -> "View":
         """Return the view of a part of the picture; of a panorama also of columns outside of it."""
         alpha, present, boosted = self.alpha, self.present, self.boosted
+        height = self.height
         return replace(
             self,
             picture=turned_part(self.picture, place),
@@ -90,6 +94,7 @@ class View:
             alpha=None if alpha is None else turned_part(alpha, place),
             present=None if present is None else turned_part(present, place),
             boosted=None if boosted is None else turned_part(boosted, place),
+            height=None if height is None else turned_part(height, place),
         )
 
     def with_lamps(self, boost: HighlightBoost) -> "View":

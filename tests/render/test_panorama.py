@@ -86,8 +86,11 @@ def test_without_wrap_the_joint_shows_and_with_it_the_middle_stays():
     photo, depth = scene()
     plain, joined = (render_bokeh(photo, depth, 7.0, 4.0, wrap=one) for one in (False, True))
     assert (plain - joined).abs().max() > 10 / 255
-    # Beyond what the blur of 6 px spreads there is only the ripple of its cut-off spectrum.
-    assert (plain - joined)[:, :, 20:44].abs().max() < 0.5 / 255
+    # Beyond what the blur of 6 px spreads there is the ripple of its cut-off spectrum, and one
+    # pixel whose background is another of two that are about as near.
+    difference = (plain - joined)[:, :, 20:44].abs().amax((0, 3))
+    assert difference.max() < 1 / 255
+    assert (difference > 0.2 / 255).sum() <= 1
 
 
 def test_tiles_go_on_at_the_other_end(monkeypatch):

@@ -32,7 +32,7 @@ def steps(monkeypatch):
 
         return run
 
-    for name in ("sharpened_depth", "separate_layers"):
+    for name in ("sharpened_depth", "part_surfaces", "separate_layers"):
         monkeypatch.setattr(renderer, name, counted(name, getattr(renderer, name)))
     return done
 
@@ -48,8 +48,20 @@ def test_a_hit_gives_the_bits_of_a_render_without_a_cache(scene, steps, quality)
     steps.clear()
     render_bokeh(*scene, 9.0, 2.0, quality=quality, cache=cache)
     assert steps == []
-    render_bokeh(*scene, 9.5, 2.0, quality=quality, cache=cache)
-    assert steps == ["separate_layers"]
+
+
+@pytest.mark.parametrize("change", [{"strength": 10.5}, {"focus": 1.3}, {"focus": 4.0}])
+def test_layers_are_kept_for_like_strengths_and_any_focus(scene, steps, change):
+    cache = PreparationCache(2**24)
+    recipe = {"strength": 9.0, "focus": 2.0}
+    changed = recipe | change
+    render_bokeh(*scene, *recipe.values(), cache=cache)
+    wanted = render_bokeh(*scene, *changed.values())
+    steps.clear()
+    assert torch.equal(render_bokeh(*scene, *changed.values(), cache=cache), wanted)
+    assert steps == []
+    render_bokeh(*scene, 18.0, 2.0, cache=cache)
+    assert steps == ["part_surfaces"]
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -59,7 +71,7 @@ def test_one_other_pixel_is_another_photo(scene, steps, which):
     scene[which][0, 3, 3] *= 1.0001
     steps.clear()
     render_bokeh(*scene, 6.0, 2.0, cache=cache)
-    assert steps == ["sharpened_depth", "separate_layers"]
+    assert steps == ["sharpened_depth", "part_surfaces"]
 
 
 def test_what_was_used_longest_ago_goes_first():

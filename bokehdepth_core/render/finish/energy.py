@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 AROUND = 12  # px, from which light is taken
-ROUNDING = 1e-5  # of white; less below black is rounding
+ROUNDING = 1e-5  # of white; less light than that around gives none
+CELL = 32  # px, of the squares in which is looked for what is missing
+LEAST_MISSING = 1e-3  # of the light of a square; to add less is not seen
 
 
 def above_black(light: Tensor, black: Tensor) -> Tensor:
@@ -25,11 +27,15 @@ def above_black(light: Tensor, black: Tensor) -> Tensor:
         >>> above_black(light, torch.tensor(0.0)).max(), above_black(light, torch.tensor(0.0)).sum()
         (tensor(0.7500), tensor(0.7500))
     """
-    if not (light < black - ROUNDING).any():
-        return light.clamp(min=black)
     above, missing = (light - black).clamp(min=0), (black - light).clamp(min=0)
+    if not (_of_cells(missing) > LEAST_MISSING * _of_cells(above) + ROUNDING / CELL**2).any():
+        return above + black
     wanted = missing / _sum_around(above).clamp(min=ROUNDING)
     return above * (1 - _sum_around(wanted)).clamp(min=0) + black
+
+
+def _of_cells(planes: Tensor) -> Tensor:
+    return F.avg_pool2d(planes[None], CELL, ceil_mode=True)[0]
 
 
 def _sum_around(planes: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from .discontinuities import (
 SMOOTHINGS = 5  # wavelet scales of the inpainted colour, each twice as wide as the one before
 NARROW = 3.5  # px from a depth edge within which background is taken from all sides
 NOTHING = 1e15  # px, in place of infinity, which would turn products into NaN
+FEW = 0.3  # share of pixels below which it is quicker to look at them alone
 AROUND = 3  # px around such a pixel in which it is looked for
 
 _SQUARE = [(y, x) for y in range(3) for x in range(3)]
@@ -57,11 +58,13 @@ class BackgroundSample:
     Attributes:
         light: [3,H,W], linear light.
         defocus: [H,W], px, front positive.
+        place: rows and columns [H,W] of the pixel that it was taken at.
         origin: rows and columns [H,W] of the depth edge behind which the background is in view.
     """
 
     light: Tensor
     defocus: Tensor
+    place: Pixels
     origin: Pixels
 
 
@@ -106,10 +109,15 @@ def find_nearest_background(
     distance = torch.full_like(defocus, torch.inf)
     seeds = defocus.masked_fill(~far_side, torch.inf)
     reach = min(sum(steps), side)
-    box = bounding_box(-largest_within(-seeds, reach) < defocus - EDGE_STEP)
+    wanted = -largest_within(-seeds, reach) < defocus - EDGE_STEP
+    box = bounding_box(wanted)
     if box is not None:
         box = box_around(box, reach, (defocus.shape[0], defocus.shape[1]))
-        found = _flood(row[box], column[box], defocus[box], seeds[box], steps, check_cancelled)
+        planes = (row[box], column[box], defocus[box], seeds[box])
+        if float(wanted[box].float().mean()) < FEW:
+            found = _flood_few(*planes, wanted[box], steps, check_cancelled)
+        else:
+            found = _flood(*planes, steps, check_cancelled)
         found[2].sqrt_()
         there = found[2] <= radius
         for plane, new in zip((row, column, distance), found, strict=True):
@@ -157,6 +165,52 @@ def _flood(
     return best[0], best[1], nearest
 
 
+def _flood_few(
+    rows: Tensor,
+    columns: Tensor,
+    defocus: Tensor,
+    seeds: Tensor,
+    wanted: Tensor,
+    steps: list[int],
+    check_cancelled: CheckCancelled,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what `_flood` does, by looking at the wanted pixels [H,W] alone.
+
+    No other pixel has a seed behind it within reach, so none of them passes a candidate on.
+    """
+    height, width = defocus.shape
+    # A border that holds nothing, as wide as a step, so that no step needs to be cut off.
+    border, across = steps[0], width + 2 * steps[0]
+    around = (border,) * 4
+    row, column = wanted.nonzero(as_tuple=True)
+    at = (row + border) * across + column + border
+    sources = [F.pad(plane[None], around)[0].flatten() for plane in (rows, columns)]
+    own_row, own_column, limit = rows[wanted], columns[wanted], defocus[wanted] - EDGE_STEP
+    seeds = F.pad(seeds.clamp(max=NOTHING)[None], around, value=NOTHING)[0].flatten()
+    # Which pixel each of them holds as its candidate; pixel 0 is in the border, and holds nothing.
+    held, nearest = torch.zeros_like(seeds, dtype=torch.int64), torch.full_like(limit, NOTHING)
+    mine = torch.zeros_like(at)
+    for step in steps:
+        for dy, dx in neighbour_offsets(step):
+            check_cancelled()
+            there = at - (dy * across + dx)
+            passed = held[there]
+            distance = (own_row - sources[0][passed]).square_()
+            distance.add_((own_column - sources[1][passed]).square_())
+            better = (seeds[passed] < limit).logical_and_(distance < nearest)
+            mine = torch.where(better, passed, mine)
+            nearest = torch.where(better, distance, nearest)
+            direct = float(dy * dy + dx * dx)
+            better = (seeds[there] < limit).logical_and_(nearest > direct)
+            mine = torch.where(better, there, mine)
+            nearest = nearest.masked_fill(better, direct)
+            held[at] = mine
+    found = torch.full((3, height, width), NOTHING, device=defocus.device)
+    found[0, row, column], found[1, row, column] = sources[0][mine], sources[1][mine]
+    found[2, row, column] = nearest
+    return found[0], found[1], found[2]
+
+
 def sample_background(
     light: Tensor, far_matted: Tensor, defocus: Tensor, nearest: NearestBackground
 ) -> BackgroundSample:
@@ -182,7 +236,8 @@ def sample_background(
     )
     same = (defocus[beyond] - defocus[origin]).abs() <= EDGE_STEP
     row, column = (torch.where(same, a, b) for a, b in zip(beyond, origin, strict=True))
-    color, behind = _median(light[:, row, column]), defocus[row, column]
+    color, behind = light[:, row, column], defocus[row, column]
+    color = _median(color, torch.isfinite(nearest.distance))
     narrow = (nearest.distance < NARROW).nonzero(as_tuple=True)
     own, wanted = defocus[narrow], behind[narrow]
     mean, found = mean_around(
@@ -195,7 +250,7 @@ def sample_background(
         ),
     )
     color[:, narrow[0], narrow[1]] = torch.where(found, mean, color[:, narrow[0], narrow[1]])
-    return BackgroundSample(color, behind, origin)
+    return BackgroundSample(color, behind, (row, column), origin)
 
 
 def smooth_inpainting(
@@ -259,16 +314,22 @@ def _overlap_along(size: int, step: int) -> slice:
     return slice(min(size, max(0, step)), max(0, min(size, size + step)))
 
 
-def _median(planes: Tensor) -> Tensor:
-    """Return the median over 3x3 px: drops samples that fell on a mixed pixel after all."""
-    padded = F.pad(planes[None], (1, 1, 1, 1), mode="replicate")[0]
-    height, width = planes.shape[-2:]
-    return torch.stack(
-        [
-            _median_of_nine([plane[y : y + height, x : x + width] for y, x in _SQUARE])
-            for plane in padded
-        ]
-    )
+def _median(planes: Tensor, there: Tensor) -> Tensor:
+    """Return the median over 3x3 px where it is wanted: drops samples that fell on a mixed pixel.
+
+    Args:
+        planes: [C,H,W].
+        there: [H,W], bool; elsewhere the planes stay as they are.
+    """
+    row, column = there.nonzero(as_tuple=True)
+    height, width = there.shape
+    rows = [(row + y).clamp(0, height - 1) * width for y in (-1, 0, 1)]
+    columns = [(column + x).clamp(0, width - 1) for x in (-1, 0, 1)]
+    places = [rows[y] + columns[x] for y, x in _SQUARE]
+    out = planes.clone()
+    for plane, new in zip(planes.flatten(1), out, strict=True):
+        new[row, column] = _median_of_nine([plane[place] for place in places])
+    return out
 
 
 def _median_of_nine(values: list[Tensor]) -> Tensor:

@@ -21,7 +21,7 @@ from .inpaint import (
     search_radius,
     smooth_inpainting,
 )
-from .matting import FarSideMatte, matte_far_side, matte_near_side
+from .matting import matte_far_side, matte_near_side
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +85,33 @@ class Layers:
         return Layers(visible, *map(turned, (self.occluded, self.deeper, self.spill)))
 
 
+@dataclass(frozen=True, eq=False)
+class Parting:
+    """What a picture's layers hold but for their defocus: it depends on depth edges alone.
+
+    Attributes:
+        own: [C,H,W], linear light of what is in view, without what other surfaces add at edges.
+        alpha: [H,W], 0…1, of that.
+        inpainted: [C,H,W], of the occluded background.
+        found: [H,W], bool, where one was found.
+        behind: [H,W], int32, flat index of the pixel whose surface it is.
+        edge: [H,W], int32, flat index of the depth edge behind which it is in view.
+        spill: [C,H,W], of near things in the edge pixels of the far side.
+        spill_alpha: [H,W], 0…1, of that.
+        spill_from: [H,W], int32, flat index of the pixel whose surface it is.
+    """
+
+    own: Tensor
+    alpha: Tensor
+    inpainted: Tensor
+    found: Tensor
+    behind: Tensor
+    edge: Tensor
+    spill: Tensor
+    spill_alpha: Tensor
+    spill_from: Tensor
+
+
 def separate_layers(
     light: Tensor,
     defocus: Tensor,
@@ -102,33 +129,80 @@ def separate_layers(
             used wherever that lies behind the picture's own.
         check_cancelled: raises to stop.
     """
-    edges = find_depth_edges(defocus)
+    parting = part_surfaces(light, defocus, psf_radius, background, check_cancelled)
+    return layers_of(light, parting, defocus, None if background is None else background[1])
+
+
+def part_surfaces(
+    light: Tensor,
+    height: Tensor,
+    psf_radius: float,
+    background: tuple[Tensor, Tensor] | None = None,
+    check_cancelled: CheckCancelled = never_cancelled,
+) -> Parting | None:
+    """Return what the layers of a picture hold, by its depth edges; None where there are none.
+
+    Args:
+        light: [3,H,W], linear light.
+        height: [H,W], px, defocus, or what differs from it by the same number everywhere.
+        psf_radius: px, of the largest blur.
+        background: as `separate_layers` takes it, on the same scale as `height`.
+        check_cancelled: raises to stop.
+    """
+    edges = find_depth_edges(height)
     if background is None and not edges.far_side.any():
-        return Layers(Layer(light, defocus, torch.ones_like(defocus)))
+        return None
     check_cancelled()
-    far = matte_far_side(light, defocus, edges)
+    far = matte_far_side(light, height, edges)
     nearest = find_nearest_background(
-        defocus, edges.far_side, search_radius(psf_radius), check_cancelled
+        height, edges.far_side, search_radius(psf_radius), check_cancelled
     )
     check_cancelled()
-    sample = sample_background(light, far.background, defocus, nearest)
+    sample = sample_background(light, far.background, height, nearest)
     known = torch.zeros_like(edges.far_side)
     if background is not None:
-        known = background[1] < defocus - EDGE_STEP
+        known = background[1] < height - EDGE_STEP
         sample = _with_known(sample, background, known)
     check_cancelled()
-    own_light, alpha = matte_near_side(light, far.background, defocus, nearest, sample.light)
+    own, alpha = matte_near_side(light, far.background, height, nearest, sample.light)
     inpainted = smooth_inpainting(sample.light, sample.defocus, nearest.distance, check_cancelled)
     inpainted = torch.where(known, sample.light, inpainted)
+    behind, edge = (
+        (row * height.shape[1] + column).int() for row, column in (sample.place, sample.origin)
+    )
+    found = torch.isfinite(nearest.distance)
+    spill = (far.foreground, far.alpha, far.foreground_from)
+    return Parting(own, alpha, inpainted, found, behind, edge, *spill)
+
+
+def layers_of(
+    light: Tensor, parting: Parting | None, defocus: Tensor, known_defocus: Tensor | None = None
+) -> Layers:
+    """Return the layers of a picture [C,H,W] for a blur radius of every pixel.
+
+    Args:
+        light: [C,H,W], linear light.
+        parting: what they hold; None for a picture without depth edges.
+        defocus: [H,W], px, front positive.
+        known_defocus: [H,W], px, of a background that is known; used where it lies behind.
+    """
+    if parting is None:
+        return Layers(Layer(light, defocus, torch.ones_like(defocus)))
+    known = torch.zeros_like(parting.found)
+    behind = defocus.flatten()[parting.behind]
+    if known_defocus is not None:
+        known = known_defocus < defocus - EDGE_STEP
+        behind = torch.where(known, known_defocus, behind)
     # A background blurrier than what hides it is left out: there the mean of what is in view is the
     # better guess, and compositing gives just that where no layer is known.
-    sharper = torch.isfinite(nearest.distance) & (sample.defocus.abs() < defocus.abs())
-    occluded_alpha = torch.where(known | sharper, 1.0, 1 - alpha)
+    sharper = parting.found & (behind.abs() < defocus.abs())
+    occluded_alpha = torch.where(known | sharper, 1.0, 1 - parting.alpha)
+    spill_defocus = defocus.flatten()[parting.spill_from]
     return Layers(
-        Layer(own_light, defocus, alpha),
-        Layer(inpainted, sample.defocus, occluded_alpha),
-        _deeper_layer(inpainted, sample, sharper, known),
-        _spill_layer(far),
+        Layer(parting.own, defocus, parting.alpha),
+        Layer(parting.inpainted, behind, occluded_alpha),
+        _deeper_layer(parting, behind, sharper, known),
+        Layer(parting.spill, spill_defocus, parting.spill_alpha),
     )
 
 
@@ -136,18 +210,13 @@ def _with_known(
     sample: BackgroundSample, background: tuple[Tensor, Tensor], known: Tensor
 ) -> BackgroundSample:
     light = torch.where(known, background[0], sample.light)
-    return BackgroundSample(light, torch.where(known, background[1], sample.defocus), sample.origin)
+    defocus = torch.where(known, background[1], sample.defocus)
+    return BackgroundSample(light, defocus, sample.place, sample.origin)
 
 
-def _deeper_layer(
-    inpainted: Tensor, sample: BackgroundSample, sharper: Tensor, known: Tensor
-) -> Layer:
+def _deeper_layer(parting: Parting, behind: Tensor, sharper: Tensor, known: Tensor) -> Layer:
     """Return what the occluded background occludes: its own nearest background in view."""
-    row, column = sample.origin
-    defocus = sample.defocus[row, column]
-    there = sharper & sharper[row, column] & (defocus < sample.defocus - EDGE_STEP) & ~known
-    return Layer(inpainted[:, row, column], defocus, there.to(inpainted))
-
-
-def _spill_layer(far: FarSideMatte) -> Layer:
-    return Layer(far.foreground, far.foreground_defocus, far.alpha)
+    edge = parting.edge
+    defocus = behind.flatten()[edge]
+    there = sharper & sharper.flatten()[edge] & (defocus < behind - EDGE_STEP) & ~known
+    return Layer(parting.inpainted.flatten(1)[:, edge], defocus, there.to(parting.inpainted))

@@ -41,13 +41,13 @@ class FarSideMatte:
     Attributes:
         background: [3,H,W], linear light, the picture with B in its far-side edge pixels.
         foreground: [3,H,W], F in those pixels, 0 elsewhere.
-        foreground_defocus: [H,W], px, of F there, of the picture elsewhere.
+        foreground_from: [H,W], int32, flat index of the pixel that F is of; elsewhere its own.
         alpha: [H,W], 0…1, coverage by F; 0 elsewhere.
     """
 
     background: Tensor
     foreground: Tensor
-    foreground_defocus: Tensor
+    foreground_from: Tensor
     alpha: Tensor
 
 
@@ -169,11 +169,16 @@ def matte_far_side(light: Tensor, defocus: Tensor, edges: DepthEdges) -> FarSide
     foreground = light[:, near[0], near[1]]
     brightest = light.max().clamp(min=WHITE)
     found = matte(light[:, row, column], foreground, background, False, thin, usable, brightest)
+    itself = torch.arange(defocus.numel(), dtype=torch.int32, device=defocus.device)
     out = FarSideMatte(
-        light.clone(), torch.zeros_like(light), defocus.clone(), torch.zeros_like(defocus)
+        light.clone(),
+        torch.zeros_like(light),
+        itself.view_as(defocus),
+        torch.zeros_like(defocus),
     )
     out.background[:, row, column], out.foreground[:, row, column] = found.color, foreground
-    out.foreground_defocus[row, column], out.alpha[row, column] = defocus[near], found.alpha
+    out.foreground_from[row, column] = (near[0] * defocus.shape[1] + near[1]).int()
+    out.alpha[row, column] = found.alpha
     return out
 
 
