@@ -16,9 +16,9 @@ from ..optics.pupil import mask_size
 from .scene.inpaint import inpainting_support_radius
 from .tiles import Tile, cut_tiles
 
-# Of the picture: what is held while tiles are worked on (two results, depth, defocus), and what
-# each step over the whole of it takes beside.
-_HELD = 8
+# Of the picture: what is held while tiles are worked on (two results, depth, defocus, height), and
+# what each step over the whole of it takes beside.
+_HELD = 9
 _REFINED = 15 + 3  # as soft depth edges are made hard; the result is there
 _LAMPS_FOUND = 22
 _CUT_OUT_FILLED = 33
@@ -26,8 +26,8 @@ _HELD_OUT_FILLED = 33
 _GRAINED = 83
 # Of a tile: light; the most as layers are made of it, and they; a draft's planes of full size.
 _LIGHT = 3
-_LAYERS_MADE, _LAYERS_MADE_OF_CUT_OUT = 48, 57
-_LAYERS, _LAYERS_OF_CUT_OUT = 19, 23
+_LAYERS_MADE, _LAYERS_MADE_OF_CUT_OUT = 51, 57
+_LAYERS, _LAYERS_OF_CUT_OUT = 20, 23
 _DRAFT, _DRAFT_HELD = 25, 16
 _WINDOWED = 4  # planes that a panorama's tile copies, as it is seen around the joint
 # Of a tile with its border: what the transform of one plane takes, by how the PSF's is found.

@@ -47,25 +47,23 @@ def without_specks(light: Tensor, photo: Tensor, defocus: Tensor) -> Tensor:
     row, column = there.nonzero(as_tuple=True)
     if not len(row):
         return light
-    before, usual = _beside_median(photo, row, column)
-    allowed = (before - usual).abs().clamp(min=ALLOWED)
-    out, colors = light.clone(), slice(0, COLORS)
-    for _ in range(PASSES):
-        own, median = _beside_median(out, row, column)
-        calm = torch.minimum(torch.maximum(own, median - allowed), median + allowed)
-        changed = calm != own
-        own = out[colors, row, column]
-        out[colors, row, column] = torch.where(changed, srgb_to_linear(calm), own)
+    out = light.clone()
+    for before, after in zip(photo[:COLORS], out[:COLORS], strict=True):  # one by one, for memory
+        own, median = _beside_median(before, row, column)
+        allowed = (own - median).abs_().clamp_(min=ALLOWED)
+        for _ in range(PASSES):
+            own, median = _beside_median(after, row, column)
+            calm = torch.minimum(torch.maximum(own, median - allowed), median + allowed)
+            changed = calm != own
+            after[row[changed], column[changed]] = srgb_to_linear(calm[changed])
     return out
 
 
-def _beside_median(light: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
-    """Return N pixels and the medians of 3 x 3 px around them, sRGB, [3,N] each."""
-    around = [
-        light[:COLORS, there[0], there[1]]
-        for dy in (-1, 0, 1)
-        for dx in (-1, 0, 1)
-        for there in [pixels_at(row + dy, column + dx, light[0])]
-    ]
+def _beside_median(plane: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
+    """Return N pixels of a plane [H,W], and the medians of 3 x 3 px around them, sRGB, [N] each."""
+    around = plane.new_empty(9, len(row))
+    for index in range(9):
+        there = pixels_at(row + index // 3 - 1, column + index % 3 - 1, plane)
+        around[index] = plane[there]
     # The median of light is that of sRGB, which rises with it.
-    return linear_to_srgb(around[4]), linear_to_srgb(torch.stack(around).median(0).values)
+    return linear_to_srgb(around[4]), linear_to_srgb(around.median(0).values)
