@@ -1,4 +1,4 @@
-"""The options of a lens: its look, the shape of its opening, and the aperture that they make."""
+"""The options of a lens: its look, and the shape of its aperture."""
 
 import argparse
 from collections.abc import Iterator
@@ -29,11 +29,11 @@ SHAPE_OPTIONS = tuple(_SHAPE)
 
 
 def add_lens_shape(parser: argparse.ArgumentParser, otherwise: str) -> None:
-    """Add the shape of the lens opening.
+    """Add the shape of the aperture.
 
     Args:
         parser: of a command.
-        otherwise: what the opening is where none of these options is given.
+        otherwise: what the aperture is where none of these options is given.
     """
     add = parser.add_argument_group("the opening of the lens", otherwise).add_argument
     add("--blades", type=int, metavar="N", help="its corners, 3…11; 0 is a disc")

@@ -40,7 +40,7 @@ class DepthEstimator(Protocol):
             resolution: 0 (fast) to 9 (fine) of a network; no effect on the sweep.
             focus: which end of the scene is sharp in the frames; no effect on networks.
             focus_depth: depth of the focus plane, m; no effect on networks.
-            aperture: shape of the lens opening; no effect on networks.
+            aperture: shape of the lens's aperture; no effect on networks.
             prior: depth that tells the sweep front from behind; networks refuse it.
             chunk: frames that a network encodes at once; no effect on the sweep.
             on_progress: called as work proceeds.

@@ -56,7 +56,7 @@ class RenderedStackGenerator:
             focus_depth: depth of the focus plane, m; None takes it at `focus_point`.
             focus_point: (x, y), shares of width and height; None focuses the nearest surface, so
                 that the frames keep the subject sharp and the sign of the blur is known.
-            aperture: shape of the lens opening.
+            aperture: shape of the lens's aperture.
             quality: of the renderer.
             on_progress: called after each frame.
             check_cancelled: raises to stop.

@@ -1,4 +1,4 @@
-"""A lens opening of one's own, from a picture: a heart, a star, dirt on glass, a coloured filter.
+"""An aperture of one's own, from a picture: a heart, a star, dirt on glass, a coloured filter.
 
 The brightness of the picture is the light over the aperture. It is what a lamp behind the focus
 plane looks like; in front of it, the lens turns it by 180°.

@@ -1,4 +1,4 @@
-"""Lens looks: the openings, aberrations and vignettings that photographers choose a lens for.
+"""Lens looks: the apertures, aberrations and vignettings that photographers choose a lens for.
 
 A look is a set of measurable parameters, never a filter: the shape of the aperture and the light
 over it (`aperture.py`), how far apart the focus planes of the colours lie, and, where the lens is
@@ -25,7 +25,7 @@ class Lens:
 
     Attributes:
         name: of the look.
-        aperture: shape of the opening, and the light over it.
+        aperture: its shape, and the light over it.
         fringe: longitudinal chromatic aberration, hundredths of 1/m (of a dioptre): by how much
             the focus plane of red and blue lies behind that of green, in disparity. What is in
             front of the focus gets magenta rims, what is behind it green ones. In relative depth
@@ -163,7 +163,7 @@ def lens_look(
         focal_length_mm: mm.
         focal_length_35mm: mm.
         aperture_image: [H,W,3] or [1,H,W,3], sRGB, white where light passes: instead of the
-            look's own opening.
+            look's own aperture.
         fringe: None leaves the look's own; so does it below.
         obstruction: 0…0.9.
         swirl: 0…0.8.

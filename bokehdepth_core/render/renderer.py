@@ -101,7 +101,7 @@ def render_bokeh(
         depth: [B,H,W] or [1,H,W], m, > 0; infinity is allowed.
         strength: bokeh strength K, px·m, >= 0; 0 returns the picture unchanged.
         focus_depth: number or [B], depth of the focus plane, m, > 0; infinity is allowed.
-        aperture: shape of the lens opening.
+        aperture: shape of the lens's aperture.
         highlight_boost: light given back to lamps that are out of focus, which are clipped or stand
             out of their surroundings: white becomes 1 + this times as bright. 0 changes nothing.
         highlight_threshold: 0…0.99, linear light of the strongest channel from which on a highlight
@@ -264,7 +264,7 @@ class _Lens:
     """How one picture is taken.
 
     Attributes:
-        aperture: shape of the lens opening.
+        aperture: shape of the lens's aperture.
         boost: of highlights.
         blur_radius: px, the largest of the picture.
         psf_radius: px, how far the largest PSF reaches from its middle.

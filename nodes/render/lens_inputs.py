@@ -1,4 +1,4 @@
-"""Inputs of Render Bokeh for the opening, for linear light, for cut-outs and for panoramas."""
+"""Inputs of Render Bokeh for the aperture, for linear light, for cut-outs and for panoramas."""
 
 from comfy_api.latest import io
 
@@ -19,7 +19,7 @@ def check_blades(blades: int) -> None:
 
 
 def opening_inputs() -> list:
-    """Return the inputs for what real lens openings do; each leaves the picture as it is at 0."""
+    """Return the inputs for what real apertures do; each leaves the picture as it is at 0."""
     inputs = {
         "blade_curvature": (
             0.0,

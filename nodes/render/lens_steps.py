@@ -59,7 +59,7 @@ class Inputs:
     steady: float = 0.0
 
     def aperture(self) -> core.Aperture:
-        """Return the opening that the inputs describe."""
+        """Return the aperture that the inputs describe."""
         return core.Aperture(
             self.aperture_blades,
             self.aperture_rotation,

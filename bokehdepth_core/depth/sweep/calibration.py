@@ -153,7 +153,7 @@ def calibrate_stack(
         depth: [1,H,W], m, ties the strengths to metres.
         focus_depth: depth of the plane that is sharp in the frames, m; None finds it with the
             scale, where the depth map has more than one depth.
-        aperture: shape of the lens opening that made the frames.
+        aperture: shape of the lens's aperture that made the frames.
         on_progress: called as work proceeds.
         check_cancelled: raises to stop.
 

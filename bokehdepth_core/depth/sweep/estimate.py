@@ -72,7 +72,7 @@ def sweep_depth(
             for a focus stack.
         focus_depth: depth of that plane, m; infinity is allowed. None where unknown: the result is
             then normalised disparity, not metres. None for a focus stack, which has its own.
-        aperture: shape of the lens opening that made the frames; None takes the polygon that the
+        aperture: shape of the lens's aperture that made the frames; None takes the polygon that the
             stack itself clearly shows, else a disc (`shape.py`).
         align: bring the frames onto the reference first (`align_stack`); frames in place stay as
             they are.
@@ -154,7 +154,7 @@ def disparity_offset(
         stack: sharp reference and its frames.
         behind: the scene lies behind the focus plane; matters only where the PSF of `aperture`
             differs from itself turned by 180°.
-        aperture: shape of the lens opening that made the frames; None takes the polygon that the
+        aperture: shape of the lens's aperture that made the frames; None takes the polygon that the
             stack itself clearly shows, else a disc (`shape.py`).
         align: bring the frames onto the reference first (`align_stack`).
         on_progress: called as work proceeds.

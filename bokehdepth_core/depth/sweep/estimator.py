@@ -50,7 +50,7 @@ class SweepEstimator:
             resolution: no effect, the sweep works on every pixel; networks use it.
             focus: which end of the scene is sharp in the frames, "nearest" or "farthest".
             focus_depth: depth of the focus plane, m; None where unknown, then no metres result.
-            aperture: shape of the lens opening that made the frames; None finds it.
+            aperture: shape of the lens's aperture that made the frames; None finds it.
             prior: one map for each picture, or one for all, of the stacks' size, relative too;
                 tells front from behind in the place of `focus`.
             chunk: no effect; networks use it.

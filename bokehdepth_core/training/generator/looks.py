@@ -28,7 +28,7 @@ class Look:
 
     Attributes:
         focus_depth: m, or reciprocal of relative disparity as the depth is.
-        aperture: shape of the lens opening.
+        aperture: shape of the lens's aperture.
         strengths: bokeh strengths K, px·m at the training's size, rising.
     """
 

@@ -51,7 +51,7 @@ class CostVolume:
     Args:
         stack: reference and frames.
         largest_radius: px, of the PSFs that will be asked for.
-        aperture: shape of the lens opening.
+        aperture: shape of the lens's aperture.
         side: +1 for a scene in front of the focus plane, −1 behind it; of no effect for a stack
             with focus depths, whose candidates are disparities instead of offsets.
     """

@@ -1,4 +1,4 @@
-"""The shape of the lens opening, found from the blur of a stack when nobody tells it.
+"""The shape of the aperture, found from the blur of a stack when nobody tells it.
 
 Blurred by the right shape, the sharp picture comes closer to the frames than blurred by any other.
 Only where it comes clearly closer than a disc does is it believed; else the disc stays.
@@ -46,7 +46,7 @@ def found_aperture(
     behind: bool = True,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Aperture:
-    """Return the shape of the opening that explains a stack best; a disc where none does clearly.
+    """Return the shape of the aperture that explains a stack best; a disc where none does clearly.
 
     A polygon of 5 to 9 straight blades, and its rotation to about 2°.
 
