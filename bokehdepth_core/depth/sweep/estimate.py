@@ -28,15 +28,18 @@ from ...devices import exact_float32
 from ...optics.aperture import DISC, Aperture
 from ..alignment import align_stack
 from ..stacks import check_one_focus
-from .labelling.confidence import SAME, SAME_RADIUS, confidence_of, signs_of
-from .labelling.energy import Measurement, label_rows, to_pixels
+from .labelling.adaptive_support import adaptive_support
+from .labelling.confidence import confidence_of, signs_of
+from .labelling.energy import label_rows
+from .labelling.measurement import SAME_RADIUS, Measurement, Views, distinctness
+from .labelling.median import weighted_median
 from .labelling.ownership import own_share
 from .labelling.prior import focus_sides
-from .labelling.propagation import propagate_with_spread
+from .labelling.propagation import likeness, propagate_with_spread
 from .labelling.resolution import checked_confidence, resolved_disparity
 from .matching.argmin import WinnerTakeAll
 from .matching.candidates import candidate_offsets, candidate_radii
-from .matching.cost import Costs, CostVolume
+from .matching.cost import CostVolume, to_full
 from .matching.focus_stack import candidate_disparities, focus_stack_depth, focus_weights
 from .matching.shape import found_aperture
 from .matching.tone import without_tone_curve
@@ -197,7 +200,9 @@ def _aligned_offset(
             _LOG.log(level, "stack: %s", report.summary)
         part = _part_of_progress(on_progress, start, 1)
         offset, support, signs = labelled(stack, behind, aperture, part, check_cancelled)
-        return offset, confidence_of(signs, support)
+        confidence = confidence_of(signs, support)
+        guide = stack.reference.to(torch.float32).permute(2, 0, 1)
+        return weighted_median(offset, confidence, guide, check_cancelled), confidence
 
 
 def labelled(
@@ -219,21 +224,22 @@ def labelled(
     planes = stack.focus_disparities or (0.0,)
     largest = max(stack.strengths) * max(offsets[-1] - min(planes), max(planes) - offsets[0])
     volume = CostVolume(stack, largest, aperture, -1.0 if behind else 1.0)
-    measured = _measure(volume, offsets, lambda done, _: on_progress(done, total), check_cancelled)
-    worst = to_pixels(measured.cost_range, *guide.shape[1:])
-    share = own_share(srgb_to_linear(guide).clamp(min=0).sqrt(), volume.reference_noise, worst)
+    measured = _measure(
+        volume, guide, offsets, lambda done, _: on_progress(done, total), check_cancelled
+    )
+    root = srgb_to_linear(guide).clamp(min=0).sqrt()
+    share = own_share(root, volume.reference_noise, measured.cost_range)
     strongest = max(stack.strengths)
-    found = []
+    alike, found = likeness(guide, volume.change), []
     for index, rows in enumerate(strips):
         check_cancelled()
         on_progress(len(offsets) + index, total)
-        found.append(label_rows(measured, share, guide, rows))
+        found.append(label_rows(measured, share, alike, rows))
     support = torch.cat([part.support for part in found])
     offset = torch.cat([part.offset for part in found])
     filled, spread = propagate_with_spread(offset, support, guide, check_cancelled)
-    own = to_pixels(measured.confidence, *guide.shape[1:]) * share
     on_progress(total, total)
-    return filled, support, signs_of(own, spread, filled, guide, strongest)
+    return filled, support, signs_of(measured.confidence * share, spread, filled, guide, strongest)
 
 
 def _part_of_progress(on_progress: OnProgress, start: float, end: float) -> OnProgress:
@@ -273,7 +279,7 @@ def frame_radii(
         slices.append((costs + COST_FLOOR).log())
     on_progress(len(radii), len(radii))
     found = torch.stack([one.vertex() for one in best])
-    return found, _distinctness(torch.stack(slices), radii, found, SAME_RADIUS)
+    return found, distinctness(torch.stack(slices), radii, found, SAME_RADIUS)
 
 
 def _check_focus(focus: str) -> int:
@@ -304,39 +310,33 @@ def _strips(stack: BokehStack, candidates: int) -> list[tuple[int, int]]:
 
 def _measure(
     volume: CostVolume,
+    guide: Tensor,
     offsets: list[float],
     on_progress: OnProgress,
     check_cancelled: CheckCancelled,
 ) -> Measurement:
     """Return costs and the best candidate, each pixel by itself."""
-    # Three views with different weak points: under a blurred foreground, and far from focus.
-    plain, zero_mean, weakest, both = (WinnerTakeAll() for _ in range(4))
     weights = _frame_weights(volume, volume.device)
-    first = min(range(len(volume.strengths)), key=volume.strengths.__getitem__)
     floor = _cost_floor(volume, weights)
     focus_stack = len(set(volume.planes)) > 1
-    slices = []
+    strengths = volume.strengths
+    weakest = None if focus_stack else min(range(len(strengths)), key=strengths.__getitem__)
+    blocks, edges = (Views(len(offsets), floor, weakest) for _ in range(2))
+    height, width = guide.shape[1:]
+    support = adaptive_support(guide)
     for index, offset in enumerate(offsets):
         check_cancelled()
         on_progress(index, len(offsets))
         costs = volume.slice_at(offset, check_cancelled)
         if focus_stack:
             weights = focus_weights(volume.radii(offset), volume.device)
-        mixed = _mixed_cost(costs, weights)
-        plain.update(offset, (costs.plain * weights.sqrt()).sum(0))
-        zero_mean.update(offset, (costs.zero_mean * weights.sqrt()).sum(0))
-        # One frame of a focus stack fits on both sides of its plane; all of them alike do not.
-        weakest.update(offset, costs.plain.mean(0) if focus_stack else costs.plain[first])
-        both.update(offset, mixed)
-        slices.append((mixed + floor).log())
-    log_costs = torch.stack(slices)
-    best = both.vertex()
-    tolerance = SAME_RADIUS / max(volume.strengths)
-    agree = _agree(plain.vertex(), zero_mean.vertex(), tolerance) & _agree(
-        plain.vertex(), weakest.vertex(), tolerance
-    )
-    trust = agree * _distinctness(log_costs, offsets, best, tolerance)
-    return Measurement(offsets, log_costs, best, trust, floor)
+        blocks.update(offset, costs.plain, costs.zero_mean, weights)
+        zero_mean = to_full(costs.zero_mean, width, (0, height)).flatten(1)[:, support.pixels]
+        plain = support.mean(costs.pixels).clamp(min=0)
+        edges.update(offset, plain[:, None], zero_mean[:, None], weights)
+    strongest = max(strengths)
+    found, own = blocks.evidence(offsets, strongest), edges.evidence(offsets, strongest)
+    return Measurement(offsets, found, own, support, height)
 
 
 def _frame_weights(volume: CostVolume, device: torch.device) -> Tensor:
@@ -349,22 +349,3 @@ def _cost_floor(volume: CostVolume, weights: Tensor) -> float:
     """Return the cost below which candidates do not differ: rounding, and what noise leaves."""
     noise = torch.tensor(volume.noise, device=volume.device)
     return COST_FLOOR + NOISE_LEFT * float((weights[:, 0, 0] * noise).sum())
-
-
-def _mixed_cost(costs: Costs, weights: Tensor) -> Tensor:
-    return (0.5 * weights * (costs.plain + costs.zero_mean)).sum(0)
-
-
-def _agree(one: Tensor, other: Tensor, tolerance: float) -> Tensor:
-    return (one - other).abs() < (SAME * torch.maximum(one, other)).clamp(min=tolerance)
-
-
-def _distinctness(
-    log_costs: Tensor, offsets: list[float], best: Tensor, tolerance: float
-) -> Tensor:
-    """Return 0…1: how much cheaper the best candidate is than any that is clearly another."""
-    gap = (SAME * best).clamp(min=tolerance) * 2
-    rival = torch.zeros_like(best)  # log-cost of a mismatch beyond every cap
-    for offset, cost in zip(offsets, log_costs, strict=True):
-        rival = torch.where((best - offset).abs() > gap, torch.minimum(rival, cost), rival)
-    return 1 - torch.exp(log_costs.amin(0) - rival)

@@ -8,13 +8,14 @@ import math
 
 from ..alignment.registration import FINEST_SIDE
 from .estimate import STRIP_VALUES
+from .labelling.adaptive_support import MOST
 from .matching.candidates import USUAL_RADIUS, radius_ladder
 from .matching.tone import WORKING_SIDE
 
 # Of the picture, with each frame, with each candidate; of the steps after one another.
 _FRAMES_READ = (27, 12, 0.0)
-_CANDIDATE = (53, 5, 0.25)
-_LABELLED, _OF_STRIP = (8, 4, 0.25), 6.4  # and of a strip's candidates
+_CANDIDATE = (66, 6, 0.25 + MOST)
+_LABELLED, _OF_STRIP = (12, 4, 0.25 + MOST), 6.4  # and of a strip's candidates
 _PICTURE = 3  # numbers of a pixel
 _IN_ANOTHER_TONE = 2  # mostly all or none of its numbers are
 # Of the reduced pictures that tone curve and alignment are found from, and of each frame there.

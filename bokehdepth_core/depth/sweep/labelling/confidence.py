@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .measurement import SAME, SAME_RADIUS
 from .propagation import COLOR_SIGMA, GOLDEN_ANGLE
 
-SAME = 0.1  # relative difference of two estimates that agree …
-SAME_RADIUS = 0.75  # … or px of radius in the strongest frame
 LIKE_RADIUS, LIKE_SAMPLES = 8, 20  # px, and number of neighbours of like colour that count
 AROUND = 31  # px, side of the square of all that is around
 MOST_SPREAD = 8.0  # of what agrees: more is no more wrong

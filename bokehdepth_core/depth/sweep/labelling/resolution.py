@@ -9,7 +9,7 @@ import logging
 import torch
 from torch import Tensor
 
-from .confidence import SAME, SAME_RADIUS
+from .measurement import SAME, SAME_RADIUS
 
 LEAST_RADIUS = 0.3  # px in the strongest frame that blur tells
 SURE = 0.5

@@ -33,20 +33,26 @@ SMALLEST_SHIFT = 0.01  # brightness change of a whole frame that is not the scen
 
 @dataclass(frozen=True, eq=False)
 class Costs:
-    """Mismatch of one candidate, on blocks of 2 x 2 pixels.
+    """Mismatch of one candidate, on blocks of 2 x 2 pixels and of every pixel.
 
     Attributes:
         plain: [N,h,w], mean squared difference of each frame.
         zero_mean: [N,h,w], the same after the best gain and offset of the window: what is left
             where a blurred foreground covers part of the surface, or a sharp one was blurred in.
+        pixels: [N,H,W], squared differences, less what noise alone makes; may be below 0.
     """
 
     plain: Tensor
     zero_mean: Tensor
+    pixels: Tensor
 
 
 class CostVolume:
     """Gives the slices of the cost volume: the blurred reference against every frame of a stack.
+
+    Attributes:
+        change: [H,W], root mean square difference of the frames from the reference, in
+            square-root-encoded light: 0 in focus, whatever the texture.
 
     Args:
         stack: reference and frames.
@@ -75,6 +81,7 @@ class CostVolume:
         self._spectrum = self._blur.transform(reference)
         # Square roots spread noise and rounding evenly over dark and bright.
         self._frames = frames.sqrt()
+        self.change = (self._frames - reference.sqrt()).square().sum(1).mean(0).sqrt()
         squares = self._frames.square().sum(1, keepdim=True)
         self._windows = [half_window(both) for both in torch.cat([self._frames, squares], 1)]
         self._frame_noise = [noise_variance(frame) for frame in self._frames]
@@ -91,8 +98,8 @@ class CostVolume:
 
         For a stack with focus depths the candidate is the disparity d itself.
         """
-        plain, zero_mean = zip(*self._each_frame(offset, check_cancelled), strict=True)
-        return Costs(torch.stack(plain), torch.stack(zero_mean))
+        costs = zip(*self._each_frame(offset, check_cancelled), strict=True)
+        return Costs(*(torch.stack(each) for each in costs))
 
     def radii(self, offset: float) -> list[float]:
         """Return each frame's signed blur radius at a candidate, px; positive in front."""
@@ -103,7 +110,7 @@ class CostVolume:
 
     def _each_frame(
         self, offset: float, check_cancelled: CheckCancelled
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         radii = self.radii(offset)
         for frame, window, radius, noise in zip(
             self._frames, self._windows, radii, self._frame_noise, strict=True
@@ -119,6 +126,7 @@ class CostVolume:
             yield (
                 (moments[5] - expected).clamp(min=0),
                 (_zero_mean_cost(moments, window) - expected).clamp(min=0),
+                capped - expected,
             )
 
 
