@@ -4,6 +4,7 @@ COMFYUI_PATH names a ComfyUI checkout, COMFYUI_PYTHON the Python that runs it.
 """
 
 import os
+import shutil
 import time
 
 import pytest
@@ -110,6 +111,29 @@ def test_a_predicted_camera_is_saved_with_the_depth(server):
     # Seen through the predicted camera, the points fall on the middles of the pixels.
     np.testing.assert_allclose((x / z * fx + cx) % 1, 0.5, atol=0.01)
     np.testing.assert_allclose((y / z * fy + cy) % 1, 0.5, atol=0.01)
+
+
+def test_a_network_that_was_just_trained_gives_depth(server, tmp_path):
+    pytest.importorskip("accelerate")
+    from bokehdepth_core import cli
+
+    options = "--steps 20 --batch 2 --size 16 --max-radius 6 --focus near --validation-samples 2"
+    command = ["train", "depth", "-o", str(tmp_path / "run"), *options.split(), "--cpu"]
+    assert cli.main(command) == 0
+    trained = tmp_path / "run" / "depth.safetensors"
+    shutil.copy(trained, server.folder / "models" / "bokehdepth" / "mine.safetensors")
+    prompt = graph("mine.safetensors")
+    prompt["save"] = node(
+        "SaveMetricDepth", depth=["depth", 0], filename_prefix="mine/depth", format="NPZ"
+    )
+    run = server.run(prompt)
+    assert run.error == ""
+    assert alive(run)[-1] == "loaded KeptPreparation, SmallDepth"
+    (file,) = (server.folder / "output" / "mine").iterdir()
+    disparity = 1 / np.load(file)["depth"]
+    assert np.isfinite(disparity).all()
+    assert disparity.min() >= 0
+    assert np.ptp(disparity) > 0.01 * disparity.max()
 
 
 def test_comfyui_unloads_and_forgets_everything_when_asked(server):
