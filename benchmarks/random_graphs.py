@@ -161,7 +161,7 @@ def _outcome(server, graph, at):
         if status != 200:
             assert status == 400, (status, answer, graph)
             return "refused", ""
-        found = server.wait(answer["prompt_id"], 300)
+        found = server.wait(answer["prompt_id"], 1800)
         server.get("/system_stats")
     except TimeoutError:
         print(f"graph {at}: no answer: {json.dumps(graph)}", flush=True)

@@ -27,6 +27,7 @@ TINY_FLUX_NODES = Path(__file__).parents[1] / "flux" / "tiny_flux_nodes.py"
 SILENT_SECONDS = 600  # a start whose log stands still for so long hangs
 START_SECONDS = 3600
 RUN_SECONDS = 3600
+ANSWER_SECONDS = 600  # a server whose node computes for minutes answers late
 STOP_SECONDS = 120
 
 
@@ -104,7 +105,8 @@ class ComfyServer:
         self.process.wait(STOP_SECONDS)
 
     def get_bytes(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
+        address = f"http://127.0.0.1:{self.port}{path}"
+        with urllib.request.urlopen(address, timeout=ANSWER_SECONDS) as answer:
             return answer.read()
 
     def get(self, path: str):
@@ -117,7 +119,7 @@ class ComfyServer:
             {"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
                 text = answer.read()
                 return answer.status, json.loads(text) if text else {}
         except urllib.error.HTTPError as error:
