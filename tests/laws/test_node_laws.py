@@ -4,14 +4,19 @@ Pictures of any size, batch, number type and stride, with NaN and infinities; nu
 the schema, texts and choices that are none. Few examples, the same at every run; `--deep` many.
 """
 
+import functools
 import importlib
 import math
 
+import flux2_parts
+import make_tiny_flux as tiny
+import native_parts
 import pytest
 import torch
-from comfyui_pack import NAME  # first: it sets ComfyUI up
+from comfyui_pack import NAME, flux_hooks  # first: it sets ComfyUI up
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 folder_paths = importlib.import_module("folder_paths")
 pack = importlib.import_module(f"{NAME}.nodes")
@@ -21,12 +26,12 @@ services = importlib.import_module(f"{NAME}.nodes.host.services")
 BUILT_IN = "built-in"
 pytestmark = pytest.mark.comfyui
 FEW = settings(deadline=None, suppress_health_check=list(HealthCheck))
-# The adapter's node needs a model: tests/nodes/flux/.
 NODES = {node.__name__: node for node in pack.NODES}
 RUN = (
     *("RenderBokeh", "FocusPull", "BokehLens", "LensBokehStrength", "DepthFromMask"),
     *("BokehStackFromImages", "FocusStackFromImages", "DefocusAwareDepth", "GenerateBokehStack"),
     *("SaveMetricDepth", "LoadMetricDepth", "LoadBokehDepth", "BokehDepthExample"),
+    "ApplyBokehDepthAdapter",
 )
 SIDES = st.sampled_from([1, 2, 3, 7, 8, 16, 31, 40]) | st.integers(1, 64)
 DTYPES = st.sampled_from([torch.float32] * 5 + [torch.float16, torch.bfloat16, torch.float64])
@@ -63,6 +68,12 @@ def depth_of(values):
     return core.DepthMap(depth, None, None)
 
 
+@functools.cache
+def model_of(**changes):
+    """Return a tiny FLUX: what comes to a MODEL socket."""
+    return tiny.flux_patcher(**changes)
+
+
 def values(kind, socket, size):
     """Return a strategy for what a socket of a kind receives."""
     made = {
@@ -70,6 +81,9 @@ def values(kind, socket, size):
         "MASK": lambda: tensors(size, ()),
         "METRIC_DEPTH": lambda: tensors(size, (), 0.5, 9.0).filter(len).map(depth_of),
         "BOKEH_STACK": lambda: stacks(size),
+        "MODEL": lambda: mostly(
+            st.just(model_of()), st.just(model_of(hidden_size=128, num_heads=1))
+        ),
         "BOKEH_LENS": lambda: st.just(core.Lens(aperture=core.Aperture(5))),
         "BOKEH_GENERATOR": lambda: st.just(sockets.BokehGenerator(BUILT_IN, BUILT_IN, "fp32")),
         "DEPTH_ESTIMATOR": lambda: st.just(sockets.DepthEstimator(BUILT_IN, "fp32", "auto")),
@@ -135,12 +149,25 @@ def check_result(found):
             assert (value.depth > 0).all()
 
 
+def no_hub(repository, name, *_, **__):
+    raise ConnectionError(f"{name}: the hub cannot be reached.")
+
+
 @pytest.fixture
 def own_folders(tmp_path, monkeypatch):
     """Let nodes write to a folder of the test, and find good and damaged files in another."""
     services.register_model_folder()  # as ComfyUI has it done at its start
-    given = tmp_path / "input"
+    given, models = tmp_path / "input", tmp_path / "models"
     given.mkdir()
+    models.mkdir()
+    ends = folder_paths.folder_names_and_paths[services.FOLDER][1]
+    kinds = folder_paths.folder_names_and_paths
+    monkeypatch.setitem(kinds, services.FOLDER, ([str(models)], ends))
+    folder_paths.filename_list_cache.pop(services.FOLDER, None)
+    layers, width = tiny.DOUBLES + tiny.SINGLES, tiny.HIDDEN
+    save_file(flux2_parts.adapter_state(layers, width), models / "adapter.safetensors")
+    (models / "broken.safetensors").write_bytes(b"no weights")
+    monkeypatch.setattr(services, "download_hub_file", no_hub)
     depth = core.DepthMap(1 + torch.rand(1, 7, 9), None, None)
     for end in (".npz", ".exr", ".png"):
         core.write_depth(given / f"good{end}", depth)
@@ -158,7 +185,7 @@ def test_a_node_gives_a_usable_result_or_one_line(name, own_folders):
     def tried(inputs):
         try:
             found = node.execute(**inputs)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, ConnectionError, FileNotFoundError) as error:
             text = str(error)
             assert text
             assert "\n" not in text, text
@@ -170,6 +197,28 @@ def test_a_node_gives_a_usable_result_or_one_line(name, own_folders):
     tried()
     # As many frames as strengths, or focus distances, come about too rarely among few examples.
     assert done or name in ("BokehStackFromImages", "FocusStackFromImages"), "all were refused"
+
+
+def test_the_adapter_leaves_every_model_as_it_was(own_folders):
+    model, node = model_of(), NODES["ApplyBokehDepthAdapter"]
+    before, wrappers = native_parts.weights_of(model), dict(model.wrappers)
+
+    @given(numbers(node.define_schema().inputs[2], float), st.floats(-10, 10), st.floats(-10, 10))
+    @FEW
+    def tried(strength, lora_scale, bokeh_scale):
+        try:
+            result = node.execute(model, "adapter.safetensors", strength, lora_scale, bokeh_scale)
+        except ValueError:
+            return
+        (found,) = result.args
+        assert found is not model
+        assert found.get_additional_models_with_key(flux_hooks.KEY)
+        for value in found.get_additional_models_with_key(flux_hooks.KEY):
+            assert all(one.isfinite().all() for one in value.model.parameters())
+
+    tried()
+    native_parts.assert_untouched(model, before)
+    assert model.wrappers == wrappers
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 6), (9, 8), (9, 9)])
