@@ -2,12 +2,13 @@
 
     python benchmarks/node_memory.py [SETTING ...] [--size 512x512] [--radius PX]
 
-SETTING is one of those of `RENDERS` or `SWEEPS`; none takes all. The still life of the demo is
-scaled to the size. Printed are numbers of 4 bytes a pixel, and the estimate over the peak.
+SETTING is one of those of `RENDERS`, `SWEEPS` or `STACKS`; none takes all. The still life of the
+demo is scaled to the size. Printed are numbers of 4 bytes a pixel, and the estimate over the peak.
 """
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,17 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.memory import peak_bytes
-from bokehdepth_core import BokehStack, read_image, render_bokeh, sweep_depth
+from bokehdepth_core import (
+    BokehStack,
+    DepthMap,
+    calibrate_stack,
+    focus_stack_from_frames,
+    read_image,
+    render_bokeh,
+    sweep_depth,
+)
+from bokehdepth_core.depth.focus_stacks.memory import focus_stack_memory
+from bokehdepth_core.depth.sweep.calibration_memory import calibration_memory
 from bokehdepth_core.depth.sweep.memory import sweep_memory
 from bokehdepth_core.optics.lens import lens_look
 from bokehdepth_core.render.lens_look import number_of_passes, render_lens_look
@@ -55,6 +66,17 @@ SWEEPS: dict[str, dict] = {
     "five frames": {"frames": 5},
     "eight frames": {"frames": 8},
     "focus stack": {"frames": 4, "focus_stack": True},
+}
+STACKS: dict[str, dict] = {
+    "joined": {"frames": 3},
+    "joined, not aligned": {"frames": 3, "align": False},
+    "joined, apart by 2 px": {"frames": 3, "apart": 2},
+    "joined, planes unknown": {"frames": 3, "align": False, "known": False},
+    "six joined": {"frames": 6},
+    "six joined, apart by 2 px": {"frames": 6, "apart": 2},
+    "twelve joined, apart by 1 px": {"frames": 12, "apart": 1},
+    "calibration": {"frames": 3, "calibrated": True},
+    "calibration, six frames": {"frames": 6, "calibrated": True},
 }
 
 
@@ -110,18 +132,48 @@ def sweep_figures(setting: str, height: int, width: int, radius: float) -> tuple
     given = SWEEPS[setting]
     count = given["frames"]
     if given.get("focus_stack"):
-        planes = [float(one) for one in torch.linspace(1.6, 12.0, count)]
-        frames = [render_bokeh(image, depth, radius, one, quality="draft") for one in planes]
-        stack = BokehStack(image[0], torch.cat(frames), (radius,) * count, focus_depths=planes)
+        planes, frames = focused(image, depth, count, radius)
+        stack = BokehStack(image[0], frames, (radius,) * count, focus_depths=planes)
     else:
-        focus = float(depth.min())
-        most = radius / float((1 / depth - 1 / focus).abs().max())
-        strengths = tuple(most * (1 + at) / count for at in range(count))
-        frames = [render_bokeh(image, depth, one, focus, quality="draft") for one in strengths]
-        stack = BokehStack(image[0], torch.cat(frames), strengths)
+        stack = bokeh_stack(image, depth, count, radius)
     align = given.get("align", True)
     asked = sweep_memory(height, width, count)
     return peak_bytes(lambda: sweep_depth(stack, align=align)), asked
+
+
+def stack_figures(setting: str, height: int, width: int, radius: float) -> tuple[int, int]:
+    """Return the bytes that a stack's joining or calibration takes, and those asked for."""
+    image, depth = scene(height, width)
+    given = STACKS[setting]
+    count, align, known = (given["frames"], given.get("align", True), given.get("known", True))
+    if given.get("calibrated"):
+        stack = bokeh_stack(image, depth, count, radius)
+        found, focus = DepthMap(depth), float(depth.min())
+        asked = calibration_memory(stack)
+        return peak_bytes(lambda: calibrate_stack(stack, found, focus)), asked
+    planes, frames = focused(image, depth, count, radius)
+    apart = given.get("apart", 0)
+    frames = torch.stack([one.roll(apart * at, 1) for at, one in enumerate(frames)])
+    asked = focus_stack_memory(height, width, count, align=align, measured=not known)
+    distances = planes if known else None
+    run = partial(focus_stack_from_frames, frames, distances, radius, align=align)
+    return peak_bytes(run), asked
+
+
+def focused(image: Tensor, depth: Tensor, count: int, radius: float) -> tuple[list[float], Tensor]:
+    """Return the distances, m, that frames of a focus stack are focused at, and the frames."""
+    planes = [float(one) for one in torch.linspace(1.6, 12.0, count)]
+    frames = [render_bokeh(image, depth, radius, one, quality="draft") for one in planes]
+    return planes, torch.cat(frames)
+
+
+def bokeh_stack(image: Tensor, depth: Tensor, count: int, radius: float) -> BokehStack:
+    """Return a stack of strengths in equal steps, its largest blur of a radius, px."""
+    focus = float(depth.min())
+    most = radius / float((1 / depth - 1 / focus).abs().max())
+    strengths = tuple(most * (1 + at) / count for at in range(count))
+    frames = [render_bokeh(image, depth, one, focus, quality="draft") for one in strengths]
+    return BokehStack(image[0], torch.cat(frames), strengths)
 
 
 def main() -> None:
@@ -132,8 +184,9 @@ def main() -> None:
     parser.add_argument("--radius", type=float, default=16.0, help="px")
     chosen = parser.parse_args()
     height, width = map(int, chosen.size.split("x"))
-    for setting in chosen.settings or [*RENDERS, *SWEEPS]:
+    for setting in chosen.settings or [*RENDERS, *SWEEPS, *STACKS]:
         figures = render_figures if setting in RENDERS else sweep_figures
+        figures = stack_figures if setting in STACKS else figures
         taken, asked = figures(setting, height, width, chosen.radius)
         each = 4 * height * width
         print(

@@ -49,7 +49,8 @@ def check_image(image: Tensor, name: str = "image", pattern: str = "B H W 3") ->
     sizes = check_shape(image, name, pattern, hint)
     if not image.is_floating_point():
         raise TypeError(f"{name}: expected floating point, found {image.dtype}. {hint}")
-    if not torch.isfinite(image).all():
+    pictures = image if image.ndim == 4 else image[None]
+    if not all(torch.isfinite(one).all() for one in pictures):  # all at once take half as much more
         raise ValueError(f"{name}: holds NaN or infinite values. Repair the picture first.")
     return sizes
 

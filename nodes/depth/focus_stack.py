@@ -7,6 +7,7 @@ from comfy_api.latest import io, ui
 
 from ...bokehdepth_core import focus_stack_from_frames
 from ...bokehdepth_core.depth.focus_stacks import parse_focus_distances
+from ...bokehdepth_core.depth.focus_stacks.memory import focus_stack_memory
 from .. import sockets
 from ..host import pictures, services
 
@@ -66,10 +67,16 @@ class FocusStackFromImages(io.ComfyNode):
 
     @classmethod
     def execute(cls, frames, focus_distances, strength, align):
-        frames = pictures.as_rgb(frames, "frames").to(services.device())
+        frames = pictures.as_rgb(frames, "frames")
+        distances = parse_focus_distances(focus_distances)
+        count, *size = frames.shape[:3]
+        measured = not (distances and strength)
+        services.make_room(
+            focus_stack_memory(*size, count, align=align, measured=measured, moved=services.moves())
+        )
         stack, report = focus_stack_from_frames(
-            frames,
-            parse_focus_distances(focus_distances),
+            frames.to(services.device()),
+            distances,
             strength,
             align=align,
             check_cancelled=services.check_cancelled,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ...bokehdepth_core import BokehStack, DepthMap, align_stack, calibrate_stack
+from ...bokehdepth_core.depth.sweep.calibration_memory import calibration_memory
 from ...bokehdepth_core.depth.sweep.estimator import on_device
 from ...bokehdepth_core.depth.sweep.frame_faults import frame_faults
 from ...bokehdepth_core.depth.sweep.matching.shape import found_aperture
@@ -59,6 +60,9 @@ def calibrated(stack: BokehStack, depth: DepthMap | None, correct: bool) -> Cali
         depth: of the photo, or None.
         correct: give the stack the strengths that its frames show, where they are known.
     """
+    services.make_room(
+        calibration_memory(stack, moved=services.moves(), check_cancelled=services.check_cancelled)
+    )
     stack_there = on_device(stack, services.device())
     found = calibrate_stack(
         stack_there,

@@ -166,21 +166,20 @@ def _aligned(frames: Tensor, check_cancelled: CheckCancelled) -> tuple[Tensor, l
     picture = merge_frames(rough, check_cancelled)[0]
     stack = BokehStack(picture, rough, (1.0,) * len(frames))
     fine, report = align_stack(stack, strict=False, check_cancelled=check_cancelled)
-    result, lines = [], []
+    result, lines = fine.frames, []  # as large as the frames: replaced one by one
+    del stack, rough
     size = (frames.shape[1], frames.shape[2])
     for number, found in enumerate(report.frames):
         place = joined(found.similarity, places[number]) if found.moved else places[number]
-        if found.wobble or not found.moved:
-            result.append(fine.frames[number])
-        else:
-            result.append(found.light.apply(moved(frames[number], place)).to(frames.dtype))
+        if found.moved and not found.wobble:
+            result[number] = found.light.apply(moved(frames[number], place))
         lines.append(f"frame {number + 1}: {_said(place, size)}")
         if found.problem:
             lines.append(
                 f"frame {number + 1}: only roughly in place, against its neighbour; against the "
                 f"all-in-focus picture {found.summary}."
             )
-    return torch.stack(result), lines
+    return result, lines
 
 
 def _said(place: Similarity, size: tuple[int, int]) -> str:

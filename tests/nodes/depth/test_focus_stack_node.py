@@ -37,6 +37,16 @@ def test_frames_become_a_focus_stack_and_a_picture_sharp_everywhere(frames):
     assert error < 0.65 * (frames - truth).square().mean((1, 2, 3)).min()
 
 
+def test_room_is_made_for_what_is_done(frames, monkeypatch):
+    asked = []
+    monkeypatch.setattr(focus_stack.services, "make_room", asked.append)
+    focus_stack.FocusStackFromImages.execute(frames, "0.952, 1.667", 14.0, False)
+    kinds = {"align": False, "measured": False, "moved": False}
+    assert asked == [focus_stack.focus_stack_memory(*frames.shape[1:3], 2, **kinds)]
+    focus_stack.FocusStackFromImages.execute(frames, "0.952, 1.667", 0.0, False)
+    assert asked[1] > asked[0]  # the strength is measured
+
+
 def test_a_frame_too_few_and_distances_too_few_are_named(frames):
     node = focus_stack.FocusStackFromImages
     with pytest.raises(ValueError, match=r"^frames: "):

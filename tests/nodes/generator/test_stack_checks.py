@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 
 core = importlib.import_module(f"{comfyui_pack.NAME}.bokehdepth_core")
 stack_nodes = importlib.import_module(f"{comfyui_pack.NAME}.nodes.generator.stack")
+stack_checks = importlib.import_module(f"{comfyui_pack.NAME}.nodes.generator.stack_checks")
 loader = importlib.import_module(f"{comfyui_pack.NAME}.nodes.generator.loader")
 handles = importlib.import_module(f"{comfyui_pack.NAME}.nodes.handles")
 
@@ -51,6 +52,15 @@ def generated(monkeypatch, shift=0, **options):
         *(photo(), WeakGenerator(), "4, 8, 12", 1, 1.0, shift, False), **options
     )
     return result.args
+
+
+def test_room_is_made_for_the_calibration(monkeypatch):
+    asked = []
+    monkeypatch.setattr(comfyui_pack.host, "make_room", asked.append)
+    (stack,) = generated(monkeypatch)[0]
+    assert asked == []
+    generated(monkeypatch, check_calibration=True)
+    assert asked == [stack_checks.calibration_memory(stack)]
 
 
 def test_strengths_stay_as_asked_for_unless_they_are_to_be_corrected(monkeypatch):
