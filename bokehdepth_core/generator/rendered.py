@@ -103,7 +103,7 @@ def rendering_memory(
     Example:
         >>> depth = DepthMap(torch.tensor([1.0, 2.0]).repeat(256, 128)[None])
         >>> rendering_memory(depth, [4.0, 8.0]) // 2**20  # MiB
-        16
+        17
     """
     if depth is None:
         return 0

@@ -98,7 +98,7 @@ def render_memory(
 
     Example:
         >>> render_memory(1024, 1024, 20.0) // 2**20  # MiB
-        247
+        264
     """
     work = work or RenderWork(background=background)
     pixels, held = height * width, _held(work)

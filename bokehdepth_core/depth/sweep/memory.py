@@ -38,7 +38,7 @@ def sweep_memory(
 
     Example:
         >>> sweep_memory(512, 512, 3) // 2**20  # MiB
-        86
+        118
     """
     pixels, side = height * width, min(height, width)
     candidates = len(radius_ladder(USUAL_RADIUS * side))

@@ -24,7 +24,6 @@ def without_specks(light: Tensor, photo: Tensor, defocus: Tensor) -> Tensor:
 
     Of a cut-out, whose fourth channel is coverage, only pixels covered in full are looked at.
 
-
     Args:
         light: [C,H,W], linear light through the lens.
         photo: [C,H,W], linear light of the photo.
