@@ -75,8 +75,10 @@ def adaptive_support(guide: Tensor) -> AdaptiveSupport:
         alike += likeness[-1]
     most = alike.flatten().sort().values[int(MOST * alike.numel())]
     mixed = (alike < ALIKE * sum(nearness for *_, nearness in window)) & (alike <= most)
-    weights = torch.stack([(each[mixed] / alike[mixed]).half() for each in likeness])
-    return AdaptiveSupport(mixed.flatten().nonzero()[:, 0], weights, width)
+    pixels = mixed.flatten().nonzero()[:, 0]
+    total = alike.flatten()[pixels]
+    weights = torch.stack([(each.flatten()[pixels] / total).half() for each in likeness])
+    return AdaptiveSupport(pixels, weights, width)
 
 
 def _window() -> list[tuple[int, int, float]]:

@@ -116,10 +116,9 @@ class Measurement:
         )
         of_block = self.offset.flatten()[support.pixels]
         apart = labels_of(own.offset[0], offsets) - labels_of(of_block, offsets)
-        other = apart.abs() > 1
-        changed = support.pixels[other]
+        at_pixels = torch.where(apart.abs() > 1, own.offset[0], of_block)
         self._pixels, self._own = support.pixels, own.log_costs[:, 0]
-        self.offset.view(-1)[changed] = own.offset[0, other]
+        self.offset.view(-1)[self._pixels] = at_pixels
         self.confidence.view(-1)[self._pixels] = own.confidence[0]
         self.cost_range.view(-1)[self._pixels] = own.cost_range[0]
 
