@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ..optics.aperture import DISC, Aperture
 from ..optics.field import SMALLEST_CELL, Field, windows_across
 from ..optics.pupil import mask_size
+from .finish.grain import STRIP as GRAIN_STRIP
 from .scene.inpaint import inpainting_support_radius
 from .tiles import Tile, cut_tiles
 
@@ -23,10 +24,10 @@ _REFINED = 15 + 3  # as soft depth edges are made hard; the result is there
 _LAMPS_FOUND = 22
 _CUT_OUT_FILLED = 33
 _HELD_OUT_FILLED = 33
-_GRAINED = 83
+_GRAINED, _GRAINED_STRIP = _HELD + 16, 70  # the second of a strip of `grain.STRIP` rows
 # Of a tile: light; the most as layers are made of it, and they; a draft's planes of full size.
 _LIGHT = 3
-_LAYERS_MADE, _LAYERS_MADE_OF_CUT_OUT = 51, 57
+_LAYERS_MADE, _LAYERS_MADE_OF_CUT_OUT = 51, 58
 _LAYERS, _LAYERS_OF_CUT_OUT = 20, 23
 _DRAFT, _DRAFT_HELD = 25, 16
 _WINDOWED = 4  # planes that a panorama's tile copies, as it is seen around the joint
@@ -104,7 +105,7 @@ def render_memory(
     pixels, held = height * width, _held(work)
     tiles = cut_tiles(height, width, support_radius(radius), wraps=wraps)
     most = max(_of_tile(tile, radius, wraps, work) for tile in tiles)
-    floats = max(pixels * _around_tiles(work), pixels * held + most)
+    floats = max(pixels * _around_tiles(work, height), pixels * held + most)
     if work.moved:
         floats += pixels * (4 + 4 * work.background + work.alpha + work.hold_out)
     if not work.aperture.has_closed_form:
@@ -132,14 +133,15 @@ def _held(work: RenderWork) -> int:
     return _HELD + more + 3 * (work.linear and not work.alpha) + 4 * (work.passes > 1)
 
 
-def _around_tiles(work: RenderWork) -> int:
+def _around_tiles(work: RenderWork, height: int) -> float:
     """Return the most that steps over the whole picture, before and after its tiles, hold."""
+    strip = min(1.0, GRAIN_STRIP / height)
     more = _held(work) - _HELD
-    steps = [_REFINED + 5 * work.alpha + 4 * (work.passes > 1)]
+    steps: list[float] = [_REFINED + 5 * work.alpha + 4 * (work.passes > 1)]
     steps += [_LAMPS_FOUND + more] * work.lamps
     steps += [_CUT_OUT_FILLED + more - 7] * work.alpha
     steps += [_HELD_OUT_FILLED + more - 6] * work.hold_out
-    steps += [_GRAINED + more] * work.grain
+    steps += [_GRAINED + _GRAINED_STRIP * strip + more] * work.grain
     return max(steps)
 
 

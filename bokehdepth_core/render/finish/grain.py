@@ -7,6 +7,7 @@ added, as much of it as the blur took.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn import functional
 from ..panorama import with_other_end
 
 BLOCK = 8  # px, side of the blocks in which noise is measured
+STRIP = 64  # rows worked on at once, for memory's sake; whole blocks
 BINS = 8  # of brightness
 FEWEST = 12  # blocks that a bin needs
 QUIETEST = 0.1  # share of a bin's blocks that are taken for even
@@ -62,27 +64,25 @@ def measure_grain(picture: Tensor) -> Grain:
         >>> round(float(grain.spread[4, 1]), 3), grain.size
         (0.02, 0.0)
     """
-    blocks = _detrended_blocks(picture.float())
-    if blocks is None:
+    found = [_detrended_blocks(rows) for rows in torch.split(picture.float(), STRIP)]
+    level, noise = (torch.cat(one) for one in zip(*found, strict=True))
+    del found
+    if not len(level):
         return Grain(picture.new_zeros(BINS, 3, dtype=torch.float32), 0.0, 0.0)
-    level, noise = blocks
-    variance = noise.square().mean((-1, -2))
+    variance = torch.cat([one.square().mean((-1, -2)) for one in torch.split(noise, STRIP * BLOCK)])
     chosen = noise[variance.mean(1) <= variance.mean(1).quantile(QUIET)]
+    del noise
     size = _grain_size(chosen)
     return Grain(_spread_by_brightness(level, variance, size), size, _shared(chosen))
 
 
-def _detrended_blocks(picture: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Return the mean [N,3] of each block, and its noise [N,3,BLOCK,BLOCK]; None without any."""
+def _detrended_blocks(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean [N,3] of each block that is not clipped, and its noise [N,3,BLOCK,BLOCK]."""
     rows, columns = picture.shape[0] // BLOCK, picture.shape[1] // BLOCK
-    if not rows * columns:
-        return None
     whole = picture[: rows * BLOCK, : columns * BLOCK]
-    blocks = whole.view(rows, BLOCK, columns, BLOCK, 3).permute(0, 2, 4, 1, 3).flatten(0, 1)
+    blocks = whole.reshape(rows, BLOCK, columns, BLOCK, 3).permute(0, 2, 4, 1, 3).flatten(0, 1)
     inner = ((blocks > CLIPPED) & (blocks < 1 - CLIPPED)).flatten(1).all(1)
     blocks = blocks[inner]
-    if not len(blocks):
-        return None
     level = blocks.mean((-1, -2))
     noise = blocks - level[..., None, None]
     ramp = torch.linspace(-1, 1, BLOCK, device=picture.device)
@@ -189,32 +189,45 @@ def add_grain(
         >>> torch.equal(add_grain(flat, torch.ones(4, 4), quiet, 1.0, seed=0), flat)
         True
     """
-    height, width = radius.shape
-    disc = math.pi * radius.square()
-    missing = (disc / (grain.area + disc)).sqrt()[..., None] * amount
-    noise = _noise(height, width, grain, seed, wraps).to(seen)
+    white, line = _white_noise(radius.shape, grain, seed, wraps)
+    out = torch.empty_like(seen)
+    for top in range(0, len(seen), STRIP):
+        rows = slice(top, top + STRIP)
+        noise = _grains(white[..., top : top + STRIP + len(line) - 1, :], line, grain).to(seen)
+        disc = math.pi * radius[rows].square()
+        missing = (disc / (grain.area + disc)).sqrt()[..., None] * amount
+        out[rows] = seen[rows] + missing * _spread_at(seen[rows], grain) * noise
+    return out
+
+
+def _spread_at(seen: Tensor, grain: Grain) -> Tensor:
+    """Return the noise's standard deviation at each value of a picture [H,W,3], sRGB."""
     place = (seen.clamp(0, 1) * BINS - 0.5).clamp(0, BINS - 1)
     low = place.floor().long().clamp(max=BINS - 2)
     channel = torch.arange(3, device=seen.device)
     spread = grain.spread.to(seen)
-    here = torch.lerp(spread[low, channel], spread[low + 1, channel], place - low)
-    return seen + missing * here * noise
+    return torch.lerp(spread[low, channel], spread[low + 1, channel], place - low)
 
 
-def _noise(height: int, width: int, grain: Grain, seed: int, wraps: bool = False) -> Tensor:
-    """Return noise [H,W,3] of variance 1, with the grain's size, shared by channels as it is."""
-    generator = torch.Generator().manual_seed(seed)
+def _white_noise(
+    size: Sequence[int], grain: Grain, seed: int, wraps: bool
+) -> tuple[Tensor, Tensor]:
+    """Return white noise [4,1,H+n-1,W+n-1] around a picture, and the line [n] that grains it."""
     reach = math.ceil(3 * grain.size)
-    columns = width if wraps else width + 2 * reach
-    white = torch.randn(4, 1, height + 2 * reach, columns, generator=generator)
-    if wraps:
-        white = with_other_end(white, reach)
-    if reach:
-        at = torch.arange(-reach, reach + 1, dtype=torch.float32)
-        kernel = torch.exp(-0.5 * (at / grain.size) ** 2)
-        kernel = kernel / kernel.square().sum().sqrt()  # keeps the variance of white noise
-        white = functional.conv2d(white, kernel.view(1, 1, -1, 1))
-        white = functional.conv2d(white, kernel.view(1, 1, 1, -1))
+    at = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    line = torch.exp(-0.5 * (at / grain.size) ** 2) if reach else torch.ones(1)
+    generator = torch.Generator().manual_seed(seed)
+    columns = size[1] if wraps else size[1] + 2 * reach
+    white = torch.randn(4, 1, size[0] + 2 * reach, columns, generator=generator)
+    # Such a line keeps the variance of white noise.
+    return with_other_end(white, reach) if wraps else white, line / line.square().sum().sqrt()
+
+
+def _grains(white: Tensor, line: Tensor, grain: Grain) -> Tensor:
+    """Return noise [H,W,3] of variance 1, with the grain's size, shared by channels as it is."""
+    if len(line) > 1:
+        white = functional.conv2d(white, line.view(1, 1, -1, 1))
+        white = functional.conv2d(white, line.view(1, 1, 1, -1))
     common, own = white[:1, 0], white[1:, 0]
     mixed = math.sqrt(grain.shared) * common + math.sqrt(1 - grain.shared) * own
     return mixed.movedim(0, -1)
