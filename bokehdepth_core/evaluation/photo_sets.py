@@ -2,6 +2,7 @@
 
     NYUv2/bathroom/rgb_00045.jpg                    the official test split as pictures
     NYUv2/bathroom/sync_depth_00045.png             16 bits, millimetres; 0 is not measured
+    NYUv2/nyu_depth_v2_labeled.mat, splits.mat      or the same split in its authors' own files
     ibims1_core_raw/rgb/corridor_01.png
     ibims1_core_raw/depth/corridor_01.png           16 bits, 65535 is 50 m; 0 is not measured
     ibims1_core_raw/mask_invalid/corridor_01.png    0 where depth is wrong
@@ -36,10 +37,11 @@ from ..files.pictures.opening import open_image
 from ..training.manifest import REFUSE, Report
 from ..training.samples import Sample
 from .depth_run import Scene
+from .nyu_labeled import LABELED, official_test_photos, read_labeled
 
 HOW_TO_GET = {
-    "nyu": "cs.nyu.edu/~silberman/datasets/nyu_depth_v2.html, official test split as pictures; "
-    "for research",
+    "nyu": "cs.nyu.edu/~silberman/datasets/nyu_depth_v2.html, official test split as pictures or "
+    "its .mat files; for research",
     "ibims": "iBims-1, asg.ed.tum.de (core, raw); see the terms there",
     "eth3d": "eth3d.net/datasets, high-resolution: *_dslr_jpg.7z and *_dslr_depth.7z; CC BY-NC-SA",
 }
@@ -59,12 +61,14 @@ class PhotoFiles:
         photo: path.
         depth: path.
         masks: paths of pictures that are 0 where depth does not count.
+        place: of the photo in a file of many, which is `photo` and `depth`; None in its own.
     """
 
     name: str
     photo: Path
     depth: Path
     masks: tuple[Path, ...] = ()
+    place: int | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -95,8 +99,11 @@ class PhotoSet:
             ValueError: an unreadable file, sizes that differ, or nothing measured.
         """
         one = self.photos[index]
-        photo = read_image(one.photo)
-        depth = _READERS[self.kind](one, (photo.shape[0], photo.shape[1]))
+        if one.place is not None:
+            photo, depth = read_labeled(one.photo, one.place)
+        else:
+            photo = read_image(one.photo)
+            depth = _READERS[self.kind](one, (photo.shape[0], photo.shape[1]))
         known = torch.isfinite(depth) & (depth > 0)
         for mask in one.masks:
             known &= _mask(mask, depth.shape)
@@ -139,8 +146,9 @@ def find_photos(
         longest: px, at least 32; None leaves photos as they are.
 
     Raises:
-        FileNotFoundError: no such folder, no photo with depth in it, or a mask that is not there.
-        ValueError: an unknown kind, or a crop of another set.
+        FileNotFoundError: no such folder, no photo with depth in it, or a mask or split that is
+            not there.
+        ValueError: an unknown kind, a crop of another set, or .mat files that cannot be read.
     """
     if kind not in HOW_TO_GET:
         raise ValueError(f"kind: expected {', '.join(HOW_TO_GET)}, found {kind!r}.")
@@ -162,6 +170,11 @@ def find_photos(
 
 
 def _find_nyu(root: Path) -> Iterator[PhotoFiles]:
+    labeled = root / LABELED
+    if labeled.is_file():
+        for index in official_test_photos(labeled):
+            yield PhotoFiles(f"{index + 1:05d}", labeled, labeled, place=index)
+        return
     for photo in sorted(root.glob("*/rgb_*.jpg")):
         number = photo.stem.removeprefix("rgb_")
         depth = photo.with_name(f"sync_depth_{number}.png")
