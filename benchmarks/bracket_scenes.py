@@ -224,12 +224,55 @@ def fit_twigs(canvas: Canvas) -> tuple[list[Surface], float, dict]:
     return [twigs, subject, wall], 5.0, {"shape": "disc"}
 
 
+def anew_sign(canvas: Canvas) -> tuple[list[Surface], float, dict]:
+    whole = torch.ones(canvas.pixels, canvas.pixels)
+    sign = surface(
+        canvas.noise(1.5, 0.6, 0.8) * (1 - 0.9 * canvas.drawn(text)),
+        canvas.drawn(board),
+        (0.8, 0.1, 0),
+    )
+    ground = surface(canvas.noise(0.7, 0.1, 0.5), canvas.drawn(lower), (0.15, 0, 0.9))
+    street = surface(lamps(canvas, canvas.noise(1.2, 0.02, 0.4), 12), whole, (0.08, 0.1, 0))
+    return [sign, ground, street], 1.25, {"shape": "disc"}
+
+
+def anew_meadow(canvas: Canvas) -> tuple[list[Surface], float, dict]:
+    whole = torch.ones(canvas.pixels, canvas.pixels)
+    plant = surface(canvas.noise(1.0, 0.05, 0.4, (0.6, 1, 0.4)), canvas.drawn(leaves), (0.9, 0, 0))
+    meadow = surface(canvas.noise(0.7, 0.1, 0.6, (0.7, 1, 0.4)), canvas.drawn(lower), (0.1, 0, 0.8))
+    sky = surface(canvas.gradient((0.25, 0.4, 0.75), (0.7, 0.8, 0.9)), whole, (0.0, 0, 0))
+    return [plant, meadow, sky], 1.2, {"shape": "disc"}
+
+
+def anew_desk(canvas: Canvas) -> tuple[list[Surface], float, dict]:
+    whole = torch.ones(canvas.pixels, canvas.pixels)
+    subject = surface(canvas.noise(1.2, 0.05, 0.6, (1, 0.8, 0.6)), canvas.drawn(person), (0.7, 0, 0))
+    letters = canvas.drawn(text)
+    page = surface(canvas.noise(1.6, 0.6, 0.8) * (1 - 0.9 * letters), whole, (0.3, 0.2, 0.1))
+    return [subject, page], 1.4, {"shape": "disc"}
+
+
+def anew_hedge(canvas: Canvas) -> tuple[list[Surface], float, dict]:
+    whole = torch.ones(canvas.pixels, canvas.pixels)
+    subject = surface(canvas.noise(0.9, 0.1, 0.8), canvas.drawn(person), (0.9, 0, 0))
+    mesh = surface(canvas.noise(1.2, 0.3, 0.6), canvas.drawn(fence), (0.5, 0, 0))
+    hedge = surface(canvas.noise(0.8, 0.02, 0.3, (0.6, 1, 0.5)), whole, (0.2, 0.05, 0.05))
+    return [subject, mesh, hedge], 1.1, {"shape": "disc"}
+
+
 FITTING = {"fit1_wires": fit_wires, "fit2_leaves": fit_leaves, "fit3_twigs": fit_twigs}
 SCENES = {
     "held1_branches": scene_branches,
     "held2_fence_hex": scene_fence,
     "held3_night_penta": scene_night,
     "held4_twigs": scene_twigs,
+}
+# Recipes that neither the sweep was tuned on nor its confidence fitted on.
+ANEW = {
+    "anew1_sign": anew_sign,
+    "anew2_meadow": anew_meadow,
+    "anew3_desk": anew_desk,
+    "anew4_hedge": anew_hedge,
 }
 
 
@@ -341,10 +384,14 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=320, help="px")
     parser.add_argument("--samples", type=int, default=400, help="points of the lens opening")
     parser.add_argument("--fitting", action="store_true", help="the scenes of fit_confidence.py")
+    parser.add_argument("--anew", action="store_true", help="four recipes to measure on alone")
+    parser.add_argument("--seed", type=int, default=0, help="other textures and outlines")
     arguments = parser.parse_args()
-    for name, recipe in (FITTING if arguments.fitting else SCENES).items():
-        folder = arguments.out / name
-        write(recipe, sum(name.encode()), folder, arguments.side, arguments.samples)
+    recipes = FITTING if arguments.fitting else ANEW if arguments.anew else SCENES
+    for name, recipe in recipes.items():
+        seeded = f"{name}_{arguments.seed}" if arguments.seed else name
+        seed = sum(name.encode()) + 10_000 * arguments.seed
+        write(recipe, seed, arguments.out / seeded, arguments.side, arguments.samples)
 
 
 if __name__ == "__main__":

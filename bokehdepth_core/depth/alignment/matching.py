@@ -94,6 +94,23 @@ class BlurLadder:
 
 def box(planes: Tensor) -> Tensor:
     """Return means of [C,h,w] in square windows around each pixel."""
-    half = WINDOW // 2
-    rows = functional.avg_pool2d(planes[None], (WINDOW, 1), 1, (half, 0), count_include_pad=False)
-    return functional.avg_pool2d(rows, (1, WINDOW), 1, (0, half), count_include_pad=False)[0]
+    return _box_along(_box_along(planes, 1), 2)
+
+
+def _box_along(planes: Tensor, axis: int) -> Tensor:
+    """Return means along one axis; at an end, of what there is."""
+    half, length = WINDOW // 2, planes.shape[axis]
+    ends = [0, 0, 0, 0]
+    ends[4 - 2 * axis : 6 - 2 * axis] = [half, half]
+    total = padded = functional.pad(planes, ends)
+    width = 1
+    while 2 * width < WINDOW:  # sums of 2, 4 and 8, and of the rest
+        count = total.shape[axis] - width
+        total = total.narrow(axis, 0, count) + total.narrow(axis, width, count)
+        width *= 2
+    total = total.narrow(axis, 0, length).clone()
+    for rest in range(width, WINDOW):
+        total += padded.narrow(axis, rest, length)
+    place = torch.arange(length, device=planes.device)
+    counts = (place + half).clamp(max=length - 1) - (place - half).clamp(min=0) + 1
+    return total.div_(counts[:, None] if axis == 1 else counts)

@@ -6,7 +6,6 @@ window is mixed, its squared differences are averaged anew over neighbours of li
 support weights.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from .propagation import COLOR_SIGMA
+from .window import both_ways, half_steps, shifted, strips
 
-WINDOW_SIGMA = 2.0  # px, as of the cost
 REACH = 3  # px
 ALIKE = 0.7  # share of like colours from which a window needs no other weights; tuned on pub1-4
 MOST = 0.6  # of the pixels that have their own, which bounds time and memory
@@ -23,30 +22,38 @@ MOST = 0.6  # of the pixels that have their own, which bounds time and memory
 
 @dataclass(frozen=True, eq=False)
 class AdaptiveSupport:
-    """The pixels with a mixed window, and what their neighbours weigh.
+    """The pixels with a mixed window, and what neighbours weigh.
+
+    Two neighbours weigh the same for each other, so half of the window is kept.
 
     Attributes:
         pixels: [n], positions in the flattened picture, ascending.
-        weights: [m,n], float16, of the neighbours, of unit sum over m.
-        width: of the picture, px.
+        likeness: [H+2·REACH,W+2·REACH] float16 each, of every pixel and the one at each step of
+            `half_steps` from it; the picture's border repeats.
+        total: [H,W], of all neighbours and the pixel itself.
     """
 
     pixels: Tensor
-    weights: Tensor
-    width: int
+    likeness: list[Tensor]
+    total: Tensor
+
+    @property
+    def width(self) -> int:
+        """Width of the picture, px."""
+        return self.total.shape[1]
 
     def mean(self, planes: Tensor) -> Tensor:
         """Return the weighted means of planes [N,H,W] around the pixels, [N,n]."""
-        padded = functional.pad(planes[None], (REACH,) * 4, mode="replicate")[0].flatten(1)
-        across = self.width + 2 * REACH
-        first = (self.pixels // self.width) * across + self.pixels % self.width
-        total = planes.new_zeros((len(planes), len(self.pixels)))
-        for (dy, dx, _), weights in zip(_window(), self.weights, strict=True):
-            places = first + ((REACH + dy) * across + REACH + dx)
-            share = weights.to(planes.dtype)
-            for plane, mean in zip(padded, total, strict=True):
-                mean.addcmul_(share, plane[places])
-        return total
+        padded = functional.pad(planes[None], (REACH,) * 4, mode="replicate")[0]
+        means = torch.empty_like(planes)
+        for here, around in strips(*self.total.shape, REACH):
+            total, beside = planes[:, here].clone(), padded[:, around]
+            for (dy, dx, _), each in zip(half_steps(REACH), self.likeness, strict=True):
+                onwards, back = both_ways(each[around].to(planes.dtype), dy, dx, REACH)
+                total.addcmul_(onwards, shifted(beside, dy, dx, REACH))
+                total.addcmul_(back, shifted(beside, -dy, -dx, REACH))
+            torch.div(total, self.total[here], out=means[:, here])
+        return means.flatten(1)[:, self.pixels]
 
 
 def adaptive_support(guide: Tensor) -> AdaptiveSupport:
@@ -65,28 +72,15 @@ def adaptive_support(guide: Tensor) -> AdaptiveSupport:
         >>> [round(float(mean), 6) for mean in support.mean(halves[:1])[0, 2:4]]  # beside the edge
         [0.0, 1.0]
     """
-    height, width = guide.shape[1:]
     padded = functional.pad(guide[None], (REACH,) * 4, mode="replicate")[0]
-    window, likeness = _window(), []
-    alike = torch.zeros_like(guide[0])
-    for dy, dx, nearness in window:
-        apart = padded[:, REACH + dy :, REACH + dx :][:, :height, :width] - guide
-        likeness.append(nearness * torch.exp(apart.square().sum(0) / (-2 * COLOR_SIGMA**2)))
-        alike += likeness[-1]
-    most = alike.flatten().sort().values[int(MOST * alike.numel())]
-    mixed = (alike < ALIKE * sum(nearness for *_, nearness in window)) & (alike <= most)
-    pixels = mixed.flatten().nonzero()[:, 0]
-    total = alike.flatten()[pixels]
-    weights = torch.stack([(each.flatten()[pixels] / total).half() for each in likeness])
-    return AdaptiveSupport(pixels, weights, width)
-
-
-def _window() -> list[tuple[int, int, float]]:
-    """Return (dy, dx, weight) of a round Gaussian window."""
-    steps = range(-REACH, REACH + 1)
-    return [
-        (dy, dx, math.exp((dy * dy + dx * dx) / (-2 * WINDOW_SIGMA**2)))
-        for dy in steps
-        for dx in steps
-        if dy * dy + dx * dx <= REACH * REACH + 1
-    ]
+    alike, most, pairs = torch.ones_like(guide[0]), 1.0, []
+    for dy, dx, nearness in half_steps(REACH):
+        # What is rolled in from the other end is never asked for.
+        apart = padded.roll((-dy, -dx), (1, 2)).sub_(padded).square_().sum(0)
+        likeness = apart.mul_(1 / (-2 * COLOR_SIGMA**2)).exp_().mul_(nearness)
+        alike += sum(both_ways(likeness, dy, dx, REACH))
+        most += 2 * nearness
+        pairs.append(likeness.half())
+    limit = alike.flatten().sort().values[int(MOST * alike.numel())]
+    mixed = (alike < ALIKE * most) & (alike <= limit)
+    return AdaptiveSupport(mixed.flatten().nonzero()[:, 0], pairs, alike)

@@ -58,14 +58,14 @@ class Views:
 
     def update(self, offset: float, plain: Tensor, zero_mean: Tensor, weights: Tensor) -> None:
         """Take in the costs [N,h,w] of the next candidate; weights of the frames are [N,1,1]."""
-        mixed = (0.5 * weights * (plain + zero_mean)).sum(0)
-        self._plain.update(offset, (plain * weights.sqrt()).sum(0))
-        self._zero_mean.update(offset, (zero_mean * weights.sqrt()).sum(0))
+        mixed = _weighted(0.5 * weights, plain) + _weighted(0.5 * weights, zero_mean)
+        self._plain.update(offset, _weighted(weights.sqrt(), plain))
+        self._zero_mean.update(offset, _weighted(weights.sqrt(), zero_mean))
         self._weakest.update(offset, plain.mean(0) if self._first is None else plain[self._first])
         self._both.update(offset, mixed)
         if not self._done:
             self._log_costs = mixed.new_empty((self._count, *mixed.shape))
-        self._log_costs[self._done] = (mixed + self._floor).log()
+        torch.log(mixed + self._floor, out=self._log_costs[self._done])
         self._done += 1
 
     def evidence(self, offsets: list[float], strongest: float) -> Evidence:
@@ -148,6 +148,11 @@ def distinctness(log_costs: Tensor, offsets: list[float], best: Tensor, toleranc
     for offset, cost in zip(offsets, log_costs, strict=True):
         rival = torch.where((best - offset).abs() > gap, torch.minimum(rival, cost), rival)
     return 1 - torch.exp(log_costs.amin(0) - rival)
+
+
+def _weighted(weights: Tensor, planes: Tensor) -> Tensor:
+    """Return the weighted sum of planes [N,h,w], [h,w]; weights are [N,1,1]."""
+    return (weights.flatten() @ planes.flatten(1)).view(planes.shape[1:])
 
 
 def _agree(one: Tensor, other: Tensor, tolerance: float) -> Tensor:

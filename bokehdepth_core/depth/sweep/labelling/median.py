@@ -4,9 +4,11 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ....callbacks import CheckCancelled, never_cancelled
 from .propagation import COLOR_SIGMA, GOLDEN_ANGLE
+from .window import shifted
 
 SAMPLES = 24  # neighbours on a sunflower spiral
 RADIUS = 0.015  # of the picture's shorter side: how far they are
@@ -44,20 +46,23 @@ def weighted_median(
     """
     height, width = values.shape
     steps = _spiral(height, width)
-    weight = confidence.clamp(min=LEAST_WEIGHT)
+    reach = max(max(abs(dy), abs(dx)) for dy, dx, _ in steps)
+    planes = torch.stack([values, confidence.clamp(min=LEAST_WEIGHT), *guide])[None]
+    padded = functional.pad(planes, (reach,) * 4, mode="replicate")[0]
     rows = max(1, STRIP_VALUES // (width * len(steps)))
     strips = []
     for first in range(0, height, rows):
         check_cancelled()
-        here = torch.arange(first, min(first + rows, height), device=values.device)
-        across = torch.arange(width, device=values.device)
-        around, weights = [], []
-        for dy, dx, nearness in steps:
-            there = (here + dy).clamp(0, height - 1)[:, None], (across + dx).clamp(0, width - 1)
-            apart = (guide[:, there[0], there[1]] - guide[:, here]).square().sum(0)
-            around.append(values[there])
-            weights.append(weight[there] * torch.exp(apart / (-2 * COLOR_SIGMA**2)) * nearness)
-        strips.append(_median(torch.stack(around, -1), torch.stack(weights, -1)))
+        last = min(first + rows, height)
+        around = padded[:, first : last + 2 * reach]
+        found = values.new_empty((2, len(steps), last - first, width))
+        for (dy, dx, nearness), value, weight in zip(steps, *found, strict=True):
+            there = shifted(around, dy, dx, reach)
+            apart = (there[2:] - guide[:, first:last]).square_().sum(0)
+            likeness = apart.mul_(1 / (-2 * COLOR_SIGMA**2)).exp_().mul_(nearness)
+            value.copy_(there[0])
+            torch.mul(there[1], likeness, out=weight)
+        strips.append(_median(*found.permute(0, 2, 3, 1).contiguous()))
     return torch.cat(strips)
 
 

@@ -6,15 +6,13 @@ among like colours close to it; and an edge, but only for what is the smaller pa
 wire owns its edges, the sky around it does not.
 """
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from .propagation import COLOR_SIGMA
+from .window import both_ways, half_steps, shifted, strips
 
-WINDOW_SIGMA = 2.0  # px, as of the cost
 REACH = 4  # px
 THIN, WIDE = 0.4, 0.65  # share of like colours in the window of what owns its edges, and does not
 ENOUGH_OWN = 0.1  # contrast of its own over the range of its cost that makes a pixel's blur its own
@@ -41,44 +39,51 @@ def _owned_contrast(reference: Tensor) -> Tensor:
     """Return the variance around each pixel that its surface owns, [H,W], three channels' sum."""
     height, width = reference.shape[1:]
     padded = functional.pad(reference[None], (REACH,) * 4, mode="replicate")[0]
-    whole, like = _Moments(reference), _Moments(reference)
-    for dy, dx, nearness in _window():
-        top, left = REACH + dy, REACH + dx
-        apart = padded[:, top : top + height, left : left + width] - reference
+    owned = torch.empty_like(reference[0])
+    for here, around in strips(height, width, REACH):
+        owned[here] = _owned_in_strip(padded[:, around])
+    return owned
+
+
+def _owned_in_strip(padded: Tensor) -> Tensor:
+    """Return the same, [h,w], of a part of the picture with what is around it."""
+    inner = shifted(padded, 0, 0, REACH)
+    whole, like = _Moments(inner), _Moments(inner)
+    for dy, dx, nearness in half_steps(REACH):
+        # What is rolled in from the other end is never asked for.
+        apart = padded.roll((-dy, -dx), (1, 2)).sub_(padded)
         square = apart.square().sum(0)
-        whole.add(apart, square, torch.full_like(square, nearness))
-        like.add(apart, square, nearness * torch.exp(square / (-2 * COLOR_SIGMA**2)))
+        likeness = (square / (-2 * COLOR_SIGMA**2)).exp_().mul_(nearness)
+        for sign, back in ((1, False), (-1, True)):
+            pair = [both_ways(plane, dy, dx, REACH)[back] for plane in (apart, square, likeness)]
+            whole.add_evenly(*pair[:2], sign, nearness)
+            like.add(*pair, sign)
     edges = (whole.variance() - like.variance()).clamp(min=0)
     owns_edges = ((WIDE - like.weight / whole.weight) / (WIDE - THIN)).clamp(0, 1)
     return like.variance() + owns_edges * edges
 
 
 class _Moments:
-    """Sums up to a weighted variance around each pixel."""
+    """Sums up to a weighted variance around each pixel, which itself has a weight of 1."""
 
     def __init__(self, planes: Tensor) -> None:
-        self.weight = torch.zeros_like(planes[0])
+        self.weight = torch.ones_like(planes[0])
         self._first = torch.zeros_like(planes)
         self._second = torch.zeros_like(planes[0])
 
-    def add(self, apart: Tensor, square: Tensor, weight: Tensor) -> None:
-        """Take in the difference from the pixel, [3,H,W], its square and weight, [H,W]."""
-        self.weight += weight
-        self._first += weight * apart
-        self._second += weight * square
+    def add(self, apart: Tensor, square: Tensor, weight: Tensor, sign: int) -> None:
+        """Take in the difference from the pixel but for its sign, [3,h,w], its square, weight."""
+        self.weight.add_(weight)
+        self._first.addcmul_(apart, weight, value=sign)
+        self._second.addcmul_(square, weight)
+
+    def add_evenly(self, apart: Tensor, square: Tensor, sign: int, weight: float) -> None:
+        """Take in a neighbour with one weight for all pixels."""
+        self.weight.add_(weight)
+        self._first.add_(apart, alpha=sign * weight)
+        self._second.add_(square, alpha=weight)
 
     def variance(self) -> Tensor:
-        """Return the weighted variance, [H,W]."""
+        """Return the weighted variance, [h,w]."""
         mean = self._first / self.weight
         return (self._second / self.weight - mean.square().sum(0)).clamp(min=0)
-
-
-def _window() -> list[tuple[int, int, float]]:
-    """Return (dy, dx, weight) of a round Gaussian window."""
-    steps = range(-REACH, REACH + 1)
-    return [
-        (dy, dx, math.exp((dy * dy + dx * dx) / (-2 * WINDOW_SIGMA**2)))
-        for dy in steps
-        for dx in steps
-        if dy * dy + dx * dx <= REACH * REACH + 1
-    ]

@@ -24,38 +24,43 @@ class WinnerTakeAll:
     """
 
     def __init__(self) -> None:
-        self._previous: tuple[float, Tensor] | None = None
+        self._ladder: list[float] = []
 
     def update(self, position: float, cost: Tensor) -> None:
-        """Take in the costs [H,W] of the next candidate."""
-        if self._previous is None:
-            self.cost = cost
-            self._positions = cost.new_full((3, *cost.shape), position)
-            self._around = torch.stack([cost, cost])
+        """Take in the costs [H,W] of the next candidate, which stay as they are."""
+        if not self._ladder:
+            self.cost = cost.clone()
+            self._around = [cost, cost.clone()]
+            self._best = torch.zeros_like(cost, dtype=torch.int16)
             self._open = torch.ones_like(cost, dtype=torch.bool)
         else:
-            self._extend(position, cost, *self._previous)
-        self._previous = (position, cost)
+            self._extend(cost)
+        self._ladder.append(position)
+        self._previous = cost
 
-    def _extend(self, position: float, cost: Tensor, before: float, cost_before: Tensor) -> None:
-        if before == 0:
-            # The candidate at 0 has its mirrored neighbour on the left.
-            self._positions[0] = -position
-            self._around[0] = cost
-        self._positions[2] = torch.where(self._open, position, self._positions[2])
-        self._around[1] = torch.where(self._open, cost, self._around[1])
+    def _extend(self, cost: Tensor) -> None:
+        left, right = self._around
         better = cost < self.cost
-        self.cost = torch.where(better, cost, self.cost)
-        for slot, value in enumerate((before, position, position)):
-            self._positions[slot] = torch.where(better, value, self._positions[slot])
-        self._around = torch.where(better, torch.stack([cost_before, cost]), self._around)
-        self._open = better
+        if len(self._ladder) == 1:
+            # The candidate at 0 has its mirrored neighbour on the left.
+            left = (cost if self._ladder[0] == 0 else left).clone()
+        torch.where(better, self._previous, left, out=left)
+        torch.where(self._open | better, cost, right, out=right)
+        torch.minimum(self.cost, cost, out=self.cost)
+        self._best.masked_fill_(better, len(self._ladder))
+        self._around, self._open = [left, right], better
 
     def vertex(self) -> Tensor:
         """Return the lowest point of the parabola through the three, [H,W], >= 0."""
-        low, mid, high = self._positions
+        ladder = self._ladder
+        first = -ladder[1] if ladder[0] == 0 and len(ladder) > 1 else ladder[0]
+        # A candidate at an end has no neighbour there, and is its own.
+        low, mid, high = (
+            self.cost.new_tensor(around)[self._best.long()]
+            for around in ([first, *ladder[:-1]], ladder, [*ladder[1:], ladder[-1]])
+        )
         left, right = mid - low, high - mid
-        rise_left, rise_right = (self._around - self.cost).clamp(min=0)
+        rise_left, rise_right = ((around - self.cost).clamp(min=0) for around in self._around)
         above = rise_left * right.square() - rise_right * left.square()
         below = 2 * (rise_left * right + rise_right * left)
         vertex = mid + torch.where(below > 0, above / below.clamp(min=1e-20), 0.0)

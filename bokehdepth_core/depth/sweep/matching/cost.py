@@ -116,11 +116,9 @@ class CostVolume:
             self._frames, self._windows, radii, self._frame_noise, strict=True
         ):
             check_cancelled()
-            blurred = self._blur.blur(self._spectrum, radius).clamp(min=0).sqrt()
-            capped = (blurred - frame).square().sum(0).clamp(max=COST_CAP)
-            moments = half_window(
-                torch.stack([*blurred, blurred.square().sum(0), (blurred * frame).sum(0), capped])
-            )
+            moments = _moments(self._blur.blur(self._spectrum, radius), frame)
+            capped = moments[5]
+            moments = half_window(moments)
             # Noise alone differs by this much; blur averages that of the reference.
             expected = noise + self.reference_noise / (1 + math.pi * radius**2)
             yield (
@@ -128,6 +126,25 @@ class CostVolume:
                 (_zero_mean_cost(moments, window) - expected).clamp(min=0),
                 capped - expected,
             )
+
+
+def _moments(light: Tensor, frame: Tensor) -> Tensor:
+    """Return what the costs of one frame are averages of, [6,H,W].
+
+    Args:
+        light: [3,H,W], the blurred reference, which is overwritten.
+        frame: [3,H,W], square-root-encoded light.
+
+    Returns:
+        The blurred reference S in square-root-encoded light, S·S, S·F, and |S − F|², capped.
+    """
+    moments = light.new_empty((6, *light.shape[1:]))
+    blurred = torch.sqrt(light.clamp_(min=0), out=moments[:3])
+    torch.sum(torch.mul(blurred, blurred, out=light), 0, out=moments[3])
+    torch.sum(torch.mul(blurred, frame, out=light), 0, out=moments[4])
+    torch.sum(torch.sub(blurred, frame, out=light).square_(), 0, out=moments[5])
+    moments[5].clamp_(max=COST_CAP)
+    return moments
 
 
 def _zero_mean_cost(moments: Tensor, window: Tensor) -> Tensor:
@@ -196,16 +213,36 @@ def _brightness(reference: Tensor, frames: Tensor) -> Tensor:
 
 def half_window(planes: Tensor) -> Tensor:
     """Return Gaussian window means of [C,H,W] around each 2 x 2 block, [C,ceil(H/2),ceil(W/2)]."""
-    blocks = functional.avg_pool2d(planes[None], 2, ceil_mode=True)[0]
+    blocks = _blocks(planes)
     # Averaging a block has variance 1/4 px²; the rest is the Gaussian's, on blocks 2 px apart.
     sigma = math.sqrt((WINDOW_SIGMA**2 - 0.25) / 4)
     reach = int(3 * sigma + 0.5)
-    taps = torch.arange(-reach, reach + 1, dtype=planes.dtype, device=planes.device)
-    kernel = torch.exp(-0.5 * (taps / sigma).square())
-    kernel = kernel / kernel.sum()
-    padded = functional.pad(blocks[:, None], (reach,) * 4, mode="replicate")
-    rows = functional.conv2d(padded, kernel[None, None, :, None])
-    return functional.conv2d(rows, kernel[None, None, None, :])[:, 0]
+    weights = [math.exp(-0.5 * (step / sigma) ** 2) for step in range(reach + 1)]
+    total = weights[0] + 2 * sum(weights[1:])
+    taps = [weight / total for weight in weights]
+    padded = functional.pad(blocks[None], (reach,) * 4, mode="replicate")[0]
+    return torch.stack([_symmetric(_symmetric(plane, taps, 0), taps, 1) for plane in padded])
+
+
+def _blocks(planes: Tensor) -> Tensor:
+    """Return the means of 2 x 2 pixels, [C,ceil(H/2),ceil(W/2)]; fewer at an odd end."""
+    height, width = planes.shape[1:]
+    if height % 2 or width % 2:
+        even = (0, width % 2, 0, height % 2)
+        planes = functional.pad(planes[None], even, mode="replicate")[0]
+    rows = planes[:, ::2] + planes[:, 1::2]
+    return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
+
+
+def _symmetric(plane: Tensor, taps: list[float], axis: int) -> Tensor:
+    """Return a padded plane [h,w] filtered along one axis; the first tap is the middle one."""
+    reach = len(taps) - 1
+    length = plane.shape[axis] - 2 * reach
+    filtered = plane.narrow(axis, reach, length) * taps[0]
+    for step in range(1, reach + 1):
+        ends = plane.narrow(axis, reach - step, length) + plane.narrow(axis, reach + step, length)
+        filtered.add_(ends, alpha=taps[step])
+    return filtered
 
 
 def to_full(planes: Tensor, width: int, rows: tuple[int, int]) -> Tensor:
