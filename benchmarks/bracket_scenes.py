@@ -246,7 +246,9 @@ def anew_meadow(canvas: Canvas) -> tuple[list[Surface], float, dict]:
 
 def anew_desk(canvas: Canvas) -> tuple[list[Surface], float, dict]:
     whole = torch.ones(canvas.pixels, canvas.pixels)
-    subject = surface(canvas.noise(1.2, 0.05, 0.6, (1, 0.8, 0.6)), canvas.drawn(person), (0.7, 0, 0))
+    subject = surface(
+        canvas.noise(1.2, 0.05, 0.6, (1, 0.8, 0.6)), canvas.drawn(person), (0.7, 0, 0)
+    )
     letters = canvas.drawn(text)
     page = surface(canvas.noise(1.6, 0.6, 0.8) * (1 - 0.9 * letters), whole, (0.3, 0.2, 0.1))
     return [subject, page], 1.4, {"shape": "disc"}

@@ -11,9 +11,9 @@ from ...datatypes import BokehStack
 from .matching.candidates import USUAL_RADIUS, candidate_radii, radius_ladder
 
 # Of the picture, with each frame, with each frame and candidate; of the steps after one another.
-_FRAMES_READ = (29, 12, 0.0)
-_CANDIDATE = (48, 7.4, 0.25)
-_COMPARED = (8, 7.5, 0.5)
+_FRAMES_READ = (27, 9, 0.0)
+_CANDIDATE = (39, 5, 0.25)
+_COMPARED = (4, 7, 0.5)
 _PICTURE = 3  # numbers of a pixel
 _MARGIN = 1.03
 
@@ -38,7 +38,7 @@ def calibration_memory(
         >>> photo = torch.rand(64, 64, 3)
         >>> stack = BokehStack(photo, torch.stack([photo, photo]), (5.0, 10.0))
         >>> calibration_memory(stack) // 2**10  # KiB
-        1076
+        848
     """
     height, width = stack.reference.shape[:2]
     frames = len(stack.strengths)
@@ -62,7 +62,7 @@ def frame_radii_numbers(
 
     Example:
         >>> frame_radii_numbers(512, 512, 3) / 512**2  # of a pixel
-        90.45
+        74.25
     """
     tried = radius_ladder(USUAL_RADIUS * min(height, width)) if radii is None else radii
     steps = (

@@ -331,7 +331,8 @@ def _measure(
         if focus_stack:
             weights = focus_weights(volume.radii(offset), volume.device)
         blocks.update(offset, costs.plain, costs.zero_mean, weights)
-        zero_mean = to_full(costs.zero_mean, width, (0, height)).flatten(1)[:, support.pixels]
+        full = to_full(costs.zero_mean, width, (0, height)).flatten(1)
+        zero_mean = full.index_select(1, support.pixels)
         plain = support.mean(costs.pixels).clamp(min=0)
         edges.update(offset, plain[:, None], zero_mean[:, None], weights)
     strongest = max(strengths)

@@ -53,7 +53,7 @@ class AdaptiveSupport:
                 total.addcmul_(onwards, shifted(beside, dy, dx, REACH))
                 total.addcmul_(back, shifted(beside, -dy, -dx, REACH))
             torch.div(total, self.total[here], out=means[:, here])
-        return means.flatten(1)[:, self.pixels]
+        return means.flatten(1).index_select(1, self.pixels)
 
 
 def adaptive_support(guide: Tensor) -> AdaptiveSupport:
@@ -77,10 +77,10 @@ def adaptive_support(guide: Tensor) -> AdaptiveSupport:
     for dy, dx, nearness in half_steps(REACH):
         # What is rolled in from the other end is never asked for.
         apart = padded.roll((-dy, -dx), (1, 2)).sub_(padded).square_().sum(0)
-        likeness = apart.mul_(1 / (-2 * COLOR_SIGMA**2)).exp_().mul_(nearness)
-        alike += sum(both_ways(likeness, dy, dx, REACH))
+        likeness = apart.mul_(1 / (-2 * COLOR_SIGMA**2)).exp_().mul_(nearness).half()
+        alike += sum(both_ways(likeness.to(guide.dtype), dy, dx, REACH))
         most += 2 * nearness
-        pairs.append(likeness.half())
+        pairs.append(likeness)
     limit = alike.flatten().sort().values[int(MOST * alike.numel())]
     mixed = (alike < ALIKE * most) & (alike <= limit)
     return AdaptiveSupport(mixed.flatten().nonzero()[:, 0], pairs, alike)

@@ -14,6 +14,9 @@ from .propagation import COLOR_SIGMA
 from .window import both_ways, half_steps, shifted, strips
 
 REACH = 4  # px
+# Variance that one step of 8 bits, 1.1/255 in square-root-encoded light, makes in the middle of a
+# window, three channels' sum: smooth sky comes in bands of such steps.
+STEP = 3 * (1.1 / 255) ** 2 / 4
 THIN, WIDE = 0.4, 0.65  # share of like colours in the window of what owns its edges, and does not
 ENOUGH_OWN = 0.1  # contrast of its own over the range of its cost that makes a pixel's blur its own
 
@@ -23,7 +26,7 @@ def own_share(reference: Tensor, noise: float, cost_range: Tensor) -> Tensor:
 
     Args:
         reference: [3,H,W], square-root-encoded light, of the sharp picture.
-        noise: variance of its noise, summed over the channels.
+        noise: variance of its noise, summed over the channels; that of a step of 8 bits at least.
         cost_range: [H,W], how much worse the worst candidate matches than a perfect one.
 
     Example:
@@ -31,7 +34,7 @@ def own_share(reference: Tensor, noise: float, cost_range: Tensor) -> Tensor:
         >>> float(own_share(grey, 0.0, torch.ones(9, 9)).max())
         0.0
     """
-    contrast = (_owned_contrast(reference) - noise).clamp(min=0)
+    contrast = (_owned_contrast(reference) - max(noise, STEP)).clamp(min=0)
     return (contrast / cost_range.clamp(min=1e-9) / ENOUGH_OWN).clamp(max=1)
 
 
