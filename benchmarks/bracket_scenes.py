@@ -5,7 +5,7 @@
 Four scenes in the format that `sweep.py` reads: branches before smooth sky, a wire fence before a
 page of text and clipped sky (hexagon), a night with lamps above white (pentagon), and twigs behind
 the focus plane. Nothing in `bokehdepth_core` was tuned on them. With `--fitting`, three others that
-`fit_confidence.py` learns from.
+`fit_confidence.py` learns from; with `--anew`, four that nothing was fitted on.
 
 Every surface is a plane whose disparity is linear in the picture, with its own texture and alpha.
 A picture is the mean, in linear light, over points s of the lens opening of what a pinhole there

@@ -46,7 +46,7 @@ class AdaptiveSupport:
         """Return the weighted means of planes [N,H,W] around the pixels, [N,n]."""
         padded = functional.pad(planes[None], (REACH,) * 4, mode="replicate")[0]
         means = torch.empty_like(planes)
-        for here, around in strips(*self.total.shape, REACH):
+        for here, around in strips(planes.shape[1], self.width, REACH):
             total, beside = planes[:, here].clone(), padded[:, around]
             for (dy, dx, _), each in zip(half_steps(REACH), self.likeness, strict=True):
                 onwards, back = both_ways(each[around].to(planes.dtype), dy, dx, REACH)

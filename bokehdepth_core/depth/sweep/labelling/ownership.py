@@ -58,9 +58,11 @@ def _owned_in_strip(padded: Tensor) -> Tensor:
         square = apart.square().sum(0)
         likeness = (square / (-2 * COLOR_SIGMA**2)).exp_().mul_(nearness)
         for sign, back in ((1, False), (-1, True)):
-            pair = [both_ways(plane, dy, dx, REACH)[back] for plane in (apart, square, likeness)]
-            whole.add_evenly(*pair[:2], sign, nearness)
-            like.add(*pair, sign)
+            step, squared, weight = (
+                both_ways(plane, dy, dx, REACH)[back] for plane in (apart, square, likeness)
+            )
+            whole.add_evenly(step, squared, sign, nearness)
+            like.add(step, squared, weight, sign)
     edges = (whole.variance() - like.variance()).clamp(min=0)
     owns_edges = ((WIDE - like.weight / whole.weight) / (WIDE - THIN)).clamp(0, 1)
     return like.variance() + owns_edges * edges
