@@ -94,15 +94,17 @@ class BlurLadder:
 
 def box(planes: Tensor) -> Tensor:
     """Return means of [C,h,w] in square windows around each pixel."""
-    return _box_along(_box_along(planes, 1), 2)
+    means = torch.empty_like(planes)
+    for plane, mean in zip(planes, means, strict=True):
+        mean.copy_(_box_along(_box_along(plane, 0), 1))
+    return means
 
 
-def _box_along(planes: Tensor, axis: int) -> Tensor:
-    """Return means along one axis; at an end, of what there is."""
-    half, length = WINDOW // 2, planes.shape[axis]
-    ends = [0, 0, 0, 0]
-    ends[4 - 2 * axis : 6 - 2 * axis] = [half, half]
-    total = padded = functional.pad(planes, ends)
+def _box_along(plane: Tensor, axis: int) -> Tensor:
+    """Return means of [h,w] along one axis; at an end, of what there is."""
+    half, length = WINDOW // 2, plane.shape[axis]
+    ends = (0, 0, half, half) if axis == 0 else (half, half)
+    total = padded = functional.pad(plane, ends)
     width = 1
     while 2 * width < WINDOW:  # sums of 2, 4 and 8, and of the rest
         count = total.shape[axis] - width
@@ -111,6 +113,6 @@ def _box_along(planes: Tensor, axis: int) -> Tensor:
     total = total.narrow(axis, 0, length).clone()
     for rest in range(width, WINDOW):
         total += padded.narrow(axis, rest, length)
-    place = torch.arange(length, device=planes.device)
+    place = torch.arange(length, device=plane.device)
     counts = (place + half).clamp(max=length - 1) - (place - half).clamp(min=0) + 1
-    return total.div_(counts[:, None] if axis == 1 else counts)
+    return total.div_(counts[:, None] if axis == 0 else counts)
