@@ -7,7 +7,19 @@ import pytest
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-from browser_page import drag, eventually, picker, picture_box, prompt_inputs, run, undo, values
+from browser_page import (
+    drag,
+    enter_app,
+    eventually,
+    has_app_mode,
+    leave_app,
+    picker,
+    picture_box,
+    prompt_inputs,
+    run,
+    undo,
+    values,
+)
 
 pytest_plugins = ["browser_fixtures"]
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
@@ -309,29 +321,9 @@ def test_live_renders_a_draft_of_this_branch_alone(page, server, shoot):
 
 
 def test_app_mode_sets_the_same_widgets(page, shoot):
-    has_apps = page.evaluate(
-        "() => Boolean(app.extensionManager?.command?.commands?.some?.("
-        "(one) => one.id === 'Comfy.ToggleLinear'))"
-    )
-    if not has_apps:
+    if not has_app_mode(page):
         pytest.skip("this front end has no App mode")
-    saved = page.evaluate(
-        """() => {
-          const saved = JSON.parse(JSON.stringify(app.graph.serialize()));
-          const [node] = saved.nodes.filter((n) => n.type === 'RenderBokeh');
-          const [preview] = saved.nodes.filter((n) => n.type === 'PreviewImage');
-          saved.extra = { ...saved.extra, linearData: {
-            inputs: [[node.id, 'focus_x'], [node.id, 'strength']], outputs: [preview.id] } };
-          return saved;
-        }"""
-    )
-    page.evaluate("async (saved) => { await app.loadGraphData(saved); }", saved)
-    page.wait_for_timeout(800)
-    page.evaluate("() => app.extensionManager.command.execute('Comfy.ToggleLinear')")
-    page.wait_for_timeout(1500)
-    skip = page.get_by_role("button", name="Skip")
-    if skip.count():
-        skip.first.click()  # the front end's own tour
+    enter_app(page, "RenderBokeh", ("focus_x", "strength"))
     assert prompt_inputs(page)["strength"] == 3
     inputs = page.locator("input:visible").all()
     strength = next(one for one in inputs if one.input_value() in ("3", "3.0", "3.00"))
@@ -339,8 +331,7 @@ def test_app_mode_sets_the_same_widgets(page, shoot):
     strength.press("Enter")
     assert eventually(page, lambda: prompt_inputs(page)["strength"] == 5)
     shoot("app")
-    page.evaluate("() => app.extensionManager.command.execute('Comfy.ToggleLinear')")
-    page.wait_for_timeout(800)
+    leave_app(page)
     assert chosen(page) == START | {"strength": 5}
 
 

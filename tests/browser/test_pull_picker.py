@@ -1,14 +1,28 @@
 """The picker of Focus Pull in ComfyUI's own page: clicks key what is sharp, frame by frame."""
 
+import contextlib
 import os
 import re
+from urllib.parse import urlencode
 
 import pytest
 
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-from browser_page import click, drag, eventually, need_elements, picture_box, run, undo
+from browser_page import (
+    click,
+    drag,
+    enter,
+    enter_app,
+    eventually,
+    has_app_mode,
+    leave_app,
+    need_elements,
+    picture_box,
+    run,
+    undo,
+)
 
 pytest_plugins = ["browser_fixtures"]
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
@@ -69,10 +83,7 @@ def test_a_click_keys_the_frame_that_is_set_and_a_drag_moves_it(page, shoot):
     assert points(keyframes(page))[3] == pytest.approx((0.7, 0.6), abs=0.01)
     assert len(points(keyframes(page))) == 2
     shoot("pull")
-    inputs = page.evaluate(
-        "async () => Object.values((await app.graphToPrompt()).output)"
-        ".find((one) => one.class_type === 'FocusPull').inputs"
-    )
+    inputs = pull_inputs(page)
     assert inputs["keyframes"] == keyframes(page)
     assert set(inputs) == {"depth", "keyframes", "frames", "smoothing"}
     run(page)
@@ -141,6 +152,100 @@ def test_undo_copy_and_reload_keep_the_text(page):
     assert eventually(page, lambda: keyframes(page) == after)
 
 
+def into_subgraph(page, nodes: str) -> None:
+    """Make a subgraph of some of the nodes and open it, with the focus pull in view."""
+    page.evaluate(
+        f"""() => {{
+          const {{ subgraph }} = app.graph.convertToSubgraph(new Set({nodes}));
+          app.canvas.setGraph(subgraph);
+          window.inner = subgraph;
+        }}"""
+    )
+    page.wait_for_timeout(600)
+    page.evaluate("() => lookAt(pull(inner), 1)")
+    page.wait_for_timeout(600)
+
+
+@pytest.mark.parametrize("nodes", ["[pull()]", "[pull(), lens()]"], ids=["alone", "with-the-lens"])
+def test_inside_a_subgraph_clicks_write_the_same_text(page, shoot, nodes):
+    if not page.evaluate("() => Boolean(app.graph.convertToSubgraph)"):
+        pytest.skip("this front end has no subgraphs")
+    into_subgraph(page, nodes)
+    try:
+        run(page)
+        go_to(page, 4)
+        click(page, 0.2, 0.8, PULL)
+        side = picture_box(page, PULL)[2]
+        ring = 15 + (side / 2 - 15) * 3 / 7  # of the lens's 3 %
+        drag(page, (0.2, 0.8 - ring / side), (0.2, 0.8 - 0.8 * ring / side), PULL)
+        shoot(f"pull-subgraph-{nodes.count('(')}")
+        text = page.evaluate("() => valuesOf(pull(inner)).keyframes")
+        assert points(text)[4] == pytest.approx((0.2, 0.8), abs=0.01)
+        assert re.search(r"4: [\d.]+,[\d.]+ strength 1\.\d+ ease$", text)
+        assert pull_inputs(page)["keyframes"] == text
+        run(page)
+    finally:
+        page.evaluate(
+            "() => app.canvas.setGraph(app.graph.rootGraph ?? app.rootGraph ?? app.graph)"
+        )
+
+
+def pull_inputs(page) -> dict:
+    """Return what the focus pull's inputs are in the prompt that would be queued."""
+    return page.evaluate(
+        "async () => Object.values((await app.graphToPrompt()).output)"
+        ".find((one) => one.class_type === 'FocusPull').inputs"
+    )
+
+
+def test_app_mode_sets_the_same_text_and_gives_the_keyed_pull(page, server, shoot):
+    if not has_app_mode(page):
+        pytest.skip("this front end has no App mode")
+    run(page)
+    click(page, 0.2, 0.8, PULL)
+    go_to(page, 2)
+    click(page, 0.8, 0.2, PULL)
+    clicked = keyframes(page)
+    assert list(points(clicked)) == [0, 2]
+    enter_app(page, "FocusPull", ("keyframes", "frames"))
+    try:
+        text = page.locator("textarea:visible").first
+        assert text.input_value() == clicked
+        text.fill(f"{clicked}; 3: 0.95,0.95 hold")
+        frames = next(one for one in page.locator("input:visible").all() if is_number(one, 0))
+        frames.fill("4")
+        frames.press("Enter")
+        assert eventually(page, lambda: pull_inputs(page)["frames"] == 4)
+        assert pull_inputs(page)["keyframes"] == f"{clicked}; 3: 0.95,0.95 hold"
+        before = set(server.get("/history"))
+        page.get_by_role("button", name="Run").last.click()
+        assert eventually(page, lambda: set(server.get("/history")) - before, 120)
+        page.wait_for_timeout(1500)  # the page fetches the pictures
+        shoot("pull-app")
+    finally:
+        leave_app(page)
+    done = server.get("/history")[(set(server.get("/history")) - before).pop()]
+    assert done["status"]["status_str"] == "success"
+    prompt = done["prompt"][2]
+    kinds = {id: one["class_type"] for id, one in prompt.items()}
+    given = {kinds[id]: one for id, one in done["outputs"].items()}
+    pictures = [
+        server.get_bytes(f"/view?{urlencode(one)}") for one in given["PreviewImage"]["images"]
+    ]
+    assert len(set(pictures)) == len(pictures) == 4
+    focused = given["RenderBokeh"]["bokehdepth_focus"][0]["frames"]
+    places = {one["frame"]: (one["focus"]["x"], one["focus"]["y"]) for one in focused}
+    for frame, place in (points(clicked) | {3: (0.95, 0.95)}).items():
+        assert places[frame] == pytest.approx(place, abs=1e-6)
+    assert keyframes(page) == f"{clicked}; 3: 0.95,0.95 hold"
+
+
+def is_number(field, number: float) -> bool:
+    with contextlib.suppress(ValueError):
+        return float(field.input_value()) == number
+    return False
+
+
 def test_the_words_follow_the_language(page):
     need_elements(page)
     page.evaluate(  # a new language lets a front end open the file again that it last knew
@@ -152,4 +257,7 @@ def test_the_words_follow_the_language(page):
         assert "关键帧" in page.locator(f"{PULL} .bokeh-focus-text").inner_text()
     finally:
         page.evaluate("() => app.extensionManager.setting.set('Comfy.Locale', 'en')")
-    page.locator(f"{PULL} button", has_text="Hold: depth").wait_for(timeout=30000)
+    try:
+        page.locator(f"{PULL} button", has_text="Hold: depth").wait_for(timeout=30000)
+    finally:
+        enter(page)  # the front end's own words may stay in the other language until then

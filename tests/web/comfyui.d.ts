@@ -10,6 +10,7 @@ export interface ComfyWidget {
   advanced?: boolean;
   onRemove?: () => void;
   computedHeight?: number;
+  y?: number;
 }
 
 export interface ComfySlot {
@@ -22,12 +23,15 @@ export interface ComfySlot {
 export interface ComfyLink {
   origin_id: number | string;
   target_id: number | string;
+  target_slot?: number;
 }
 
 export interface ComfyGraph {
   id?: string;
   rootGraph?: ComfyGraph;
   isRootGraph?: boolean;
+  nodes?: ComfyNode[];
+  inputs?: { linkIds?: number[] }[]; // of a subgraph
   links?: Map<number, ComfyLink> | Record<number, ComfyLink>;
   getNodeById(id: number | string): ComfyNode | null;
 }
@@ -48,6 +52,8 @@ export interface ComfyNode {
   bgcolor?: string;
   constructor: { nodeData?: { output_node?: boolean } };
   configure(saved: object): unknown;
+  addTitleButton?(button: object): ComfyTitleButton;
+  onTitleButtonClick?(button: ComfyTitleButton, canvas: object): void;
   onExecuted?: (output: Record<string, any>) => void;
   onRemoved?: () => void;
   onConfigure?: (saved: object) => void;
@@ -59,9 +65,18 @@ export interface ComfyNode {
     options?: object,
   ): ComfyWidget;
   addDOMWidget(name: string, type: string, element: HTMLElement, options: object): ComfyWidget;
+  getLayoutWidgets?(): ComfyWidget[]; // rows that the classic canvas lays out; not in 1.27
+  isWidgetVisible?(widget: ComfyWidget): boolean;
+  isWidgetRowVisible?(widget: ComfyWidget): boolean; // in place of the other one, from 1.58 on
+  toggleAdvanced?(): void;
   computeSize(...given: unknown[]): [number, number];
   setSize(size: [number, number]): void;
   setDirtyCanvas?(front: boolean, back: boolean): void;
+}
+
+export interface ComfyTitleButton {
+  name?: string;
+  text: string; // of PrimeIcons
 }
 
 export interface ApiPrompt {
@@ -113,6 +128,9 @@ export interface NodeDefinition {
 
 declare global {
   interface Window {
-    LiteGraph?: { registered_node_types?: Record<string, { nodeData?: NodeDefinition }> };
+    LiteGraph?: {
+      registered_node_types?: Record<string, { nodeData?: NodeDefinition }>;
+      vueNodesMode?: boolean; // Nodes 2.0
+    };
   }
 }

@@ -1,8 +1,11 @@
 // A node's ordinary widgets and links, read and written for the picker; nothing else is kept.
 
+/** @typedef {import("../../tests/web/comfyui").ComfyGraph} ComfyGraph */
 /** @typedef {import("../../tests/web/comfyui").ComfyNode} ComfyNode */
 /** @typedef {import("../../tests/web/comfyui").ComfyWidget} ComfyWidget */
 /** @typedef {import("./focus_optics.js").Controls} Controls */
+
+const SUBGRAPH_OUTPUT = -20; // litegraph's id for what stands for the outputs of a subgraph
 
 /**
  * Return a widget of a node.
@@ -78,12 +81,68 @@ export function controlsOf(node) {
 
 /**
  * Return a link of a graph.
+ * @param {ComfyGraph | null | undefined} graph
+ * @param {number} id
+ */
+function linkIn(graph, id) {
+  const links = graph?.links;
+  return links instanceof Map ? links.get(id) : links?.[id];
+}
+
+/**
+ * Return a link of the graph that a node is in.
  * @param {ComfyNode} node
  * @param {number} id
  */
 function linkOf(node, id) {
-  const links = node.graph?.links;
-  return links instanceof Map ? links.get(id) : links?.[id];
+  return linkIn(node.graph, id);
+}
+
+/**
+ * Return the nodes that stand for a subgraph, wherever they are.
+ * @param {ComfyGraph | undefined} graph where they are looked for
+ * @param {ComfyGraph | null | undefined} subgraph
+ * @returns {ComfyNode[]}
+ */
+function placesOf(graph, subgraph) {
+  const nodes = (graph?.nodes ?? []).filter((one) => one.subgraph);
+  return nodes.flatMap((one) =>
+    one.subgraph === subgraph ? [one] : placesOf(one.subgraph, subgraph));
+}
+
+/**
+ * Return the nodes that an output goes to, within subgraphs and out of them, too.
+ * @param {ComfyNode} node
+ * @param {number} slot of the output
+ * @returns {ComfyNode[]}
+ */
+function targetsOf(node, slot) {
+  const links = (node.outputs?.[slot]?.links ?? []).map((id) => linkOf(node, id));
+  return links.flatMap((link) => {
+    if (!link) return [];
+    const place = link.target_slot ?? 0;
+    if (Number(link.target_id) === SUBGRAPH_OUTPUT) {
+      return placesOf(node.graph?.rootGraph, node.graph).flatMap((one) => targetsOf(one, place));
+    }
+    const target = node.graph?.getNodeById(link.target_id);
+    return target ? within(target, place) : [];
+  });
+}
+
+/**
+ * Return the nodes that an input leads to: the node itself, or those in the subgraph it stands for.
+ * @param {ComfyNode} node
+ * @param {number} slot of the input
+ * @returns {ComfyNode[]}
+ */
+function within(node, slot) {
+  const graph = node.subgraph;
+  if (!graph) return [node];
+  return (graph.inputs?.[slot]?.linkIds ?? []).flatMap((id) => {
+    const link = linkIn(graph, id);
+    const target = link && graph.getNodeById(link.target_id);
+    return target ? within(target, link.target_slot ?? 0) : [];
+  });
 }
 
 /**
@@ -91,12 +150,7 @@ function linkOf(node, id) {
  * @param {ComfyNode} node
  */
 export function lensBehind(node) {
-  for (const id of node.outputs?.[0]?.links ?? []) {
-    const link = linkOf(node, id);
-    const target = link && node.graph?.getNodeById(link.target_id);
-    if (target?.comfyClass === "RenderBokeh") return target;
-  }
-  return null;
+  return targetsOf(node, 0).find((one) => one.comfyClass === "RenderBokeh") ?? null;
 }
 
 /**

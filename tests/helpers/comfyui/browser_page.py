@@ -16,6 +16,7 @@ api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip i
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 SETTINGS = {
+    "Comfy.Locale": "en",
     "Comfy.TutorialCompleted": True,
     "Comfy.Workflow.Persist": False,
     "Comfy.VueNodes.AutoScaleLayout": False,
@@ -94,16 +95,23 @@ def open_page(browser, port: int, vue: bool):
     page.route(lambda url: not url.startswith((host, "blob:", "data:")), lambda one: one.abort())
     page.ours = []  # errors that name the pack
     page.on("pageerror", lambda error: page.ours.append(f"{error}\n{error.stack}"))
-    page.request.post(f"{host}/api/settings", data=SETTINGS | {"Comfy.VueNodes.Enabled": vue})
-    page.goto(host, wait_until="domcontentloaded", timeout=120000)
+    page.host, page.vue = host, vue
+    enter(page)
+    page.shows_elements = page.evaluate(PROBE)
+    return page
+
+
+def enter(page) -> None:
+    """Load ComfyUI anew, with the settings of the tests and none that a test left behind."""
+    settings = SETTINGS | {"Comfy.VueNodes.Enabled": page.vue}
+    page.request.post(f"{page.host}/api/settings", data=settings)
+    page.goto(page.host, wait_until="domcontentloaded", timeout=120000)
     page.wait_for_function(READY, timeout=180000)
     with contextlib.suppress(api.TimeoutError):  # some open with nothing
         # the front end's own first graph would take the place of a test's
         page.wait_for_function(FIRST_GRAPH, timeout=30000)
     page.wait_for_timeout(2000)
     page.evaluate(HELPERS)
-    page.shows_elements = page.evaluate(PROBE)
-    return page
 
 
 def need_elements(page) -> None:
@@ -188,3 +196,39 @@ def prompt_inputs(page) -> dict:
         "async () => Object.values((await app.graphToPrompt()).output)"
         ".find((one) => one.class_type === 'RenderBokeh').inputs"
     )
+
+
+def has_app_mode(page) -> bool:
+    """Return whether the front end can show a graph as an app."""
+    return page.evaluate(
+        "() => Boolean(app.extensionManager?.command?.commands?.some?.("
+        "(one) => one.id === 'Comfy.ToggleLinear'))"
+    )
+
+
+def enter_app(page, kind: str, names: tuple[str, ...]) -> None:
+    """Show the graph as an app with some inputs of one node, and its preview as the result."""
+    saved = page.evaluate(
+        """([kind, names]) => {
+          const saved = JSON.parse(JSON.stringify(app.graph.serialize()));
+          const [node] = saved.nodes.filter((one) => one.type === kind);
+          const [preview] = saved.nodes.filter((one) => one.type === 'PreviewImage');
+          saved.extra = { ...saved.extra, linearData: {
+            inputs: names.map((name) => [node.id, name]), outputs: [preview.id] } };
+          return saved;
+        }""",
+        [kind, names],
+    )
+    page.evaluate("async (saved) => { await app.loadGraphData(saved); }", saved)
+    page.wait_for_timeout(800)
+    page.evaluate("() => app.extensionManager.command.execute('Comfy.ToggleLinear')")
+    page.wait_for_timeout(1500)
+    skip = page.get_by_role("button", name="Skip")
+    if skip.count():
+        skip.first.click()  # the front end's own tour
+
+
+def leave_app(page) -> None:
+    """Show the graph again."""
+    page.evaluate("() => app.extensionManager.command.execute('Comfy.ToggleLinear')")
+    page.wait_for_timeout(800)
