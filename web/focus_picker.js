@@ -7,6 +7,8 @@ import { LENS } from "./lib/focus_state.js";
 import { PULL } from "./lib/pull_state.js";
 import { fitStrengthRange, giveStartValues, OPEN, watchApiFiles } from "./lib/start_values.js";
 
+/** @typedef {import("../tests/web/comfyui").ComfyWidget} ComfyWidget */
+
 /** @type {Record<string, import("./lib/focus_state.js").Kind>} */
 const KINDS = { RenderBokeh: LENS, FocusPull: PULL };
 
@@ -17,12 +19,13 @@ const NODES_2 = "height in Nodes 2.0"; // a property of nodes in templates, whic
 const ROW = 24; // px of an input
 
 function isNodes2() {
-  return Boolean(/** @type {any} */ (window).LiteGraph?.vueNodesMode);
+  return Boolean(window.LiteGraph?.vueNodesMode);
 }
 
 /**
  * Let a node's least size leave out what Nodes 2.0 folds. The front end asks for it whenever a file
- * opens, and counts every input: the node would be far higher than it was saved.
+ * opens, and counts every input that the classic canvas shows: the node would be far higher than it
+ * was saved.
  * @param {import("../tests/web/comfyui").ComfyNode} node
  */
 function leaveOutFolded(node) {
@@ -30,8 +33,10 @@ function leaveOutFolded(node) {
   node.computeSize = function (...given) {
     const size = computeSize.apply(this, given);
     if (!isNodes2() || this.showAdvanced) return size;
-    const folded = this.widgets?.filter((one) => one.advanced || one.options?.advanced).length ?? 0;
-    size[1] -= ROW * folded;
+    const counts = this.isWidgetRowVisible ?? this.isWidgetVisible ?? (() => true);
+    const isCounted = (/** @type {ComfyWidget} */ one) => counts.call(this, one);
+    const folded = this.widgets?.filter((one) => one.options?.advanced).filter(isCounted);
+    size[1] -= ROW * (folded?.length ?? 0);
     return size;
   };
 }
@@ -65,7 +70,10 @@ function addPicker(node, kind) {
     setValue: () => {},
   });
   widget.serialize = false; // not in the file
-  if (picker.isOpen) node.setSize([Math.max(node.size[0], START_WIDTH), node.size[1]]);
+  if (picker.isOpen) {
+    const [width, height] = node.size;
+    node.setSize([Math.max(width, START_WIDTH), Math.max(height, node.computeSize()[1])]);
+  }
   const { onExecuted, onRemoved, onConfigure } = node;
   node.onExecuted = function (output) {
     onExecuted?.call(this, output);

@@ -44,6 +44,11 @@ export function watchApiFiles(app) {
   };
 }
 
+/** Return whether a node that comes into being now is one that a person makes, or a file will fill. */
+export function isMadeByHand() {
+  return !loading;
+}
+
 /**
  * Give a new node a quiet colour, and take it back before a file fills it in.
  * @param {ComfyNode} node
