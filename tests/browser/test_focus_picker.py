@@ -266,7 +266,7 @@ def test_a_slider_shows_every_frame_of_a_clip_and_clicks_write_the_same_widgets(
     slider.fill("2")
     page.wait_for_timeout(500)
     assert scrub.locator("output").inner_text() == "frame 2 / 2"
-    assert picture(page) != first
+    assert eventually(page, lambda: picture(page) != first)  # its pictures are fetched
     shoot("clip")
     drag(page, (0.8, 0.2), (0.3, 0.4))
     found = values(page)
