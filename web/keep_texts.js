@@ -1,18 +1,29 @@
 // What a node says while it runs (a rough guess of depth, a stretched map) stays on it afterwards, and
-// so does the error that ended a run, which newer front ends show only behind "View details".
+// so does the error that ended a run, and what was refused before one, which newer front ends show
+// only behind "View details".
 // Newer front ends take such texts away when the run ends, older ones keep them when the node ran
-// again and says nothing more. Here a text is shown from the run that said it to the node's next one.
+// again and says nothing more. Here a text is shown from the run that said it to the node's next one,
+// a refusal to the next try.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { namedInputs, refusalTexts, roomFor } from "./lib/node_texts.js";
 import { OURS } from "./lib/start_values.js";
 
 /** @typedef {import("../tests/web/comfyui").ComfyNode} ComfyNode */
 
 const SHOWN = "$$node-text-preview"; // the front end's own widget for such a text
 const LATER_MS = [200, 1500]; // after a run's end, when the front end has tidied up
+const LOOK_MS = 200; // between looks for refusals, after a graph was queued
+const LOOKS = 300;
 
 /** The last text of each node, by its id in the prompt ("4", or "7:4" inside a subgraph). */
 const texts = /** @type {Map<string, string>} */ (new Map());
+
+/** What was refused of each node at the last try, likewise. */
+const refused = /** @type {Map<string, string>} */ (new Map());
+
+/** Heights of nodes, px, before and after they grew for a text. */
+const grown = /** @type {WeakMap<ComfyNode, [number, number]>} */ (new WeakMap());
 
 /**
  * Return a node by its id in the prompt, if it is one of the pack's.
@@ -31,19 +42,96 @@ function ourNode(id) {
 
 /** Nodes that ran and have said nothing yet. */
 const silent = /** @type {Set<string>} */ (new Set());
+let speaking = false; // a text of this file's own is on its way to the front end
+
+/**
+ * Show a text on a node, as the front end shows it while the node runs.
+ * @param {string} nodeId
+ * @param {string} text
+ */
+function speak(nodeId, text) {
+  speaking = true;
+  api.dispatchEvent(new CustomEvent("progress_text", { detail: { nodeId, text } }));
+  speaking = false;
+  const node = ourNode(nodeId);
+  if (node) makeRoom(node, text);
+}
+
+/**
+ * Let a node be high enough for its text; the canvas would draw it below the node.
+ * @param {ComfyNode} node
+ * @param {string} text
+ */
+function makeRoom(node, text) {
+  const widget = node.widgets?.find((one) => one.name === SHOWN);
+  if (!widget) return;
+  const room = roomFor(text, node.size[0]);
+  widget.options = Object.assign(widget.options ?? {}, { getMinHeight: () => room });
+  const [width, height] = node.size;
+  const needed = node.computeSize()[1];
+  if (height >= needed) return;
+  grown.set(node, [grown.get(node)?.[0] ?? height, needed]);
+  node.setSize([width, needed]);
+}
+
+/**
+ * Take the text of a node away, and the room that was made for it.
+ * @param {string} id
+ */
+function hush(id) {
+  const node = ourNode(id);
+  const at = node?.widgets?.findIndex((one) => one.name === SHOWN) ?? -1;
+  if (!node || at < 0) return;
+  node.widgets?.splice(at, 1).forEach((one) => one.onRemove?.());
+  const [before, after] = grown.get(node) ?? [0, 0];
+  grown.delete(node);
+  if (after && Math.abs(node.size[1] - after) < 1) node.setSize([node.size[0], before]);
+  node.setDirtyCanvas?.(true, true);
+}
 
 /** Show again what the front end took away, and take away what no longer holds. */
 function tidy() {
-  for (const id of silent) {
-    const widgets = ourNode(id)?.widgets;
-    const at = widgets?.findIndex((one) => one.name === SHOWN) ?? -1;
-    widgets?.splice(at, at < 0 ? 0 : 1).forEach((one) => one.onRemove?.());
-  }
+  silent.forEach(hush);
   silent.clear();
-  for (const [nodeId, text] of texts) {
-    const node = ourNode(nodeId);
-    if (!node || node.widgets?.some((one) => one.name === SHOWN)) continue;
-    api.dispatchEvent(new CustomEvent("progress_text", { detail: { nodeId, text } }));
+  for (const [id, text] of new Map([...texts, ...refused])) {
+    const node = ourNode(id);
+    if (!node) continue;
+    if (node.widgets?.some((one) => one.name === SHOWN)) makeRoom(node, text);
+    else speak(id, text);
+  }
+}
+
+/** Take away what was refused at the last try; what a node said before comes back. */
+function forgetRefusals() {
+  const ids = [...refused.keys()];
+  refused.clear();
+  for (const id of ids) {
+    hush(id);
+    const before = texts.get(id);
+    if (before) speak(id, before);
+  }
+}
+
+let tries = 0;
+
+/** Show on the nodes what ComfyUI refuses of the graph that is being queued. */
+async function watchRefusals() {
+  const mine = (tries += 1);
+  forgetRefusals();
+  for (let looks = 0; looks < LOOKS && mine === tries; looks += 1) {
+    await new Promise((done) => setTimeout(done, LOOK_MS));
+    const errors = app.lastNodeErrors;
+    if (!errors || !Object.keys(errors).length || mine !== tries) continue;
+    for (const [id, text] of Object.entries(refusalTexts(errors))) {
+      const node = ourNode(id);
+      if (!node) continue;
+      refused.set(id, text);
+      speak(id, text);
+      const named = namedInputs(text);
+      for (const slot of node.inputs ?? []) if (named.has(slot.name)) slot.hasErrors = true;
+      node.setDirtyCanvas?.(true, true);
+    }
+    return;
   }
 }
 
@@ -53,12 +141,14 @@ app.registerExtension({
     /** @type {(name: string, act: (detail: any) => void) => void} */
     const on = (name, act) =>
       api.addEventListener(name, (event) => act(/** @type {CustomEvent} */ (event).detail));
+    on("promptQueueing", () => void watchRefusals());
     on("executing", (id) => {
       texts.delete(`${id?.node ?? id}`);
       silent.add(`${id?.node ?? id}`);
     });
     on("progress_text", (detail) => {
       const id = `${detail?.nodeId ?? ""}`;
+      if (speaking) return;
       silent.delete(id);
       if (detail?.text && ourNode(id)) texts.set(id, detail.text);
     });

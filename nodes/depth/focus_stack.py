@@ -10,6 +10,7 @@ from ...bokehdepth_core.depth.focus_stacks import parse_focus_distances
 from ...bokehdepth_core.depth.focus_stacks.memory import focus_stack_memory
 from .. import sockets
 from ..host import pictures, services
+from ..host.early import said
 
 
 class FocusStackFromImages(io.ComfyNode):
@@ -64,6 +65,10 @@ class FocusStackFromImages(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, focus_distances=None):
+        return said(parse_focus_distances, focus_distances)
 
     @classmethod
     def execute(cls, frames, focus_distances, strength, align):

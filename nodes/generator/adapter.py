@@ -6,6 +6,7 @@ from ...bokehdepth_core.generator.adapter import MAX_STRENGTH, MIN_STRENGTH, loa
 from ...bokehdepth_core.weights.published import ADAPTER
 from ..flux import hooks as flux_hooks
 from ..host import services
+from ..host.early import check_listed, said
 
 
 class ApplyBokehDepthAdapter(io.ComfyNode):
@@ -62,6 +63,11 @@ class ApplyBokehDepthAdapter(io.ComfyNode):
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="Samples with the adapter.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, bokeh_adapter=None):
+        files = [*services.model_files(), *services.downloadable(ADAPTER)]
+        return said(check_listed, bokeh_adapter, "bokeh_adapter", files)
 
     @classmethod
     def fingerprint_inputs(cls, bokeh_adapter, **_):

@@ -7,7 +7,7 @@ from ...bokehdepth_core.depth.networks.depth_anything import ATTENTION_SCALES
 from ...bokehdepth_core.weights.published import ADAPTER, DEPTH
 from .. import sockets
 from ..host import services
-from ..host.early import said
+from ..host.early import check_listed, said
 
 PARTS = {"model": "MODEL", "clip": "CLIP", "vae": "VAE"}  # of FLUX, connected together
 
@@ -97,9 +97,9 @@ class LoadBokehDepth(io.ComfyNode):
         return str([precision, *(services.file_state(name) for name in names)])
 
     @classmethod
-    def validate_inputs(cls, input_types=None):
+    def validate_inputs(cls, bokeh_adapter=None, input_types=None):
         """Check what is connected; by naming `input_types` this node checks their types, too."""
-        return said(check_parts, input_types)
+        return said(lambda types: _check_choice(bokeh_adapter, types), input_types)
 
     @classmethod
     def execute(
@@ -116,14 +116,44 @@ class LoadBokehDepth(io.ComfyNode):
         connected = {"model": model, "clip": clip, "vae": vae}
         missing = [name for name, value in connected.items() if value is None]
         check_together(missing)
-        if not missing and bokeh_adapter == BUILT_IN:
-            raise ValueError(
-                "bokeh_adapter: built-in makes no use of the connected model. Choose an adapter "
-                "file, or disconnect model, clip and vae."
-            )
+        if not missing:
+            check_adapter_used(bokeh_adapter)
         return io.NodeOutput(
             sockets.BokehGenerator(bokeh_adapter, base_model, precision, **connected),
             sockets.DepthEstimator(depth_checkpoint, precision, attention_scale),
+        )
+
+
+def _check_choice(bokeh_adapter: str | None, types: dict[str, str]) -> None:
+    """Check the parts of FLUX and the adapter that they are for, before anything runs.
+
+    Args:
+        bokeh_adapter: None where it is linked.
+        types: of what is connected, by the names of the inputs.
+
+    Raises:
+        ValueError: parts of another type or some of them missing, or an adapter that is not there
+            or makes no use of them.
+    """
+    check_parts(types)
+    if bokeh_adapter is None:
+        return
+    files = [BUILT_IN, *services.model_files(), *services.downloadable(ADAPTER)]
+    check_listed(bokeh_adapter, "bokeh_adapter", files)
+    if all(name in types for name in PARTS):
+        check_adapter_used(bokeh_adapter)
+
+
+def check_adapter_used(bokeh_adapter: str) -> None:
+    """Check that connected parts of FLUX are for an adapter that uses them.
+
+    Raises:
+        ValueError: the built-in adapter.
+    """
+    if bokeh_adapter == BUILT_IN:
+        raise ValueError(
+            "bokeh_adapter: choose an adapter file: built-in makes no use of the connected model. "
+            "Or disconnect model, clip and vae."
         )
 
 

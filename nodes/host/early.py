@@ -1,6 +1,6 @@
 """What the user is told: mistakes before the run, marked at the widget, and text without tags."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 def said(check: Callable[..., object], *values: object) -> bool | str:
@@ -17,6 +17,24 @@ def said(check: Callable[..., object], *values: object) -> bool | str:
     except (ValueError, TypeError) as error:
         return str(error)
     return True
+
+
+def check_listed(file: str, name: str, files: Sequence[str]) -> None:
+    """Check that a chosen weight file is among those that are there or can be downloaded.
+
+    Args:
+        file: as its combo names it.
+        name: of the input.
+        files: what the combo lists now.
+
+    Raises:
+        ValueError: it is not, as in a graph of another machine.
+    """
+    if file not in files:
+        raise ValueError(
+            f"{name}: choose another, or put the file into models/bokehdepth and press R. "
+            f"{file} is not there."
+        )
 
 
 def without_tags(text: str) -> str:

@@ -6,12 +6,13 @@ from torch import Tensor
 
 from ... import bokehdepth_core as core
 from ...bokehdepth_core.optics.focus import controlled_defocus
-from ...bokehdepth_core.optics.focus.keyframes import LAST_FRAME
+from ...bokehdepth_core.optics.focus.keyframes import LAST_FRAME, parse_keyframes
 from ...bokehdepth_core.optics.focus.plot import plot_focus_track
 from ...bokehdepth_core.optics.focus.track import SMOOTHING
 from .. import sockets
 from ..host import pictures, services
 from ..host.doubts import guessed_unit
+from ..host.early import said
 from .focus_preview import pull_ui
 
 Track = io.Custom("FOCUS_TRACK")  # a core.FocusTrack
@@ -80,6 +81,10 @@ class FocusPull(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, keyframes=None):
+        return said(parse_keyframes, keyframes)
 
     @classmethod
     def execute(cls, depth, keyframes, frames, subject=None, smoothing=SMOOTHING):

@@ -6,8 +6,11 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ... import bokehdepth_core as core
+from ...bokehdepth_core.checks import check_number
 from ..host import pictures, services
+from ..host.early import said
 
+LARGEST_F_NUMBER, LARGEST_MM = 256.0, 5000.0
 BokehLensSocket = io.Custom("BOKEH_LENS")  # a core.Lens
 
 # name, largest, step, tooltip; -1 leaves what the preset has
@@ -55,15 +58,17 @@ class BokehLens(io.ComfyNode):
                 ),
                 _number(
                     "f_number",
-                    256.0,
+                    LARGEST_F_NUMBER,
                     0.1,
                     "Aperture number, with focal_length_mm: strength "
                     "then comes from the lens. 0 takes strength from Render Bokeh.",
                 ),
-                _number("focal_length_mm", 5000.0, 0.1, "Real focal length, mm; 0 is not given."),
+                _number(
+                    "focal_length_mm", LARGEST_MM, 0.1, "Real focal length, mm; 0 is not given."
+                ),
                 _number(
                     "focal_length_35mm",
-                    5000.0,
+                    LARGEST_MM,
                     0.1,
                     "35 mm-equivalent focal length, mm; 0 is "
                     "the same as the real one (full frame).",
@@ -84,6 +89,10 @@ class BokehLens(io.ComfyNode):
                 io.String.Output(display_name="summary", tooltip="Every parameter of the lens."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, f_number=None, focal_length_mm=None):
+        return said(_check_strength, f_number, focal_length_mm)
 
     @classmethod
     def execute(
@@ -109,6 +118,17 @@ class BokehLens(io.ComfyNode):
             **{name: None if value == -1 else value for name, value in changes.items()},
         )
         return io.NodeOutput(lens, lens.summary, ui=ui.PreviewText(lens.summary).as_dict())
+
+
+def _check_strength(f_number: float, focal_length_mm: float) -> None:
+    """Check before the run that f-number and focal length are given together.
+
+    Raises:
+        ValueError: one of them alone, or out of range.
+    """
+    check_number(f_number, "f_number", 0.0, LARGEST_F_NUMBER, hint="Use 0 for none.")
+    check_number(focal_length_mm, "focal_length_mm", 0.0, LARGEST_MM, hint="Use 0 for none.")
+    core.Lens(f_number=f_number, focal_length_mm=focal_length_mm)
 
 
 def _number(name: str, high: float, step: float, tooltip: str, default=0.0, optional=False):

@@ -31,6 +31,7 @@ def node(kind, **inputs):
 
 POINT = {"strength": 20.0, "focus_x": 0.5, "focus_y": 0.5, "focus_distance": 0.0}
 LENS = {"focal_length_mm": 50.0, "focal_length_35mm": 50.0, "f_number": 1.8, "focus_distance": 0.04}
+LOOK = dict.fromkeys(("f_number", "focal_length_mm", "focal_length_35mm"), 0.0)
 BUILT_IN = dict.fromkeys(("bokeh_adapter", "base_model", "depth_checkpoint"), "built-in")
 LOAD = node("LoadBokehDepth", **BUILT_IN, precision="auto")
 CASES = {
@@ -38,6 +39,19 @@ CASES = {
     "focus_distance": node("LensBokehStrength", image=["photo", 0], **LENS),
     "strengths": node(
         "BokehStackFromImages", reference=["photo", 0], frames=["photo", 1], strengths=""
+    ),
+    "keyframes": node("FocusPull", depth=["photo", 2], keyframes="0: nowhere", frames=0),
+    "focus_distances": node(
+        "FocusStackFromImages",
+        frames=["photo", 1],
+        focus_distances="near, far",
+        strength=0.0,
+        align=True,
+    ),
+    "f_number": node("BokehLens", preset="plain disc", **(LOOK | {"f_number": 1.4})),
+    "focal_length_mm": node("BokehLens", preset="plain disc", **(LOOK | {"f_number": 999.0})),
+    "bokeh_adapter": node(
+        "LoadBokehDepth", **BUILT_IN | {"bokeh_adapter": "x.bin"}, precision="auto"
     ),
 }
 

@@ -18,7 +18,21 @@ export interface ComfySlot {
   link?: number | null;
   links?: number[] | null;
   widget?: { name: string };
+  hasErrors?: boolean;
 }
+
+/** Why ComfyUI did not queue a graph, by node. */
+export type NodeErrors = Record<string, {
+  errors: {
+    type?: string;
+    details?: string;
+    extra_info?: {
+      input_name?: string;
+      received_value?: unknown;
+      input_config?: [unknown, { min?: number; max?: number }] | null;
+    };
+  }[];
+}>;
 
 export interface ComfyLink {
   origin_id: number | string;
@@ -103,6 +117,7 @@ export interface ComfyApp {
   }): void;
   graph?: ComfyGraph;
   graphToPrompt(): Promise<ApiPrompt>;
+  readonly lastNodeErrors?: NodeErrors | null;
   loadApiJson?: (...args: unknown[]) => unknown;
   nodeOutputs?: Record<string, Record<string, any> | undefined>;
   canvas?: {

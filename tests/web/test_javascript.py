@@ -25,7 +25,9 @@ from bokehdepth_core.optics.focus.keyframes import parse_keyframes
 
 HERE = Path(__file__).parent
 TYPESCRIPT = "typescript@5.9.3"
-OPTICS = (HERE.parents[1] / "web" / "lib" / "focus_optics.js").as_uri()
+LIB = HERE.parents[1] / "web" / "lib"
+OPTICS = (LIB / "focus_optics.js").as_uri()
+TEXTS = (LIB / "node_texts.js").as_uri()
 
 
 def _node_tools() -> dict[str, list[str]]:
@@ -63,12 +65,20 @@ def test_the_types_of_the_javascript_hold(tools, tsc):
     assert checked.returncode == 0, checked.stdout
 
 
-def run_optics(tools, tmp_path, code: str, **given):
-    """Return what JavaScript code with `optics` and `given` in scope returns, through JSON."""
+def run_optics(tools, tmp_path, code: str, module: str = OPTICS, **given):
+    """Return what JavaScript code with `optics` and `given` in scope returns, through JSON.
+
+    Args:
+        tools: commands.
+        tmp_path: for the script.
+        code: to run.
+        module: that `optics` is, by its address.
+        given: likewise in scope.
+    """
     (tmp_path / "given.json").write_text(json.dumps(given), encoding="utf-8")
     script = tmp_path / "run.mjs"
     script.write_text(
-        f"import * as optics from {json.dumps(OPTICS)};\nimport fs from 'node:fs';\n"
+        f"import * as optics from {json.dumps(module)};\nimport fs from 'node:fs';\n"
         f"const given = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));\n"
         f"const run = () => {{ {code} }};\nprocess.stdout.write(JSON.stringify(await run()));\n",
         encoding="utf-8",
@@ -294,3 +304,53 @@ def test_every_text_of_the_picker_is_there_in_both_languages(tools, tmp_path):
         for language, table in texts.items()
     }
     assert places["en"] == places["zh"]
+
+
+def _refused(name, type="custom_validation_failed", details="", **more):
+    return {"type": type, "details": details, "extra_info": {"input_name": name, **more}}
+
+
+def test_refusals_before_a_run_become_texts_with_what_to_do(tools, tmp_path):
+    photo = "image: connect the photo. A <JPEG> is one."
+    errors = {
+        "3": [_refused(name, details=f"{name} - {photo}") for name in ("format", "input_types")],
+        "4:2": [
+            _refused("depth_checkpoint", "value_not_in_list", received_value="gone.bin"),
+            _refused(
+                "focus_x", "value_bigger_than_max", received_value=2, input_config=[0, {"max": 1}]
+            ),
+            _refused(
+                "tilt", "value_smaller_than_min", received_value=-99, input_config=[0, {"min": -80}]
+            ),
+            _refused("image", "required_input_missing"),
+        ],
+        "5": [_refused("depth", "return_type_mismatch", "depth, received_type(...)")],
+    }
+    found = run_optics(
+        tools,
+        tmp_path,
+        "return optics.refusalTexts(given.errors);",
+        TEXTS,
+        errors={id: {"errors": several} for id, several in errors.items()},
+    )
+    assert found == {
+        "3": "image: connect the photo. A JPEG is one.",
+        "4:2": "depth_checkpoint: choose another. gone.bin is not there.\n"
+        "focus_x: use 1 or less, not 2.\ntilt: use -80 or more, not -99.\nimage: connect it.",
+    }
+
+
+def test_a_text_names_inputs_at_its_start_and_takes_more_room_on_a_narrow_node(tools, tmp_path):
+    named, none, room = run_optics(
+        tools,
+        tmp_path,
+        """const named = (text) => [...optics.namedInputs(text)];
+        return [named("model, clip: not connected."), named("Depth is a guess: ..."),
+          [["a", 300], ["a".repeat(200), 300], ["a".repeat(200), 900], ["a".repeat(4000), 300],
+           ["\u6df1".repeat(100), 300]].map(([text, width]) => optics.roomFor(text, width))];""",
+        TEXTS,
+    )
+    assert named == ["model", "clip"]
+    assert none == []
+    # 39 and 139 letters a line of 16 px, 38 px around; from 58 to 220 px
+    assert room == [58, 6 * 16 + 38, 2 * 16 + 38, 220, 6 * 16 + 38]

@@ -1,0 +1,73 @@
+// Texts on nodes: what ComfyUI's refusals say in one, and the room a text takes.
+
+/** @typedef {import("../../tests/web/comfyui").NodeErrors} NodeErrors */
+
+const LETTER = 6; // px, mean width in the front end's small font
+const WIDE = /[\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\uff00-\uff60]/g; // twice as wide: Chinese
+const LINE = 16; // px
+const BESIDE = 62; // px, of a node's width that its text does not use
+const AROUND = 38; // px above and below the text
+const LEAST = 58; // px, as the front end has it
+const MOST = 220; // px; a longer text scrolls
+
+/**
+ * Return what was refused of each node, by its id, with what to do first: the pack's own words once
+ * for all the inputs they were said of, ComfyUI's reasons in few words.
+ * @param {NodeErrors} errors  as ComfyUI answers
+ * @returns {Record<string, string>}
+ */
+export function refusalTexts(errors) {
+  /** @type {Record<string, string>} */
+  const texts = {};
+  for (const [id, { errors: found }] of Object.entries(errors)) {
+    const text = [...new Set(found.map(inWords))].filter(Boolean).join("\n").replace(/[<>]/g, "");
+    if (text) texts[id] = text;
+  }
+  return texts;
+}
+
+/**
+ * Return what one refusal says; ComfyUI puts the input's name and " - " before the pack's words.
+ * @param {NodeErrors[string]["errors"][number]} error
+ */
+function inWords({ type, details = "", extra_info: { input_name: name = "", ...more } = {} }) {
+  const range = more.input_config?.[1] ?? {};
+  switch (type) {
+    case "custom_validation_failed":
+      return details.startsWith(`${name} - `) ? details.slice(name.length + 3).trim() : "";
+    case "value_not_in_list":
+      return `${name}: choose another. ${more.received_value} is not there.`;
+    case "value_smaller_than_min":
+      return `${name}: use ${range.min} or more, not ${more.received_value}.`;
+    case "value_bigger_than_max":
+      return `${name}: use ${range.max} or less, not ${more.received_value}.`;
+    case "required_input_missing":
+      return `${name}: connect it.`;
+    default:
+      return "";
+  }
+}
+
+/**
+ * Return the inputs that a message names: "model, clip: not connected. ..." names two.
+ * @param {string} text
+ */
+export function namedInputs(text) {
+  const head = /^(\w+(?:, \w+)*): /.exec(text);
+  return new Set(head ? head[1].split(", ") : []);
+}
+
+/**
+ * Return the height that a text takes on a node of a width, px of the canvas.
+ * @param {string} text
+ * @param {number} width
+ */
+export function roomFor(text, width) {
+  const letters = Math.max(8, Math.floor((width - BESIDE) / LETTER));
+  let lines = 0;
+  for (const line of text.split("\n")) {
+    const length = line.length + (line.match(WIDE)?.length ?? 0);
+    lines += Math.max(1, Math.ceil(length / letters));
+  }
+  return Math.min(MOST, Math.max(LEAST, LINE * lines + AROUND));
+}
