@@ -6,13 +6,14 @@
 // a refusal to the next try.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { namedInputs, refusalTexts, roomFor } from "./lib/node_texts.js";
+import { namedInputs, refusalTexts, roomFor, withoutMarkup } from "./lib/node_texts.js";
 import { OURS } from "./lib/start_values.js";
 
 /** @typedef {import("../tests/web/comfyui").ComfyNode} ComfyNode */
 
 const SHOWN = "$$node-text-preview"; // the front end's own widget for such a text
-const LATER_MS = [200, 1500]; // after a run's end, when the front end has tidied up
+const LATER_MS = [200, 1500, 5000]; // after a run's end: the front end has tidied up, pictures came
+const UNSAID = new Set(["BokehLens"]); // its summary is for the output
 const LOOK_MS = 200; // between looks for refusals, after a graph was queued
 const LOOKS = 300;
 
@@ -42,6 +43,8 @@ function ourNode(id) {
 
 /** Nodes that ran and have said nothing yet. */
 const silent = /** @type {Set<string>} */ (new Set());
+const ran = /** @type {Set<string>} */ (new Set()); // in the current run: the others were cached
+const failed = /** @type {Set<string>} */ (new Set()); // whose text is an error
 let speaking = false; // a text of this file's own is on its way to the front end
 
 /**
@@ -72,6 +75,7 @@ function makeRoom(node, text) {
   if (height >= needed) return;
   grown.set(node, [grown.get(node)?.[0] ?? height, needed]);
   node.setSize([width, needed]);
+  node.setDirtyCanvas?.(true, true);
 }
 
 /**
@@ -142,9 +146,24 @@ app.registerExtension({
     const on = (name, act) =>
       api.addEventListener(name, (event) => act(/** @type {CustomEvent} */ (event).detail));
     on("promptQueueing", () => void watchRefusals());
-    on("executing", (id) => {
-      texts.delete(`${id?.node ?? id}`);
-      silent.add(`${id?.node ?? id}`);
+    on("execution_start", () => ran.clear());
+    on("executing", (detail) => {
+      const id = `${detail?.node ?? detail}`;
+      ran.add(id);
+      failed.delete(id);
+      texts.delete(id);
+      silent.add(id);
+    });
+    on("executed", (detail) => {
+      const id = `${detail?.display_node ?? detail?.node ?? ""}`;
+      if (ran.has(id) || !ourNode(id)) return;
+      const text = UNSAID.has(ourNode(id)?.comfyClass ?? "") ? [] : (detail?.output?.text ?? []);
+      const said = withoutMarkup([text].flat().join("\n")); // by the run that is cached
+      if (said === texts.get(id) || !(said || failed.has(id))) return;
+      failed.delete(id);
+      texts.delete(id);
+      silent.add(id);
+      if (said) texts.set(id, said);
     });
     on("progress_text", (detail) => {
       const id = `${detail?.nodeId ?? ""}`;
@@ -156,7 +175,8 @@ app.registerExtension({
       const id = `${node_id ?? ""}`;
       if (!exception_message || !ourNode(id)) return;
       silent.delete(id);
-      texts.set(id, `${exception_message}`.trim().replace(/[<>]/g, "")); // HTML in the oldest ones
+      failed.add(id);
+      texts.set(id, withoutMarkup(`${exception_message}`.trim()));
     });
     for (const name of ["execution_success", "execution_error", "execution_interrupted"]) {
       on(name, () => LATER_MS.forEach((ms) => setTimeout(tidy, ms)));

@@ -317,8 +317,8 @@ class BokehStackFromImages(io.ComfyNode):
 def _preview(stacks: tuple[BokehStack, ...], cls) -> ui.PreviewImage:
     """Return the pictures shown on the node: each photo, then its frames."""
     shown: list[Tensor] = []
-    texts: list[str] = []
+    texts: list[tuple[str]] = []
     for stack in stacks:
         shown += [stack.reference[None], stack.frames]
-        texts += ["sharp", *(f"K = {strength:g} px·m" for strength in stack.strengths)]
+        texts += [("sharp",), *((f"K = {strength:.4g} px·m",) for strength in stack.strengths)]
     return ui.PreviewImage(captioned(torch.cat(shown), texts), cls=cls)

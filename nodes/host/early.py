@@ -38,10 +38,13 @@ def check_listed(file: str, name: str, files: Sequence[str]) -> None:
 
 
 def without_tags(text: str) -> str:
-    """Return text that means the same as HTML and as plain text: angle brackets become quotes.
+    """Return text that means the same as HTML, as Markdown and as plain text, for any front end.
+
+    Angle brackets become quotes, and nothing is left that makes a link or a picture.
 
     Example:
-        >>> without_tags("<b>depth</b>")
-        '‹b›depth‹/b›'
+        >>> without_tags("<b>depth</b> ![a](b) [[a|b]]")
+        '‹b›depth‹/b› ![a] (b) [ [a|b]]'
     """
-    return text.translate({ord("<"): "\u2039", ord(">"): "\u203a"})
+    plain = text.translate({ord("<"): "\u2039", ord(">"): "\u203a"})
+    return plain.replace("](", "] (").replace("[[", "[ [")

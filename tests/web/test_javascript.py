@@ -65,20 +65,20 @@ def test_the_types_of_the_javascript_hold(tools, tsc):
     assert checked.returncode == 0, checked.stdout
 
 
-def run_optics(tools, tmp_path, code: str, module: str = OPTICS, **given):
+def run_optics(tools, tmp_path, code: str, address: str = OPTICS, **given):
     """Return what JavaScript code with `optics` and `given` in scope returns, through JSON.
 
     Args:
         tools: commands.
         tmp_path: for the script.
         code: to run.
-        module: that `optics` is, by its address.
+        address: of the module that `optics` is.
         given: likewise in scope.
     """
     (tmp_path / "given.json").write_text(json.dumps(given), encoding="utf-8")
     script = tmp_path / "run.mjs"
     script.write_text(
-        f"import * as optics from {json.dumps(module)};\nimport fs from 'node:fs';\n"
+        f"import * as optics from {json.dumps(address)};\nimport fs from 'node:fs';\n"
         f"const given = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));\n"
         f"const run = () => {{ {code} }};\nprocess.stdout.write(JSON.stringify(await run()));\n",
         encoding="utf-8",
@@ -311,7 +311,7 @@ def _refused(name, type="custom_validation_failed", details="", **more):
 
 
 def test_refusals_before_a_run_become_texts_with_what_to_do(tools, tmp_path):
-    photo = "image: connect the photo. A <JPEG> is one."
+    photo = "image: connect the photo. A <JPEG> ![is](one)."
     errors = {
         "3": [_refused(name, details=f"{name} - {photo}") for name in ("format", "input_types")],
         "4:2": [
@@ -334,7 +334,7 @@ def test_refusals_before_a_run_become_texts_with_what_to_do(tools, tmp_path):
         errors={id: {"errors": several} for id, several in errors.items()},
     )
     assert found == {
-        "3": "image: connect the photo. A JPEG is one.",
+        "3": "image: connect the photo. A JPEG ![is] (one).",
         "4:2": "depth_checkpoint: choose another. gone.bin is not there.\n"
         "focus_x: use 1 or less, not 2.\ntilt: use -80 or more, not -99.\nimage: connect it.",
     }

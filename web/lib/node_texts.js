@@ -20,7 +20,7 @@ export function refusalTexts(errors) {
   /** @type {Record<string, string>} */
   const texts = {};
   for (const [id, { errors: found }] of Object.entries(errors)) {
-    const text = [...new Set(found.map(inWords))].filter(Boolean).join("\n").replace(/[<>]/g, "");
+    const text = withoutMarkup([...new Set(found.map(inWords))].filter(Boolean).join("\n"));
     if (text) texts[id] = text;
   }
   return texts;
@@ -46,6 +46,14 @@ function inWords({ type, details = "", extra_info: { input_name: name = "", ...m
     default:
       return "";
   }
+}
+
+/**
+ * Return text for every front end: the oldest take it as HTML, Nodes 2.0 as Markdown.
+ * @param {string} text
+ */
+export function withoutMarkup(text) {
+  return text.replace(/[<>]/g, "").replaceAll("](", "] (").replaceAll("[[", "[ [");
 }
 
 /**

@@ -89,6 +89,8 @@ def test_no_tag_is_left_in_a_text_for_the_page():
     assert "<" not in told
     assert ">" not in told
     assert told.endswith("_00001_.exr & 3 \u2039 4")
+    pictures = early.without_tags("![](//host/x.png) [[name|https://host]] [1, 2]")
+    assert pictures == "![] (//host/x.png) [ [name|https://host]] [1, 2]"
 
 
 def _text(node):
