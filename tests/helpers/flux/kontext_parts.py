@@ -7,6 +7,11 @@ from bokehdepth_core.generator.adapter import adapter_from_state_dict
 
 STAGE1, PICTURES = fixture("stage1_tiny")
 
+# What the predictions change by, at most, when every torch.exp in the embedding of the time is one
+# unit in the last place up or down: its phase is that times 1000. Processors differ by so much;
+# exact exponentials are 2.9e-5 from the published predictions themselves.
+EXP_ULP = 1e-4
+
 
 def load_transformer(manifest):
     from diffusers import FluxTransformer2DModel
