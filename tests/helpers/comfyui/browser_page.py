@@ -158,7 +158,7 @@ def picker(page, which: str = PICKER):
     box = None
     while box != (now := canvas.bounding_box()):  # the node still grows, as after a run
         box = now
-        page.wait_for_timeout(150)
+        page.wait_for_timeout(300)
     return canvas, box
 
 
