@@ -60,11 +60,11 @@ class LensBlur:
         self._field = field or Field(*size)
         # Reflection cannot reach further than the picture itself. A discrete Fourier transform is
         # that of a picture that repeats, so a picture that does needs no border and no other size.
-        self._margin = min(margin, size[0] - 1), 0 if wraps else min(margin, size[1] - 1)
         self._padded = (
-            _fast_size(size[0] + 2 * self._margin[0]),
-            size[1] if wraps else _fast_size(size[1] + 2 * self._margin[1]),
+            _fast_size(size[0] + 2 * min(margin, size[0] - 1)),
+            size[1] if wraps else _fast_size(size[1] + 2 * min(margin, size[1] - 1)),
         )
+        self._margin = (self._padded[0] - size[0]) // 2, (self._padded[1] - size[1]) // 2
         self._aperture = aperture
         self._frequencies = _frequencies(self._padded, device)
 
@@ -80,12 +80,8 @@ class LensBlur:
                 f"aperture: {name} {getattr(self._aperture, name):g} changes the blur over the "
                 "picture, and one blur for all of it is needed here. Use 0."
             )
-        top, left = self._margin
-        padded = functional.pad(planes[None], (left, left, top, top), mode="reflect")
-        bottom = self._padded[0] - padded.shape[2]
-        right = self._padded[1] - padded.shape[3]
-        padded = functional.pad(padded, (0, right, 0, bottom), mode="replicate")
-        spectrum: Tensor = torch.fft.rfft2(padded[0], s=self._padded)
+        padded = _surrounded(_surrounded(planes, self._padded[1]).mT, self._padded[0]).mT
+        spectrum: Tensor = torch.fft.rfft2(padded)
         return spectrum
 
     def blur(self, spectrum: Tensor, radius: float) -> Tensor:
@@ -198,6 +194,20 @@ class LensBlur:
                 own = blurred[:, border : border + height, border : border + width]
                 out[:, window.rows, window.columns] += own * window.share
         return out
+
+
+def _surrounded(planes: Tensor, width: int) -> Tensor:
+    """Return planes [C,H,W] as wide as said, reflected alike at both ends.
+
+    Where the number of columns to add is odd, the last one is the mean of both ends.
+    """
+    border, odd = divmod(width - planes.shape[2], 2)
+    reach = min(border, planes.shape[2] - 1)
+    planes = functional.pad(planes, (reach, reach), mode="reflect")
+    planes = functional.pad(planes, (border - reach, border - reach), mode="replicate")
+    if odd:
+        planes = torch.cat([planes, (planes[..., :1] + planes[..., -1:]) / 2], dim=-1)
+    return planes
 
 
 def _from(start: int, length: int) -> slice:

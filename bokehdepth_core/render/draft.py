@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..devices import exact_dtype
 from .scene.discontinuities import EDGE_STEP, find_depth_edges
 from .scene.matting import matte_far_side
+from .scene.symmetry import order_of
 from .slices.compositing import SHARP_RADIUS
 
 # Blur, px, from which on half the size holds all detail there is. Tuned on drafts of the public
@@ -31,45 +33,71 @@ def render_at_half_size(light: Tensor, defocus: Tensor, render_half: RenderHalf)
             its blurred foreground [4,h,w], as `composite_with_foreground`.
     """
     height, width = defocus.shape
-    even = _padded_to_even(light, defocus)
-    clean = matte_far_side(even[:3], even[3], find_depth_edges(even[3])).background
-    blurred, foreground = (_doubled(planes) for planes in render_half(*halved(clean, even[3])))
+    clean = matte_far_side(light, defocus, find_depth_edges(defocus, order_of(light))).background
+    halves = render_half(*halved(clean, defocus))
+    blurred, foreground = (_doubled(_doubled(half, width, 2), height, 1) for half in halves)
     in_focus = clean * (1 - foreground[3:]) + foreground[:3]
-    sharpness = 1 - (even[3].abs() - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
-    return torch.lerp(blurred, in_focus, sharpness.clamp(0, 1))[:, :height, :width]
+    sharpness = 1 - (defocus.abs() - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
+    return torch.lerp(blurred, in_focus, sharpness.clamp(0, 1))
 
 
-def _padded_to_even(light: Tensor, defocus: Tensor) -> Tensor:
-    """Return light and defocus as [4,H,W], H and W even, the last row or column repeated."""
-    odd = (0, defocus.shape[1] % 2, 0, defocus.shape[0] % 2)
-    return F.pad(torch.cat([light, defocus[None]])[None], odd, mode="replicate")[0]
-
-
-def _doubled(planes: Tensor) -> Tensor:
-    return F.interpolate(planes[None], scale_factor=2, mode="bilinear", align_corners=False)[0]
+def _doubled(planes: Tensor, length: int, axis: int) -> Tensor:
+    """Return planes [C,h,w] of which an axis has its full length again, interpolated linearly."""
+    size = list(planes.shape[1:])
+    size[axis - 1] = length
+    # Where the length is odd, the first and the last pixel lie on those of full size.
+    return F.interpolate(planes[None], size, mode="bilinear", align_corners=length % 2 == 1)[0]
 
 
 def halved(light: Tensor, defocus: Tensor) -> tuple[Tensor, Tensor]:
     """Return light [3,⌈H/2⌉,⌈W/2⌉] and defocus, px of that size, of one side of each depth edge.
 
-    Of 2x2 px that an edge crosses, only the nearer or the farther ones are averaged, whichever
-    are more (the nearer ones where both are as many). So no pixel mixes both sides.
+    A pixel of half the size is the mean of a cell of 2 x 2 px. Along an odd side it is that of
+    three with the weights ¼, ½, ¼, around each second one, so that both ends are alike. Of cells
+    that an edge crosses, only the nearer or the farther pixels are averaged, whichever are more
+    (the nearer ones where both are as many). So no pixel mixes both sides.
 
     Args:
         light: [3,H,W], linear light.
         defocus: [H,W], px, front positive.
     """
-    even = _padded_to_even(light, defocus)
-    light, defocus = even[:3], even[3]
-    low = -F.max_pool2d(-defocus[None], 2)[0]
-    high = F.max_pool2d(defocus[None], 2)[0]
-    chosen = torch.where(F.avg_pool2d(defocus[None], 2)[0] >= (low + high) / 2, high, low)
-    crossed = high - low > EDGE_STEP
-    middle, side = _fourfold((low + high) / 2), _fourfold((chosen - low) - (high - chosen))
-    member = ~_fourfold(crossed) | ((defocus - middle) * side >= 0)
-    share = F.avg_pool2d(member[None].to(light), 2)
-    return F.avg_pool2d(light * member, 2) / share, chosen / 2
+    cells = [_along(row, 2) for row in _along(torch.cat([light, defocus[None]]), 1)]
+    own = [[part[3] for part in row] for row in cells]
+    low, high = torch.stack([part for row in own for part in row]).aminmax(dim=0)
+    # Summed exactly: rounding would decide where as many pixels are near as far.
+    exact = exact_dtype(defocus.device)
+    mean = _mean([[part.to(exact) for part in row] for row in own])
+    chosen = torch.where(mean > (low.to(exact) + high) / 2, high, low)
+    whole = high - low <= EDGE_STEP
+    middle, side = (low + high) / 2, (chosen - low) - (high - chosen)
+    member = [[(whole | ((part - middle) * side >= 0)).to(light) for part in row] for row in own]
+    seen = [
+        [part[:3] * mask for part, mask in zip(*row, strict=True)]
+        for row in zip(cells, member, strict=True)
+    ]
+    return _mean(seen) / _mean(member), chosen / 2
 
 
-def _fourfold(plane: Tensor) -> Tensor:
-    return plane.repeat_interleave(2, 0).repeat_interleave(2, 1)
+def _along(planes: Tensor, axis: int) -> list[Tensor]:
+    """Return the pixels [C,H,W] of each cell along an axis in turn, as a plane for each."""
+    length = planes.shape[axis]
+    if length % 2 == 0:
+        return [planes[_every_second(axis, start)] for start in (0, 1)]
+    first, last = planes.narrow(axis, 0, 1), planes.narrow(axis, length - 1, 1)
+    beside = planes[_every_second(axis, 1)]
+    before, after = torch.cat([first, beside], axis), torch.cat([beside, last], axis)
+    return [before, planes[_every_second(axis, 0)], after]
+
+
+def _every_second(axis: int, start: int) -> tuple[slice, ...]:
+    return (*(slice(None),) * axis, slice(start, None, 2))
+
+
+def _mean(cells: list[list[Tensor]]) -> Tensor:
+    """Return the weighted mean of the rows and columns of pixels of cells."""
+    return _weighted([_weighted(row) for row in cells])
+
+
+def _weighted(parts: list[Tensor]) -> Tensor:
+    ends = parts[0] + parts[-1]
+    return ends / 2 if len(parts) == 2 else (ends + 2 * parts[1]) / 4

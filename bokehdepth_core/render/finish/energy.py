@@ -11,7 +11,7 @@ from torch import Tensor
 
 AROUND = 12  # px, from which light is taken
 ROUNDING = 1e-5  # of white; less light than that around gives none
-CELL = 32  # px, of the squares in which is looked for what is missing
+CELL = 33  # px, of the squares in which is looked for what is missing
 LEAST_MISSING = 1e-3  # of the light of a square; to add less is not seen
 
 
@@ -35,7 +35,13 @@ def above_black(light: Tensor, black: Tensor) -> Tensor:
 
 
 def _of_cells(planes: Tensor) -> Tensor:
-    return F.avg_pool2d(planes[None], CELL, ceil_mode=True)[0]
+    """Return the means over squares, which lie alike from both ends, [C,h,w] of [C,H,W]."""
+    border = []
+    for side in (planes.shape[2], planes.shape[1]):
+        count = -(-side // CELL)
+        count += (count * CELL - side) % 2  # an odd side of squares makes what is left even
+        border += [(count * CELL - side) // 2] * 2
+    return F.avg_pool2d(F.pad(planes, border)[None], CELL)[0]
 
 
 def _sum_around(planes: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 Which side of an edge a pixel belongs to, and how much of the other it holds, is decided for each
 pixel. Where the depth lies beside the photo's edge the decisions change from pixel to pixel, and a
 sharp edge gets a dotted rim. So no pixel there may stand out of the median of its 3 x 3 px by more
-than it did in the photo, or than `ALLOWED`.
+than it did in the photo, or than `ALLOWED`. Noise and detail in focus may also be what they are in
+the photo: beside a blurred surface they may stand out by more than they did.
 """
 
 import torch
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from ...color import linear_to_srgb, srgb_to_linear
 from ..scene.discontinuities import EDGE_STEP, largest_within, pixels_at
+from ..slices.compositing import SHARP_RADIUS
 
 ALLOWED = 24 / 255  # sRGB; fainter specks are hardly seen, and a lens leaves some
+DETAIL = 30 / 255  # sRGB; what is in focus and stands out by more in the photo may stay as it is
 BESIDE = 3  # px from a depth edge within which specks are looked for
 COLORS = 3  # channels; a fourth is coverage
 COVERED = 0.999
@@ -46,13 +49,18 @@ def without_specks(light: Tensor, photo: Tensor, defocus: Tensor) -> Tensor:
     row, column = there.nonzero(as_tuple=True)
     if not len(row):
         return light
-    out = light.clone()
+    out, sharp = light.clone(), defocus[row, column].abs() < SHARP_RADIUS
     for before, after in zip(photo[:COLORS], out[:COLORS], strict=True):  # one by one, for memory
-        own, median = _beside_median(before, row, column)
-        allowed = (own - median).abs_().clamp_(min=ALLOWED)
+        given, median = _beside_median(before, row, column)
+        allowed = (given - median).abs_()
+        kept = sharp & (allowed > DETAIL)
+        allowed.clamp_(min=ALLOWED)
         for _ in range(PASSES):
             own, median = _beside_median(after, row, column)
-            calm = torch.minimum(torch.maximum(own, median - allowed), median + allowed)
+            least, most = median - allowed, median + allowed
+            least = torch.where(kept, torch.minimum(least, given), least)
+            most = torch.where(kept, torch.maximum(most, given), most)
+            calm = torch.minimum(torch.maximum(own, least), most)
             changed = calm != own
             after[row[changed], column[changed]] = srgb_to_linear(calm[changed])
     return out

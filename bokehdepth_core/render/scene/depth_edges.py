@@ -6,6 +6,7 @@ that is blurred differently, and smear the edge. So every pixel of a ramp is cla
 depth of the near or of the far end of its ramp, by Bayes' rule from its disparity and its colour.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ from ...callbacks import CheckCancelled, never_cancelled
 from ...checks import check_depth, check_image
 from ..panorama import own_columns, with_other_end
 from .discontinuities import largest_within
+from .symmetry import CORNERS, SIDES, mirrored_sum, order_of
 
 RAMP_RADIUS = 16  # px to either side within which a ramp must end
 LEVEL_OFF = 0.2  # times its steepest step; a ramp has ended where it rises by less
@@ -190,8 +192,8 @@ def edge_sources(
         tensor([0, 1, 1, 1, 5, 5, 6])
     """
     disparity = depth.float().reciprocal()
-    ramps = _find_ramps(disparity, visible, check_cancelled)
     flat, color = disparity.flatten(), picture[..., :3].float().clamp(0, 1)
+    ramps = _find_ramps(disparity, order_of(color.movedim(-1, 0)), visible, check_cancelled)
     sources = torch.arange(flat.numel(), device=flat.device)
     if ramps.pixel.numel() == 0:
         return sources
@@ -213,10 +215,12 @@ def edge_sources(
     return sources
 
 
-def _find_ramps(disparity: Tensor, visible: Tensor, check_cancelled: CheckCancelled) -> _Ramps:
+def _find_ramps(
+    disparity: Tensor, order: Tensor, visible: Tensor, check_cancelled: CheckCancelled
+) -> _Ramps:
     """Return the soft edges of disparity [H,W]: neither hard edges nor slopes nor noise."""
     flat = disparity.flatten()
-    uphill, downhill = _ground(disparity), _ground(-disparity)
+    uphill, downhill = _ground(disparity, order), _ground(-disparity, order)
     rise, fall = flat[uphill.higher] - flat, flat - flat[downhill.higher]
     on_a_way = torch.minimum(rise, fall) > NOISE * torch.maximum(rise, fall)
     for step in (rise, fall):
@@ -250,14 +254,32 @@ def _may_level_off(step: Tensor) -> Tensor:
     return smallest <= LEVEL_OFF * largest
 
 
-def _ground(height: Tensor) -> _Ground:
-    """Return a plane [H,W] as a ground to climb."""
-    plane = height[None, None]
-    higher = F.max_pool2d(plane, 3, 1, 1, return_indices=True)[1].flatten()
-    beside = F.max_pool2d(plane, (1, 3), 1, (0, 1))
-    above_or_below = F.max_pool2d(plane, (3, 1), 1, (1, 0))
-    rise = torch.maximum(beside, above_or_below) - plane
-    return _Ground(height.flatten(), higher, rise.flatten())
+def _ground(height: Tensor, order: Tensor) -> _Ground:
+    """Return a plane [H,W] as a ground to climb.
+
+    Of neighbours as high the way goes to one that shares a side, then to that of the highest order.
+    """
+    planes = F.pad(torch.stack([height, order])[None], (1, 1, 1, 1), mode="replicate")[0]
+    rows, columns = height.shape
+
+    def highest(offsets: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        """Return how high the highest neighbour is, and the step to it in flat indices."""
+        best, first = torch.full_like(height, -torch.inf), torch.full_like(height, -torch.inf)
+        step = torch.zeros_like(height, dtype=torch.int32)
+        for dy, dx in offsets:
+            own, rank = planes[:, 1 + dy :, 1 + dx :][:, :rows, :columns]
+            better = (own == best).logical_and_(rank > first).logical_or_(own > best)
+            best, first = torch.where(better, own, best), torch.where(better, rank, first)
+            step.masked_fill_(better, dy * columns + dx)
+        return best, step
+
+    straight, way = highest(SIDES)
+    rise = straight - height
+    diagonal, aslant = highest(CORNERS)
+    way = torch.where(diagonal > straight, aslant, way)
+    way = way.masked_fill_(torch.maximum(diagonal, straight) <= height, 0).flatten()
+    itself = torch.arange(height.numel(), device=height.device)
+    return _Ground(height.flatten(), itself.add_(way), rise.flatten())
 
 
 def _climb(ground: _Ground, inverse: _Ground, start: Tensor) -> _Climb:
@@ -326,18 +348,17 @@ def _look_around(
     flat, color = disparity.flatten(), color.reshape(-1, 3)
     row, column = end // width, end % width
     own, level = color[pixel], flat[end]
-    total, count, power = (torch.zeros_like(level) for _ in range(3))
-    summed = torch.zeros_like(own)
-    offsets = range(-SAMPLE_RADIUS, SAMPLE_RADIUS + 1)
-    for dy, dx in ((dy, dx) for dy in offsets for dx in offsets):
+
+    def sampled(dy: int, dx: int) -> Tensor:
         sample = (row + dy).clamp(0, height - 1) * width + (column + dx).clamp(0, width - 1)
         same = ((flat[sample] - level).abs() <= tolerance).to(color)
         seen = color[sample]
-        square = (seen - own).square().sum(1)
-        total += same * torch.exp(-square / (2 * COLOR_SPREAD**2))
-        summed += same[:, None] * seen
-        power += same * seen.square().sum(1)
-        count += same
-    mean = summed / count[:, None]
+        alike = torch.exp(-(seen - own).square().sum(1) / (2 * COLOR_SPREAD**2))
+        parts = [alike, seen.square().sum(1), torch.ones_like(alike), *seen.unbind(1)]
+        return torch.stack(parts).mul_(same)
+
+    summed = sampled(0, 0) + mirrored_sum(SAMPLE_RADIUS, sampled)
+    total, power, count = summed[:3]
+    mean = (summed[3:] / count).T
     variance = (power / count - mean.square().sum(1)).clamp(min=0)
     return _Colors(total / count + COLOR_DOUBT, mean, variance)

@@ -4,12 +4,14 @@ The matting of mixed pixels (`matting.py`) and the inpainting of occluded backgr
 both start from these edges. Both also look at the pixels around a place, with the helpers below.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .symmetry import CORNERS, SIDES, mirrored_sum
 
 EDGE_STEP = 1.0  # px of defocus between neighbours that makes a depth edge
 EDGE_WIDTH = 1.5  # px from a depth edge at which a pixel holds one side only
@@ -33,29 +35,56 @@ class DepthEdges:
     step_x: Tensor
 
 
-def find_depth_edges(defocus: Tensor) -> DepthEdges:
+def find_depth_edges(defocus: Tensor, order: Tensor) -> DepthEdges:
     """Return the depth edges of a picture.
 
     An edge is a step larger than `EDGE_STEP` plus the slope of the surface on either side of it.
-    So the steep rim of a ball is not cut into many edges.
+    So the steep rim of a ball is not cut into many edges. The way across is to the neighbour that
+    is nearest to the camera, and to one that shares a side before one that shares a corner.
 
     Args:
         defocus: [H,W], px, front positive.
+        order: [H,W], by which one of neighbours as near is taken (`order_of`).
     """
     step_y, step_x = torch.zeros_like(defocus), torch.zeros_like(defocus)
     found = torch.zeros_like(defocus, dtype=torch.bool)
     height, width = defocus.shape
     padded = F.pad(defocus[None, None], (2, 2, 2, 2), mode="replicate")[0, 0]
-    # Straight neighbours come before diagonal ones, which are farther.
-    for dy, dx in sorted(neighbour_offsets(1), key=lambda offset: abs(offset[0]) + abs(offset[1])):
-        back, ahead, beyond = (
-            padded[2 + k * dy :, 2 + k * dx :][:height, :width] for k in (-1, 1, 2)
-        )
-        slope = torch.maximum(defocus - back, beyond - ahead).clamp(min=0)
-        new = (ahead - defocus > EDGE_STEP + slope) & ~found
-        step_y, step_x = step_y.masked_fill(new, dy), step_x.masked_fill(new, dx)
-        found |= new
+    for offsets in (SIDES, CORNERS):
+        new = []
+        for dy, dx in offsets:
+            back, ahead, beyond = (
+                padded[2 + k * dy :, 2 + k * dx :][:height, :width] for k in (-1, 1, 2)
+            )
+            slope = torch.maximum(defocus - back, beyond - ahead).clamp_(min=0)
+            new.append((ahead - defocus > slope.add_(EDGE_STEP)).logical_and_(~found))
+        edge = torch.stack(new).any(0)
+        row, column = edge.nonzero(as_tuple=True)
+        chosen = _nearest_neighbour(defocus, order, (row, column), offsets, new)
+        step_y[row, column], step_x[row, column] = chosen.unbind(1)
+        found |= edge
     return DepthEdges(found, step_y, step_x)
+
+
+def _nearest_neighbour(
+    defocus: Tensor,
+    order: Tensor,
+    pixels: Pixels,
+    offsets: Sequence[tuple[int, int]],
+    allowed: list[Tensor],
+) -> Tensor:
+    """Return the step (dy, dx), [N,2], from N pixels to the nearest of their allowed neighbours."""
+    row, column = pixels
+    best = torch.full((2, len(row)), -torch.inf, device=defocus.device)
+    step = torch.zeros(len(row), 2, device=defocus.device)
+    for (dy, dx), mask in zip(offsets, allowed, strict=True):
+        there = pixels_at(row + dy, column + dx, defocus)
+        own = torch.stack([defocus[there], order[there]])
+        better = (own[0] > best[0]) | ((own[0] == best[0]) & (own[1] > best[1]))
+        better &= mask[row, column]
+        best = torch.where(better, own, best)
+        step[better] = step.new_tensor((dy, dx))
+    return step
 
 
 def neighbour_offsets(step: int) -> list[tuple[int, int]]:
@@ -70,11 +99,18 @@ def window_offsets(radius: int) -> list[tuple[int, int]]:
 
 
 def pixels_at(rows: Tensor, columns: Tensor, like: Tensor) -> Pixels:
-    """Return the pixels of a plane [H,W] closest to places in px; outside, those of its border."""
+    """Return the pixels of a plane [H,W] at rows and columns; outside, those of its border."""
     height, width = like.shape
-    # Not `round`, which goes to even numbers and so depends on where the picture begins.
-    rows, columns = (rows + 0.5).floor(), (columns + 0.5).floor()
     return rows.clamp(0, height - 1).long(), columns.clamp(0, width - 1).long()
+
+
+def pixels_beside(pixels: Pixels, down: Tensor, right: Tensor, like: Tensor) -> Pixels:
+    """Return the pixels of a plane [H,W] closest to places `down` and `right` px beside others.
+
+    Half a pixel is rounded away from them, alike on either side.
+    """
+    down, right = (way.sign() * (way.abs() - 0.5).ceil() for way in (down, right))
+    return pixels_at(pixels[0] + down, pixels[1] + right, like)
 
 
 def mean_around(
@@ -94,13 +130,14 @@ def mean_around(
         accepted: which of N neighbours count, [N] bool.
     """
     row, column = pixels
-    total, weights = light.new_zeros(len(light), len(row)), light.new_zeros(len(row))
-    for dy, dx in window_offsets(radius):
+
+    def weighted(dy: int, dx: int) -> Tensor:
         there = pixels_at(row + dy, column + dx, light[0])
         weight = accepted(there) / (dy * dy + dx * dx) ** falloff
-        total += weight * light[:, there[0], there[1]]
-        weights += weight
-    return total / weights.clamp(min=1e-9), weights > 0
+        return torch.cat([light[:, there[0], there[1]] * weight, weight[None]])
+
+    total = mirrored_sum(radius, weighted)
+    return total[:-1] / total[-1].clamp(min=1e-9), total[-1] > 0
 
 
 def largest_within(plane: Tensor, reach: int) -> Tensor:

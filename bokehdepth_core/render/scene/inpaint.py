@@ -8,25 +8,21 @@ view. Its colour goes on behind the foreground, as a mean over more pixels the f
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ...boxes import bounding_box, box_around
 from ...callbacks import CheckCancelled, never_cancelled
 from .discontinuities import (
     EDGE_STEP,
     EDGE_WIDTH,
     Pixels,
-    largest_within,
     mean_around,
-    neighbour_offsets,
     pixels_at,
+    pixels_beside,
 )
+from .nearest import NearestBackground, pixel_grid, search_radius
 
 SMOOTHINGS = 5  # wavelet scales of the inpainted colour, each twice as wide as the one before
 NARROW = 3.5  # px from a depth edge within which background is taken from all sides
-NOTHING = 1e15  # px, in place of infinity, which would turn products into NaN
-FEW = 0.3  # share of pixels below which it is quicker to look at them alone
 AROUND = 3  # px around such a pixel in which it is looked for
 
 _SQUARE = [(y, x) for y in range(3) for x in range(3)]
@@ -34,21 +30,6 @@ _EXCHANGES = (
     *((1, 2), (4, 5), (7, 8), (0, 1), (3, 4), (6, 7), (1, 2), (4, 5), (7, 8), (0, 3)),
     *((5, 8), (4, 7), (3, 6), (1, 4), (2, 5), (4, 7), (4, 2), (6, 4), (4, 2)),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class NearestBackground:
-    """For every pixel the nearest place where background that it occludes is in view.
-
-    Attributes:
-        row: [H,W], px; the pixel's own where there is none.
-        column: [H,W], px, likewise.
-        distance: [H,W], px; infinity where there is none.
-    """
-
-    row: Tensor
-    column: Tensor
-    distance: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,147 +49,9 @@ class BackgroundSample:
     origin: Pixels
 
 
-def search_radius(psf_radius: float) -> float:
-    """Return how far, px, background in view is searched for when PSFs are `psf_radius` px wide."""
-    return 1.5 * psf_radius + 3
-
-
 def inpainting_support_radius(psf_radius: float) -> float:
     """Return the distance, px, up to which the picture decides what is inpainted at a pixel."""
     return search_radius(psf_radius) + float(2**SMOOTHINGS) + 3
-
-
-def _pixel_grid(like: Tensor) -> tuple[Tensor, Tensor]:
-    height, width = like.shape
-    rows = torch.arange(height, dtype=torch.float32, device=like.device)
-    columns = torch.arange(width, dtype=torch.float32, device=like.device)
-    return rows[:, None].expand(height, width), columns[None, :].expand(height, width)
-
-
-def find_nearest_background(
-    defocus: Tensor,
-    far_side: Tensor,
-    radius: float,
-    check_cancelled: CheckCancelled = never_cancelled,
-) -> NearestBackground:
-    """Return for every pixel the nearest far-side edge pixel of a surface that lies behind it.
-
-    Jump flooding (Rong and Tan 2006): candidates travel in halving steps, and a pixel keeps the
-    nearest one that lies behind its own surface. Only where there can be one it is looked for.
-
-    Args:
-        defocus: [H,W], px, front positive.
-        far_side: [H,W], bool, the far side of depth edges.
-        radius: px, of the search.
-        check_cancelled: raises to stop.
-    """
-    longest = 1 << max(0, int(radius).bit_length() - 1)
-    side = max(defocus.shape)
-    steps = [longest >> k for k in range(longest.bit_length()) if longest >> k < side] + [1]
-    row, column = (plane.clone() for plane in _pixel_grid(defocus))
-    distance = torch.full_like(defocus, torch.inf)
-    seeds = defocus.masked_fill(~far_side, torch.inf)
-    reach = min(sum(steps), side)
-    wanted = -largest_within(-seeds, reach) < defocus - EDGE_STEP
-    box = bounding_box(wanted)
-    if box is not None:
-        box = box_around(box, reach, (defocus.shape[0], defocus.shape[1]))
-        planes = (row[box], column[box], defocus[box], seeds[box])
-        if float(wanted[box].float().mean()) < FEW:
-            found = _flood_few(*planes, wanted[box], steps, check_cancelled)
-        else:
-            found = _flood(*planes, steps, check_cancelled)
-        found[2].sqrt_()
-        there = found[2] <= radius
-        for plane, new in zip((row, column, distance), found, strict=True):
-            plane[box] = torch.where(there, new, plane[box])
-    return NearestBackground(row, column, distance)
-
-
-def _flood(
-    rows: Tensor,
-    columns: Tensor,
-    defocus: Tensor,
-    seeds: Tensor,
-    steps: list[int],
-    check_cancelled: CheckCancelled,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return row, column and squared distance, [H,W] each, of the nearest seed behind each pixel.
-
-    Args:
-        rows: [H,W], px, of each pixel.
-        columns: [H,W], px, likewise.
-        defocus: [H,W], px, of each pixel.
-        seeds: [H,W], px, defocus of what may be found; infinity elsewhere.
-        steps: px, that candidates travel.
-        check_cancelled: raises to stop.
-    """
-    limit, seeds = defocus - EDGE_STEP, seeds.clamp(max=NOTHING)
-    best = torch.full((3, *defocus.shape), NOTHING, device=defocus.device)
-    nearest = torch.full_like(defocus, NOTHING)
-    for step in steps:
-        for dy, dx in neighbour_offsets(step):
-            check_cancelled()
-            here, there = _overlap(defocus, dy, dx), _overlap(defocus, -dy, -dx)
-            own, closest = best[:, here[0], here[1]], nearest[here]
-            passed = best[:, there[0], there[1]].clone()
-            distance = (rows[here] - passed[0]).square_()
-            distance.add_((columns[here] - passed[1]).square_())
-            better = (passed[2] < limit[here]).logical_and_(distance < closest).to(defocus)
-            own.lerp_(passed, better)
-            closest.lerp_(distance, better)
-            direct = distance.fill_(dy * dy + dx * dx)
-            better = (seeds[there] < limit[here]).logical_and_(direct < closest).to(defocus)
-            for plane, source in zip(own, (rows, columns, seeds), strict=True):
-                plane.lerp_(source[there], better)
-            closest.lerp_(direct, better)
-    return best[0], best[1], nearest
-
-
-def _flood_few(
-    rows: Tensor,
-    columns: Tensor,
-    defocus: Tensor,
-    seeds: Tensor,
-    wanted: Tensor,
-    steps: list[int],
-    check_cancelled: CheckCancelled,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what `_flood` does, by looking at the wanted pixels [H,W] alone.
-
-    No other pixel has a seed behind it within reach, so none of them passes a candidate on.
-    """
-    height, width = defocus.shape
-    # A border that holds nothing, as wide as a step, so that no step needs to be cut off.
-    border, across = steps[0], width + 2 * steps[0]
-    around = (border,) * 4
-    row, column = wanted.nonzero(as_tuple=True)
-    at = (row + border) * across + column + border
-    sources = [F.pad(plane[None], around)[0].flatten() for plane in (rows, columns)]
-    own_row, own_column, limit = rows[wanted], columns[wanted], defocus[wanted] - EDGE_STEP
-    seeds = F.pad(seeds.clamp(max=NOTHING)[None], around, value=NOTHING)[0].flatten()
-    # Which pixel each of them holds as its candidate; pixel 0 is in the border, and holds nothing.
-    held, nearest = torch.zeros_like(seeds, dtype=torch.int64), torch.full_like(limit, NOTHING)
-    mine = torch.zeros_like(at)
-    for step in steps:
-        for dy, dx in neighbour_offsets(step):
-            check_cancelled()
-            there = at - (dy * across + dx)
-            passed = held[there]
-            distance = (own_row - sources[0][passed]).square_()
-            distance.add_((own_column - sources[1][passed]).square_())
-            better = (seeds[passed] < limit).logical_and_(distance < nearest)
-            mine = torch.where(better, passed, mine)
-            nearest = torch.where(better, distance, nearest)
-            direct = float(dy * dy + dx * dx)
-            better = (seeds[there] < limit).logical_and_(nearest > direct)
-            mine = torch.where(better, there, mine)
-            nearest = nearest.masked_fill(better, direct)
-            held[at] = mine
-    found = torch.full((3, height, width), NOTHING, device=defocus.device)
-    found[0, row, column], found[1, row, column] = sources[0][mine], sources[1][mine]
-    found[2, row, column] = nearest
-    return found[0], found[1], found[2]
 
 
 def sample_background(
@@ -226,12 +69,13 @@ def sample_background(
         defocus: [H,W], px, front positive.
         nearest: the nearest background in view.
     """
-    rows, columns = _pixel_grid(defocus)
+    rows, columns = pixel_grid(defocus)
     length = nearest.distance.clamp(min=1)
     origin = pixels_at(nearest.row, nearest.column, defocus)
-    beyond = pixels_at(
-        nearest.row + EDGE_WIDTH * (nearest.row - rows) / length,
-        nearest.column + EDGE_WIDTH * (nearest.column - columns) / length,
+    beyond = pixels_beside(
+        (nearest.row, nearest.column),
+        EDGE_WIDTH * (nearest.row - rows) / length,
+        EDGE_WIDTH * (nearest.column - columns) / length,
         defocus,
     )
     same = (defocus[beyond] - defocus[origin]).abs() <= EDGE_STEP

@@ -16,12 +16,12 @@ from ..panorama import own_columns
 from .discontinuities import EDGE_STEP, find_depth_edges
 from .inpaint import (
     BackgroundSample,
-    find_nearest_background,
     sample_background,
-    search_radius,
     smooth_inpainting,
 )
 from .matting import matte_far_side, matte_near_side
+from .nearest import find_nearest_background, search_radius
+from .symmetry import order_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,13 +149,14 @@ def part_surfaces(
         background: as `separate_layers` takes it, on the same scale as `height`.
         check_cancelled: raises to stop.
     """
-    edges = find_depth_edges(height)
+    order = order_of(light)
+    edges = find_depth_edges(height, order)
     if background is None and not edges.far_side.any():
         return None
     check_cancelled()
     far = matte_far_side(light, height, edges)
     nearest = find_nearest_background(
-        height, edges.far_side, search_radius(psf_radius), check_cancelled
+        height, edges.far_side, order, search_radius(psf_radius), check_cancelled
     )
     check_cancelled()
     sample = sample_background(light, far.background, height, nearest)

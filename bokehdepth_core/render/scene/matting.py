@@ -22,9 +22,10 @@ from .discontinuities import (
     Pixels,
     mean_around,
     pixels_at,
+    pixels_beside,
     window_offsets,
 )
-from .inpaint import NearestBackground
+from .nearest import NearestBackground
 
 WHITE = 1.0  # linear light; more than it comes from lamps and their reflections
 SMALLEST_CONTRAST = 0.0003  # |F - B|², linear light, below which the two colours cannot be told
@@ -229,9 +230,10 @@ def matte_near_side(
     """
     row, column = (nearest.distance < EDGE_WIDTH).nonzero(as_tuple=True)
     length = nearest.distance[row, column].clamp(min=1)
-    inward = pixels_at(
-        row + EDGE_WIDTH * (row - nearest.row[row, column]) / length,
-        column + EDGE_WIDTH * (column - nearest.column[row, column]) / length,
+    inward = pixels_beside(
+        (row, column),
+        EDGE_WIDTH * (row - nearest.row[row, column]) / length,
+        EDGE_WIDTH * (column - nearest.column[row, column]) / length,
         defocus,
     )
     inside = (defocus[inward] - defocus[row, column]).abs() < EDGE_STEP

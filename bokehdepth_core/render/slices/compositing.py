@@ -27,7 +27,7 @@ from ..scene.matting import WHITE
 from .occupancy import slice_boxes
 
 CUT_OUT = 4  # channels of light with its own coverage, which is the last
-LEAST_ALPHA = 1e-9  # of a slice; less is rounding
+LEAST_ALPHA = 1e-6  # of a slice; from there down it fades out, for rounding decides on its sign
 SHARP_RADIUS = 0.25  # px; a PSF this small lies within one pixel
 # A slice blurred by less, px, is not told from one in focus. Tuned on drafts of the public scenes
 # of `docs/render.md`: 35.01 dB; 35.00 at 0.75, 34.92 at 2.

@@ -36,3 +36,14 @@ def test_what_stands_alone_in_the_photo_stays():
     photo[0, 60, 77] = 0.0  # in focus, one px from the edge
     found = render_bokeh(photo, depth, 12.0, 1.0)[0]
     assert float(found[60, 77].max()) < 0.1
+
+
+def test_noise_in_focus_beside_a_blurred_surface_stays():
+    noise = torch.rand(96, 96, 3, generator=torch.Generator().manual_seed(4))
+    rows, columns = torch.meshgrid(torch.arange(96.0), torch.arange(96.0), indexing="ij")
+    away = torch.hypot(rows - 48, columns - 48)
+    depth, wall = torch.where(away < 30, 1.0, 5.0), 0.2 * torch.ones(3)
+    photo = torch.where((away < 30)[..., None], noise, wall)
+    found = render_bokeh(photo[None], depth[None], 12.0, 1.0)[0]
+    inside = away < 28  # from 2 px within the edge no pixel is mixed
+    assert float((found - photo).abs().amax(-1)[inside].max()) <= 1 / 255

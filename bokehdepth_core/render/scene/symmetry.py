@@ -1,0 +1,79 @@
+"""Rules by which a mirrored photo gives the mirrored picture.
+
+Where several pixels are equally good, as the neighbours that are as near or as high, the first one
+in the order of rows and columns is another one in a mirrored photo. So it is chosen by what the
+photo shows there. Sums over a window are added in pairs of pixels that mirror each other, since
+rounding depends on the order, and a rounding may decide on which side of a threshold a pixel is.
+"""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor
+
+BITS = 10  # of each channel
+WINDOW = 5  # px, side of the square whose light counts
+_MIX = 2654435761  # 2³² / golden ratio, odd (Knuth 1973, multiplicative hashing)
+
+SIDES = ((-1, 0), (0, -1), (0, 1), (1, 0))
+"""Offsets (dy, dx) to the neighbours that share a side with a pixel."""
+
+CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+"""Offsets (dy, dx) to those that share a corner."""
+
+
+def order_of(picture: Tensor) -> Tensor:
+    """Return a number for every pixel, [H,W], by which one of several equal ones is chosen.
+
+    It is whole, below 2²⁴ and so exact in float32: a hash of the pixel's colour and of the light of
+    a square around. Pixels of the same number look alike, and any of them will do.
+
+    Args:
+        picture: [C,H,W], light or sRGB; its first three channels count, from 0 to 1.
+
+    Example:
+        >>> picture = torch.zeros(3, 4, 5)
+        >>> picture[:, 1, 2] = 1.0
+        >>> order = order_of(picture)
+        >>> torch.equal(order.flip(1), order_of(picture.flip(2)))
+        True
+    """
+    levels = (picture[:3].clamp(0, 1) * (2**BITS - 1)).round_()
+    mean = F.avg_pool2d(levels.sum(0)[None], WINDOW, 1, WINDOW // 2)[0]  # whole sums: exact
+    number = mean.mul_(WINDOW * WINDOW).round_().long()
+    for channel in levels.long():
+        number.mul_(_MIX).bitwise_xor_(number >> 20).add_(channel)
+    return (number.mul_(_MIX) >> 24).bitwise_and_(2**24 - 1).to(picture)
+
+
+def mirrored_sum(radius: int, term: Callable[[int, int], Tensor]) -> Tensor:
+    """Return the sum of term(dy, dx) over all other pixels of a square window.
+
+    It is the same to the last bit where the window is mirrored or turned by a quarter.
+
+    Args:
+        radius: px, of the window to each side.
+        term: the summand of an offset.
+
+    Example:
+        >>> mirrored_sum(1, lambda dy, dx: torch.tensor(10.0 * dy + dx + 1))
+        tensor(8.)
+    """
+
+    def both_ways(dy: int, dx: int) -> Tensor:
+        return term(dy, dx) + term(-dy, -dx)
+
+    total: Tensor | None = None
+    for far in range(1, radius + 1):
+        for near in range(far + 1):
+            part = both_ways(far, near)
+            if near == 0:
+                part = part + both_ways(0, far)
+            else:
+                part = part + both_ways(far, -near)
+                if near < far:
+                    part = part + (both_ways(near, far) + both_ways(near, -far))
+            total = part if total is None else total + part
+    if total is None:
+        raise ValueError(f"radius: expected 1 or more, found {radius}.")
+    return total
