@@ -27,7 +27,7 @@ def coarser(depth):
     ("options", "wanted"),
     [
         ({"quality": "default"}, 33.67),
-        ({"quality": "draft"}, 30.81),
+        ({"quality": "draft"}, 31.00),
         ({"coarse": True}, 33.07),
         ({"highlight_boost": 1.0}, 35.30),
     ],

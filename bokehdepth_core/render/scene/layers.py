@@ -158,6 +158,7 @@ def part_surfaces(
     nearest = find_nearest_background(
         height, edges.far_side, order, search_radius(psf_radius), check_cancelled
     )
+    del order  # a plane less while the rest is made
     check_cancelled()
     sample = sample_background(light, far.background, height, nearest)
     known = torch.zeros_like(edges.far_side)
