@@ -32,6 +32,7 @@ def order_of(picture: Tensor) -> Tensor:
         picture: [C,H,W], light or sRGB; its first three channels count, from 0 to 1.
 
     Example:
+        >>> import torch
         >>> picture = torch.zeros(3, 4, 5)
         >>> picture[:, 1, 2] = 1.0
         >>> order = order_of(picture)
@@ -56,6 +57,7 @@ def mirrored_sum(radius: int, term: Callable[[int, int], Tensor]) -> Tensor:
         term: the summand of an offset.
 
     Example:
+        >>> import torch
         >>> mirrored_sum(1, lambda dy, dx: torch.tensor(10.0 * dy + dx + 1))
         tensor(8.)
     """

@@ -25,7 +25,7 @@ def slice_boxes(layers: list[Layer], levels: list[float]) -> list[list[Box | Non
         >>> defocus[:10] = 2.5
         >>> wall = Layer(torch.zeros(3, 32, 32), defocus, torch.ones(32, 32))
         >>> [boxes[0] for boxes in slice_boxes([wall], [0.0, 1.0, 2.0, 3.0])][:3]
-        [(slice(0, 32, None), slice(0, 32, None)), None, (slice(0, 10, None), slice(0, 32, None))]
+        [(slice(10, 32, None), slice(0, 32, None)), None, (slice(0, 10, None), slice(0, 32, None))]
     """
     like = layers[0].defocus
     bounds = torch.tensor(levels, dtype=like.dtype).to(like.device)
