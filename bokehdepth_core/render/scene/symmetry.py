@@ -43,8 +43,10 @@ def order_of(picture: Tensor) -> Tensor:
     mean = F.avg_pool2d(levels.sum(0)[None], WINDOW, 1, WINDOW // 2)[0]  # whole sums: exact
     number = mean.mul_(WINDOW * WINDOW).round_().long()
     for channel in levels.long():
-        number.mul_(_MIX).bitwise_xor_(number >> 20).add_(channel)
-    return (number.mul_(_MIX) >> 24).bitwise_and_(2**24 - 1).to(picture)
+        high = number.mul_(_MIX).div(2**20, rounding_mode="floor")  # a shift, which MPS has not
+        number.bitwise_xor_(high).add_(channel)
+    number = number.mul_(_MIX).div_(2**24, rounding_mode="floor")
+    return number.bitwise_and_(2**24 - 1).to(picture)
 
 
 def mirrored_sum(radius: int, term: Callable[[int, int], Tensor]) -> Tensor:
