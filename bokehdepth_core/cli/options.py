@@ -16,7 +16,7 @@ from ..files.exif import read_photo_lens
 from ..optics.camera import focal_length_px_from_35mm, intrinsics_from_focal_length
 from ..optics.focus.controls import STRENGTH_UNITS, FocusControls
 from ..render.highlights import BOOST_FROM
-from ..render.renderer import QUALITIES
+from ..render.picture import QUALITIES
 from ..training.manifest import ON_BAD
 from .focus_pull import add_focus_pull_options
 from .inputs import add_depth_reading_options

@@ -44,7 +44,7 @@ def captioned(pictures: Tensor, captions: Sequence[Caption], bars: int = 0) -> T
             strip.paste(Image.fromarray(levels), (0, 0))
         ink = ImageDraw.Draw(strip)
         ends = ((size // 2, "la"), (width - size // 2, "ra"))
-        for (at, anchor), text in zip(ends, texts, strict=False):
+        for (at, anchor), text in zip(ends[: len(texts)], texts, strict=True):
             ink.text((at, size // 2), text, _INK, font=font, anchor=anchor)
         below = torch.from_numpy(np.array(strip)).float() / 255
         done.append(torch.cat([picture, below]))

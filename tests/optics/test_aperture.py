@@ -11,7 +11,7 @@ from bokehdepth_core.optics.field import Field, cut_windows
 from bokehdepth_core.optics.psf import LensBlur, polygon_transform
 from bokehdepth_core.optics.pupil import aperture_mask, mask_size, mask_transform
 from bokehdepth_core.optics.special import jinc
-from bokehdepth_core.render import renderer as render
+from bokehdepth_core.render import picture as render
 from bokehdepth_core.render.tiles import cut_tiles
 
 CPU = torch.device("cpu")

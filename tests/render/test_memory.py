@@ -6,7 +6,7 @@ import torch
 from benchmarks.memory import peak_bytes
 from benchmarks.node_memory import RENDERS, render_figures, scene
 from bokehdepth_core import Aperture, render_bokeh
-from bokehdepth_core.render import renderer
+from bokehdepth_core.render import picture
 from bokehdepth_core.render.memory import RenderWork, render_memory, support_radius
 from bokehdepth_core.render.tiles import cut_tiles
 
@@ -44,7 +44,7 @@ def test_it_is_for_pictures_in_tiles(monkeypatch, quality):
     def small_tiles(*size, **options):
         return cut_tiles(*size, largest=110, **options)
 
-    monkeypatch.setattr(renderer, "cut_tiles", small_tiles)
+    monkeypatch.setattr(picture, "cut_tiles", small_tiles)
     monkeypatch.setattr("bokehdepth_core.render.memory.cut_tiles", small_tiles)
     assert len(small_tiles(120, 260, support_radius(2.0))) > 4
     options = {"quality": quality}

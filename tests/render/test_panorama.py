@@ -5,7 +5,7 @@ import torch
 
 from bokehdepth_core import Aperture, DepthMap, FocusControls, render_bokeh
 from bokehdepth_core.optics.focus.track import focus_track
-from bokehdepth_core.render import renderer
+from bokehdepth_core.render import picture as rendering
 from bokehdepth_core.render.finish.focus_view import focus_view
 from bokehdepth_core.render.finish.grain import Grain, add_grain
 from bokehdepth_core.render.focus_pull import render_focus_pull
@@ -97,7 +97,7 @@ def test_tiles_go_on_at_the_other_end(monkeypatch):
     photo, depth = scene(96, 150)
     whole = render_bokeh(photo, depth, 4.0, 4.0, wrap=True)
     monkeypatch.setattr(
-        renderer, "cut_tiles", lambda *sizes, wraps: cut_tiles(*sizes, 100, wraps=wraps)
+        rendering, "cut_tiles", lambda *sizes, wraps: cut_tiles(*sizes, 100, wraps=wraps)
     )
     tiled = render_bokeh(photo, depth, 4.0, 4.0, wrap=True)
     torch.testing.assert_close(tiled, whole, atol=0.5 / 255, rtol=0)  # as `test_tiles.py` has it

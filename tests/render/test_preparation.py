@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bokehdepth_core import Aperture, render_bokeh
-from bokehdepth_core.render import renderer
+from bokehdepth_core.render import picture, renderer
 from bokehdepth_core.render.preparation import PreparationCache
 
 SIDE = 40
@@ -32,8 +32,12 @@ def steps(monkeypatch):
 
         return run
 
-    for name in ("sharpened_depth", "part_surfaces", "separate_layers"):
-        monkeypatch.setattr(renderer, name, counted(name, getattr(renderer, name)))
+    for module, name in (
+        (renderer, "sharpened_depth"),
+        (picture, "part_surfaces"),
+        (picture, "separate_layers"),
+    ):
+        monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
     return done
 
 

@@ -10,8 +10,8 @@ from bokehdepth_core import Aperture, render_bokeh
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
 from bokehdepth_core.demo.run import load_scene, psnr
 from bokehdepth_core.optics.psf import LensBlur
-from bokehdepth_core.render import renderer as render
-from bokehdepth_core.render.renderer import QUALITIES
+from bokehdepth_core.render import picture as render
+from bokehdepth_core.render.picture import QUALITIES
 
 APERTURES = [Aperture(), Aperture(6, 15.0), Aperture(5, 40.0, 0.6)]
 SRGB_ROUND_TRIP = 2e-6  # float32 through the curve and back, and one division by coverage

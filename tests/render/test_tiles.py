@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bokehdepth_core import render_bokeh
-from bokehdepth_core.render import renderer as render
+from bokehdepth_core.render import picture as render
 from bokehdepth_core.render.tiles import cut_tiles
 
 

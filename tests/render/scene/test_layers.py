@@ -9,7 +9,7 @@ from bokehdepth_core import Aperture, render_bokeh
 from bokehdepth_core.color import linear_to_srgb, srgb_to_linear
 from bokehdepth_core.optics import thin_lens
 from bokehdepth_core.optics.psf import LensBlur
-from bokehdepth_core.render.renderer import QUALITIES
+from bokehdepth_core.render.picture import QUALITIES
 from bokehdepth_core.render.scene.layers import separate_layers
 
 SIDE, RADIUS = 96, 22.0  # px, of the picture and of the ball in it
