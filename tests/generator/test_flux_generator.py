@@ -7,12 +7,12 @@ import pytest
 import torch
 from golden import recipe_state
 from kontext_parts import (
-    EXP_ULP,
     PICTURES,
     STAGE1,
     load_recipe_adapter,
     load_transformer,
     make_pipeline,
+    published_exp,
     tiny_text_encoders,
 )
 from needs_flux import skip_without_flux
@@ -30,6 +30,12 @@ from bokehdepth_core.generator.prompts import bokeh_prompt
 skip_without_flux()
 
 CASES = {case["name"]: case for case in STAGE1["cases"]}
+
+
+@pytest.fixture(autouse=True)
+def exact_frequencies():
+    with published_exp():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +114,7 @@ def test_latents_and_noise_equal_the_published_ones(generator, monkeypatch, name
     assert steps
     for key in steps:
         step = int(key.rpartition("step")[2])
-        atol = STAGE1["tolerance"]["latents_max_abs"] + EXP_ULP
+        atol = STAGE1["tolerance"]["latents_max_abs"]
         torch.testing.assert_close(seen[step], PICTURES[key], rtol=0, atol=atol)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from golden import fixture, recipe_state
-from kontext_parts import EXP_ULP, load_recipe_adapter, load_transformer
+from kontext_parts import load_recipe_adapter, load_transformer, published_exp
 from needs_flux import skip_without_flux
 
 from bokehdepth_core.generator.adapter import adapter_from_state_dict, fold, folded
@@ -12,6 +12,12 @@ from bokehdepth_core.generator.flux.layers import attention_layers, strengths_ad
 skip_without_flux()
 
 ADAPTER, TENSORS = fixture("adapter")
+
+
+@pytest.fixture(autouse=True)
+def exact_frequencies():
+    with published_exp():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +62,14 @@ def predict_with(transformer, adapter, lora_scale=1.0, bokeh_scale=1.0, rows=sli
 )
 def test_predictions_equal_the_published_ones(transformer, expected, alpha, scales):
     result = predict_with(transformer, load_recipe_adapter(ADAPTER, alpha), **scales)
-    atol = ADAPTER["tolerance"]["folded_max_abs"] + EXP_ULP
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
     torch.testing.assert_close(result, TENSORS[expected], rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("row", [0, 1, 2])
 def test_one_strength_alone_gives_its_row_of_the_batch(transformer, row):
     result = predict_with(transformer, load_recipe_adapter(ADAPTER), rows=slice(row, row + 1))
-    atol = ADAPTER["tolerance"]["folded_max_abs"] + EXP_ULP
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
     torch.testing.assert_close(result, TENSORS["out.adapter"][row : row + 1], rtol=0, atol=atol)
 
 
@@ -76,7 +82,7 @@ def test_a_subset_of_the_layers_equals_the_published_one(transformer):
     projections = {i: pair for i, pair in layers.projections.items() if on[i]}
     with folded(projections, adapter.query_key_pairs()), strengths_added(layers, vectors):
         result = predict(transformer)
-    atol = ADAPTER["tolerance"]["folded_max_abs"] + EXP_ULP
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
     torch.testing.assert_close(result, TENSORS["out.subset"], rtol=0, atol=atol)
 
 
@@ -108,7 +114,7 @@ def predict_literally(transformer, state, branches):
 def test_an_adapter_of_queries_alone_equals_its_formula(transformer):
     # Stored is the prediction with both branches; it says that the literal form is the published.
     state = recipe_state(ADAPTER["parameters"]["adapter"], ADAPTER["seed"])
-    atol = ADAPTER["tolerance"]["folded_max_abs"] + EXP_ULP
+    atol = ADAPTER["tolerance"]["folded_max_abs"]
     both = predict_literally(transformer, state, ("to_q", "to_k"))
     torch.testing.assert_close(both, TENSORS["out.adapter"], rtol=0, atol=atol)
 

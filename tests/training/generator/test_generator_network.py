@@ -3,7 +3,7 @@
 import pytest
 import torch
 from golden import fixture, recipe_state
-from kontext_parts import load_transformer
+from kontext_parts import load_transformer, published_exp
 from needs_flux import skip_without_flux
 
 from bokehdepth_core.generator.adapter import adapter_from_state_dict
@@ -15,6 +15,12 @@ skip_without_flux()
 
 ADAPTER, TENSORS = fixture("adapter")
 ATOL = ADAPTER["tolerance"]["folded_max_abs"]
+
+
+@pytest.fixture(autouse=True)
+def exact_frequencies():
+    with published_exp():
+        yield
 
 
 @pytest.fixture(scope="module")
