@@ -17,7 +17,7 @@ from .host.early import said
 from .host.kept import preparation, yet_to_keep
 from .render.focus_preview import focus_ui
 from .render.focus_pull import focus_input
-from .render.lens_inputs import check_blades, compositing_inputs, opening_inputs, panorama_input
+from .render.lens_inputs import check_together, compositing_inputs, opening_inputs, panorama_input
 from .render.lens_look import lens_input
 from .render.lens_steps import Blur, Focus, Inputs, Scene, choose_focus, measure_blur, set_scene
 from .render.render_controls import control_inputs, steady_input
@@ -195,8 +195,8 @@ class RenderBokeh(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, aperture_blades=None):
-        return said(check_blades, aperture_blades)
+    def validate_inputs(cls, aperture_blades=None, wrap=None, cat_eye=None, tilt=None, swing=None):
+        return said(lambda: check_together(aperture_blades, wrap, cat_eye, tilt, swing))
 
     @classmethod
     def execute(cls, **inputs):

@@ -6,7 +6,7 @@
 // a refusal to the next try.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { namedInputs, refusalTexts, roomFor, withoutMarkup } from "./lib/node_texts.js";
+import { putToNamed, refusalTexts, roomFor, withoutMarkup } from "./lib/node_texts.js";
 import { OURS } from "./lib/start_values.js";
 
 /** @typedef {import("../tests/web/comfyui").ComfyNode} ComfyNode */
@@ -116,6 +116,23 @@ function forgetRefusals() {
   }
 }
 
+/**
+ * Mark the inputs that a refusal names, and those alone.
+ * @param {ComfyNode} node
+ * @param {import("../tests/web/comfyui").NodeErrors[string]["errors"]} found
+ */
+function markNamed(node, found) {
+  const slots = node.inputs ?? [];
+  const names = [...slots, ...(node.widgets ?? [])].map((one) => one.name);
+  const unsaid = putToNamed(found, new Set(names));
+  const said = new Set(found.map((one) => one.extra_info?.input_name));
+  for (const slot of slots) {
+    if (said.has(slot.name)) slot.hasErrors = true;
+    else if (unsaid.has(slot.name)) slot.hasErrors = false;
+  }
+  node.setDirtyCanvas?.(true, true);
+}
+
 let tries = 0;
 
 /** Show on the nodes what ComfyUI refuses of the graph that is being queued. */
@@ -131,9 +148,7 @@ async function watchRefusals() {
       if (!node) continue;
       refused.set(id, text);
       speak(id, text);
-      const named = namedInputs(text);
-      for (const slot of node.inputs ?? []) if (named.has(slot.name)) slot.hasErrors = true;
-      node.setDirtyCanvas?.(true, true);
+      markNamed(node, errors[id].errors);
     }
     return;
   }

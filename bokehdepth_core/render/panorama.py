@@ -66,8 +66,7 @@ def check_panorama(aperture: Aperture, controls: FocusControls) -> None:
         >>> check_panorama(Aperture(cat_eye=0.5), FocusControls())
         Traceback (most recent call last):
             ...
-        ValueError: cat_eye: expected 0 with wrap, for a 360° panorama has no corners, found 0.5. \
-Use 0, or turn wrap off.
+        ValueError: cat_eye: use 0, or turn wrap off: a 360° panorama has no corners. 0.5 is set.
     """
     without_corners = "a 360° panorama has no corners"
     without_front = "a 360° panorama looks in all directions"
@@ -79,10 +78,7 @@ Use 0, or turn wrap off.
     ):
         value = getattr(source, name)
         if value:
-            raise ValueError(
-                f"{name}: expected 0 with wrap, for {reason}, found {value:g}. "
-                "Use 0, or turn wrap off."
-            )
+            raise ValueError(f"{name}: use 0, or turn wrap off: {reason}. {value:g} is set.")
 
 
 def panorama_doubts(image: Tensor) -> str:

@@ -138,8 +138,9 @@ class GenerateBokehStack(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, strengths=None):
-        return said(parse_strengths, strengths)
+    def validate_inputs(cls, strengths=None, check_calibration=None, correct_strengths=None):
+        measured = bool(check_calibration or correct_strengths)
+        return said(_as_asked, strengths, measured)
 
     @classmethod
     def execute(
@@ -159,10 +160,8 @@ class GenerateBokehStack(io.ComfyNode):
         correct_strengths=False,
     ):
         sockets.check_kind(generator, sockets.BokehGenerator, "generator")
-        values = parse_strengths(strengths)
         measured = check_calibration or correct_strengths
-        if measured:
-            check_calibratable(values)
+        values = _as_asked(strengths, measured)
         image = convert_color(pictures.as_rgb(image), color_space, "sRGB")
         if not (generator.is_built_in or measured):
             depth = None  # FLUX needs none
@@ -192,6 +191,18 @@ class GenerateBokehStack(io.ComfyNode):
             shown |= ui.PreviewText(text).as_dict()
         shown_strengths = "\n".join(_as_text(stack.strengths) for stack in stacks)
         return io.NodeOutput(stacks, frames, report, shown_strengths, ui=shown)
+
+
+def _as_asked(strengths: str, measured: bool) -> tuple[float, ...]:
+    """Return the bokeh strengths of a stack, px·m, enough of them where they are to be measured.
+
+    Raises:
+        ValueError: unreadable text, or one strength alone to be measured.
+    """
+    values = parse_strengths(strengths)
+    if measured:
+        check_calibratable(values)
+    return values
 
 
 def _as_text(strengths: tuple[float, ...]) -> str:

@@ -40,11 +40,13 @@ def check_listed(file: str, name: str, files: Sequence[str]) -> None:
 def without_tags(text: str) -> str:
     """Return text that means the same as HTML, as Markdown and as plain text, for any front end.
 
-    Angle brackets become quotes, and nothing is left that makes a link or a picture.
+    Angle brackets become quotes, and nothing is left that makes a link or a picture. Two spaces
+    keep each line's end in Markdown.
 
     Example:
         >>> without_tags("<b>depth</b> ![a](b) [[a|b]]")
         '‹b›depth‹/b› ![a] (b) [ [a|b]]'
     """
     plain = text.translate({ord("<"): "\u2039", ord(">"): "\u203a"})
-    return plain.replace("](", "] (").replace("[[", "[ [")
+    plain = plain.replace("](", "] (").replace("[[", "[ [")
+    return "  \n".join(line.rstrip(" ") for line in plain.split("\n"))

@@ -2,7 +2,9 @@
 
 from comfy_api.latest import io
 
+from ...bokehdepth_core import Aperture, FocusControls
 from ...bokehdepth_core.color import COLOR_SPACES
+from ...bokehdepth_core.render.panorama import check_panorama
 from ..host import services
 
 
@@ -16,6 +18,26 @@ def check_blades(blades: int) -> None:
         raise ValueError(
             f"aperture_blades: use 0 for round, or 3 to 11. {blades} blades make no opening."
         )
+
+
+def check_together(
+    blades: int | None = None,
+    wrap: bool | None = None,
+    cat_eye: float | None = None,
+    tilt: float | None = None,
+    swing: float | None = None,
+) -> None:
+    """Check what is known of Render Bokeh's inputs before the run; None for what is not.
+
+    Raises:
+        ValueError: a number out of its range, or one that a 360° panorama cannot have.
+    """
+    if blades is not None:
+        check_blades(blades)
+    aperture = Aperture(cat_eye=cat_eye or 0.0)
+    controls = FocusControls(tilt=tilt or 0.0, swing=swing or 0.0)
+    if wrap:
+        check_panorama(aperture, controls)
 
 
 def opening_inputs() -> list:

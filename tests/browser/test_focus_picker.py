@@ -31,17 +31,7 @@ SCHEMA = {"strength": 30, "strength_unit": "px·m", "focus_mode": "point"}
 def page(opened):
     """The page with a photo, its depth, a lens made by hand, and a preview behind it."""
     opened.ours.clear()
-    opened.evaluate(
-        """async () => {
-          await empty();
-          const photo = put('BokehDepthExample', 0, 0);
-          const node = put('RenderBokeh', 320, 0);
-          const preview = put('PreviewImage', 720, 0);
-          photo.connect(0, node, 0);
-          photo.connect(2, node, 1);
-          node.connect(0, preview, 0);
-        }"""
-    )
+    opened.evaluate("async () => { await lensGraph({ depth: true, quality: 'default' }); }")
     opened.wait_for_timeout(800)  # some front ends first fit the view to the graph
     opened.evaluate("() => lookAt(lens(), 1)")
     opened.wait_for_timeout(500)

@@ -76,18 +76,7 @@ def test_a_refused_value_is_said_on_the_node_until_it_is_mended(page, shoot):
 def test_a_cached_run_says_again_what_the_run_said(page):
     page.evaluate("() => empty()")
     for _ in range(2):
-        page.evaluate(
-            """async () => {
-              await empty();
-              const photo = put('BokehDepthExample', 0, 0);
-              const node = put('RenderBokeh', 320, 0);
-              const shown = put('PreviewImage', 720, 0);
-              node.widgets.find((one) => one.name === 'quality').value = 'draft';
-              photo.connect(0, node, 0);
-              node.connect(0, shown, 0);
-              lookAt(node, 0.5);
-            }"""
-        )
+        page.evaluate("async () => lookAt((await lensGraph()).node, 0.5)")
         assert not says(page, "RenderBokeh", "Depth is a rough guess")
         page.evaluate("async () => { const e = ended(); await app.queuePrompt(0, 1); await e; }")
         assert eventually(page, lambda: says(page, "RenderBokeh", "Depth is a rough guess"))

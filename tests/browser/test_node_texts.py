@@ -17,18 +17,7 @@ TEXTS = """() => lens().widgets.filter((one) => one.name === '$$node-text-previe
 
 
 def test_a_text_on_a_node_stays_after_the_run_and_no_longer_than_it_holds(opened, shoot):
-    opened.evaluate(
-        """async () => {
-          await empty();
-          const photo = put('BokehDepthExample', 0, 400);
-          const node = put('RenderBokeh', 0, 0);
-          const preview = put('PreviewImage', 400, 0);
-          node.widgets.find((one) => one.name === 'quality').value = 'draft';
-          photo.connect(0, node, 0);
-          node.connect(0, preview, 0);
-          lookAt(node, 0.7);
-        }"""
-    )
+    opened.evaluate("async () => lookAt((await lensGraph()).node, 0.7)")
     run(opened)
     opened.wait_for_timeout(2500)  # some front ends tidy up at the end of the run
     assert [text[:21] for text in opened.evaluate(TEXTS)] == ["Depth is a rough gues"]
@@ -46,18 +35,13 @@ def test_a_text_on_a_node_stays_after_the_run_and_no_longer_than_it_holds(opened
 def test_the_error_that_ended_a_run_stands_on_the_node_with_its_remedy(opened, shoot):
     name = opened.evaluate(
         """async () => {
-          await empty();
-          const photo = put('BokehDepthExample', 0, 400);
-          const node = put('RenderBokeh', 0, 0);
-          const preview = put('PreviewImage', 400, 0);
+          const { photo, node } = await lensGraph();
           const set = (what, value) => {
             node.widgets.find((one) => one.name === what).value = value;
           };
           set('focus_mode', 'point');
           set('focus_distance', 2);
-          photo.connect(0, node, 0);
           photo.connect(0, node, 1); // a picture: no metres
-          node.connect(0, preview, 0);
           lookAt(node, 0.7);
           const end = ended();
           await app.queuePrompt(0, 1);

@@ -35,17 +35,10 @@ def page(opened):
     opened.ours.clear()
     opened.evaluate(
         """async () => {
-          await empty();
-          const photo = put('BokehDepthExample', 0, 900);
-          const pull = put('FocusPull', 0, 0);
-          const node = put('RenderBokeh', 400, 0);
-          const preview = put('PreviewImage', 800, 0);
+          const { photo, node } = await lensGraph({ depth: true });
+          const pull = put('FocusPull', -200, 500);
           photo.connect(2, pull, 0);
-          photo.connect(0, node, 0);
-          photo.connect(2, node, 1);
           pull.connect(0, node, node.inputs.findIndex((one) => one.name === 'focus'));
-          node.connect(0, preview, 0);
-          node.widgets.find((one) => one.name === 'quality').value = 'draft';
           window.pull = (graph = app.graph) =>
             nodesOf(graph).find((one) => one.comfyClass === 'FocusPull');
         }"""

@@ -56,7 +56,7 @@ def test_wrap_joins_the_borders_and_says_what_speaks_against_it(files, capsys):
     assert plain[1] != joined[1]
     assert "wrap: crop nothing off a full panorama, which is 2:1" in capsys.readouterr().err
     assert render(files, "--strength", "8", "--wrap", "--lens", "vintage swirl")[0] == 2
-    assert "cat_eye: expected 0 with wrap" in capsys.readouterr().err
+    assert "cat_eye: use 0, or turn wrap off" in capsys.readouterr().err
 
 
 def test_tilt_takes_the_camera_of_the_depth_and_needs_metres(files, capsys):

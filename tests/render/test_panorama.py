@@ -139,14 +139,14 @@ def test_coarse_depth_is_made_finer_across_the_joint():
     [
         (
             {"controls": FocusControls(tilt=5.0)},
-            "tilt: expected 0 with wrap, for a 360° panorama l",
+            "tilt: use 0, or turn wrap off: a 360° panorama l",
         ),
-        ({"controls": FocusControls(swing=5.0)}, "swing: expected 0 with wrap"),
+        ({"controls": FocusControls(swing=5.0)}, "swing: use 0, or turn wrap off"),
         (
             {"aperture": Aperture(cat_eye=0.5)},
-            "cat_eye: expected 0 with wrap, for a 360° panorama h",
+            "cat_eye: use 0, or turn wrap off: a 360° panorama h",
         ),
-        ({"aperture": Aperture(swirl=0.5)}, "swirl: expected 0 with wrap"),
+        ({"aperture": Aperture(swirl=0.5)}, "swirl: use 0, or turn wrap off"),
     ],
 )
 def test_what_a_panorama_cannot_have_is_refused(options, message):

@@ -40,6 +40,9 @@ CASES = {
     "strengths": node(
         "BokehStackFromImages", reference=["photo", 0], frames=["photo", 1], strengths=""
     ),
+    "cat_eye": node("RenderBokeh", image=["photo", 0], **POINT, wrap=True, cat_eye=0.5),
+    "tilt": node("RenderBokeh", image=["photo", 0], **POINT, wrap=True, tilt=-10.0),
+    "swing": node("RenderBokeh", image=["photo", 0], **POINT, swing=99.0),
     "keyframes": node("FocusPull", depth=["photo", 2], keyframes="0: nowhere", frames=0),
     "focus_distances": node(
         "FocusStackFromImages",
@@ -86,6 +89,21 @@ def test_another_type_than_a_part_of_flux_is_refused(server):
     assert status == 400
     told = " ".join(one["details"] for one in answer["node_errors"]["it"]["errors"])
     assert "vae: connect a VAE. A IMAGE is connected." in told
+
+
+@pytest.mark.parametrize("name", ["check_calibration", "correct_strengths"])
+def test_one_strength_is_not_measured(server, name):
+    generate = node(
+        "GenerateBokehStack",
+        **{"image": ["photo", 0], "generator": ["load", 0], "strengths": "20", name: True},
+        **{"steps": 1, "guidance": 1.0, "seed": 0, "match_color": True},
+    )
+    graph = {"photo": node("BokehDepthExample"), "load": LOAD, "it": generate}
+    graph["see"] = node("PreviewAny", source=["it", 2])
+    status, answer = server.post("/prompt", {"prompt": graph})
+    assert status == 400
+    told = " ".join(one["details"] for one in answer["node_errors"]["it"]["errors"])
+    assert "strengths: found 1 different value, a line needs two. Give frames of" in told
 
 
 @pytest.mark.parametrize(

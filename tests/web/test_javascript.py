@@ -335,9 +335,34 @@ def test_refusals_before_a_run_become_texts_with_what_to_do(tools, tmp_path):
     )
     assert found == {
         "3": "image: connect the photo. A JPEG ![is] (one).",
-        "4:2": "depth_checkpoint: choose another. gone.bin is not there.\n"
-        "focus_x: use 1 or less, not 2.\ntilt: use -80 or more, not -99.\nimage: connect it.",
+        "4:2": "depth_checkpoint: choose another. gone.bin is not there.  \n"
+        "focus_x: use 1 or less, not 2.  \ntilt: use -80 or more, not -99.  \n"
+        "image: connect it.",
     }
+
+
+def test_refusals_stand_at_the_inputs_that_they_name(tools, tmp_path):
+    half = "model, clip: not connected. Connect model, clip and vae together."
+    other = "Depth: no input of this name."
+    found = [
+        *(_refused(name, details=f"{name} - {half}") for name in ("bokeh_adapter", "input_types")),
+        _refused("vae", details=f"vae - {other}"),
+        _refused("precision", "value_not_in_list"),
+    ]
+    placed, unsaid = run_optics(
+        tools,
+        tmp_path,
+        "const unsaid = [...optics.putToNamed(given.found, new Set(given.inputs))];"
+        "return [given.found, unsaid];",
+        TEXTS,
+        found=found,
+        inputs=["bokeh_adapter", "precision", "model", "clip", "vae"],
+    )
+    assert sorted(placed, key=str) == sorted(
+        [*(_refused(name, details=f"{name} - {half}") for name in ("model", "clip")), *found[2:]],
+        key=str,
+    )
+    assert unsaid == ["bokeh_adapter", "input_types"]
 
 
 def test_a_text_names_inputs_at_its_start_and_takes_more_room_on_a_narrow_node(tools, tmp_path):

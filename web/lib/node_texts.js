@@ -49,11 +49,42 @@ function inWords({ type, details = "", extra_info: { input_name: name = "", ...m
 }
 
 /**
- * Return text for every front end: the oldest take it as HTML, Nodes 2.0 as Markdown.
+ * Return text for every front end: the oldest take it as HTML, Nodes 2.0 as Markdown, where two
+ * spaces keep a line's end.
  * @param {string} text
  */
 export function withoutMarkup(text) {
-  return text.replace(/[<>]/g, "").replaceAll("](", "] (").replaceAll("[[", "[ [");
+  const plain = text.replace(/[<>]/g, "").replaceAll("](", "] (").replaceAll("[[", "[ [");
+  return plain.replace(/ *\n/g, "  \n");
+}
+
+/**
+ * Put what the pack refused to the inputs that its words name, and to those alone; ComfyUI says it
+ * of every input that the check reads.
+ * @param {NodeErrors[string]["errors"]} found  of one node; changed, for the front end shows these
+ * @param {Set<string>} inputs  of the node
+ * @returns {Set<string>}  the inputs of which nothing is said any more
+ */
+export function putToNamed(found, inputs) {
+  const said = new Set(found.map((one) => one.extra_info?.input_name ?? ""));
+  const placed = found.filter(({ type }) => type !== "custom_validation_failed");
+  const texts = new Set();
+  for (const error of found) {
+    if (error.type !== "custom_validation_failed") continue;
+    const text = inWords(error);
+    const named = [...namedInputs(text)];
+    if (!named.length || !named.every((name) => inputs.has(name))) placed.push(error);
+    else if (!texts.has(text)) {
+      for (const name of named) {
+        const there = { ...error.extra_info, input_name: name };
+        placed.push({ ...error, details: `${name} - ${text}`, extra_info: there });
+      }
+    }
+    texts.add(text);
+  }
+  found.splice(0, found.length, ...placed);
+  for (const one of placed) said.delete(one.extra_info?.input_name ?? "");
+  return said;
 }
 
 /**
@@ -73,7 +104,7 @@ export function namedInputs(text) {
 export function roomFor(text, width) {
   const letters = Math.max(8, Math.floor((width - BESIDE) / LETTER));
   let lines = 0;
-  for (const line of text.split("\n")) {
+  for (const line of text.split(/ *\n/)) {
     const length = line.length + (line.match(WIDE)?.length ?? 0);
     lines += Math.max(1, Math.ceil(length / letters));
   }

@@ -47,6 +47,17 @@ HELPERS = """() => {
   };
   window.empty = () => app.loadGraphData({ id: crypto.randomUUID(), revision: 0, last_node_id: 0,
     last_link_id: 0, nodes: [], links: [], groups: [], config: {}, extra: {}, version: 0.4 });
+  window.lensGraph = async ({ depth = false, quality = 'draft' } = {}) => {
+    await empty();
+    const photo = put('BokehDepthExample', 0, 0);
+    const node = put('RenderBokeh', 320, 0);
+    const preview = put('PreviewImage', 720, 0);
+    node.widgets.find((one) => one.name === 'quality').value = quality;
+    photo.connect(0, node, 0);
+    if (depth) photo.connect(2, node, 1);
+    node.connect(0, preview, 0);
+    return { photo, node };
+  };
   window.ended = () => new Promise((done) => {
     for (const name of ['execution_success', 'execution_error', 'execution_interrupted']) {
       api.addEventListener(name, (event) => done([name, event.detail]), { once: true });

@@ -93,6 +93,10 @@ def test_no_tag_is_left_in_a_text_for_the_page():
     assert pictures == "![] (//host/x.png) [ [name|https://host]] [1, 2]"
 
 
+def test_lines_stay_apart_in_markdown():
+    assert early.without_tags("photo  \nK = 20\nK = 10") == "photo  \nK = 20  \nK = 10"
+
+
 def _text(node):
     """Return a message as text, six letters for each value that is not known before the run."""
     if isinstance(node, ast.Constant):
