@@ -21,6 +21,10 @@ ROOM = """(kind) => {
   return node.size[1] - node.computeSize()[1];
 }"""
 HEIGHT = "(kind) => nodesOf(app.graph).find((n) => n.comfyClass === kind).size[1]"
+SAID_OF = """() => Object.values(app.lastNodeErrors)[0].errors
+  .map((one) => one.extra_info.input_name).sort()"""
+SHOWN = """(lines) => [...document.querySelectorAll('.lg-node, .dom-widget, body')]
+  .some((one) => one.innerText.includes(lines.join('\\n')))"""
 SET = """(kind, name, value) => {
   const node = nodesOf(app.graph).find((n) => n.comfyClass === kind);
   node.widgets.find((one) => one.name === name).value = value;
@@ -38,6 +42,10 @@ def page(opened):
 
 def says(page, kind: str, text: str) -> bool:
     return any(one.startswith(text) for one in page.evaluate(TEXTS, kind))
+
+
+def lines_on(page, kind: str) -> list[str]:
+    return [line.rstrip() for one in page.evaluate(TEXTS, kind) for line in one.split("\n")]
 
 
 def test_a_refused_value_is_said_on_the_node_until_it_is_mended(page, shoot):
@@ -67,6 +75,9 @@ def test_a_refused_value_is_said_on_the_node_until_it_is_mended(page, shoot):
     )
     assert name == "execution_success"
     assert eventually(page, lambda: not says(page, kind, "strengths: cannot"))
+    assert eventually(page, lambda: len(lines_on(page, kind)) > 3)
+    shoot("lines")
+    assert eventually(page, lambda: page.evaluate(SHOWN, lines_on(page, kind)))
     page.evaluate(f"() => ({SET})('{kind}', 'strengths', 'ten')")
     page.evaluate("() => app.queuePrompt(0, 1)")
     assert eventually(page, lambda: says(page, kind, REFUSED))
@@ -102,5 +113,5 @@ def test_inputs_that_are_not_connected_are_marked_themselves(page, shoot):
         "() => nodesOf(app.graph).find((n) => n.comfyClass === 'LoadBokehDepth')"
         ".inputs.filter((one) => one.hasErrors).map((one) => one.name)"
     )
-    assert {"model", "clip"} <= set(marked)
-    assert "vae" not in marked
+    assert set(marked) == {"model", "clip"}
+    assert page.evaluate(SAID_OF) == ["clip", "model"]
