@@ -14,7 +14,11 @@ WIDTH, GAP, TOP = 340, 80, 60
 ROW, TITLE = 24, 40  # px of a widget or socket, and of what is above them
 PICTURE = 340  # px below the widgets of nodes that show one
 PICKER = 420  # px of the focus picker
-PICKED = {"RenderBokeh": 900, "FocusPull": 900}  # px high in Nodes 2.0, which folds inputs
+PICKED = {"RenderBokeh", "FocusPull"}
+NODES_2 = {  # px high in Nodes 2.0, which folds inputs, and adds text and picture after a run
+    **{"RenderBokeh": 900, "FocusPull": 700, "BokehStackFromImages": 140, "SaveMetricDepth": 140},
+    **{"LoadMetricDepth": 260, "DefocusAwareDepth": 260, "GenerateBokehStack": 380},
+}
 COLOURS = ("#3f789e", "#3f8f5a", "#8a6d3b", "#3f789e")
 HUB = "https://huggingface.co"
 # Of ComfyUI's nodes: sockets in (name, type), widgets (name, type), outputs (name, type).
@@ -194,7 +198,9 @@ class Graph:
             entry = {"name": models[0], "url": address + models[0], "directory": folder}
             properties["models"] = [entry]
         if kind in PICKED:
-            properties |= {"focus picker": "open", "height in Nodes 2.0": PICKED[kind]}
+            properties["focus picker"] = "open"
+        if kind in NODES_2:
+            properties["height in Nodes 2.0"] = NODES_2[kind]
         node = {
             "id": len(self.nodes) + 1,
             "type": kind,

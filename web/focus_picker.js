@@ -6,6 +6,7 @@ import { FocusPicker } from "./lib/focus_picker.js";
 import { LENS } from "./lib/focus_state.js";
 import { PULL } from "./lib/pull_state.js";
 import { fitStrengthRange, giveStartValues, OPEN, watchApiFiles } from "./lib/start_values.js";
+import { fitNodes2, isNodes2 } from "./lib/template_height.js";
 
 /** @typedef {import("../tests/web/comfyui").ComfyWidget} ComfyWidget */
 
@@ -13,14 +14,7 @@ import { fitStrengthRange, giveStartValues, OPEN, watchApiFiles } from "./lib/st
 const KINDS = { RenderBokeh: LENS, FocusPull: PULL };
 
 const START_WIDTH = 340; // px of a new node, so that the picture is not tiny
-const NODES_2 = "height in Nodes 2.0"; // a property of nodes in templates, which were laid out for
-// the classic canvas: that shows every input, Nodes 2.0 the everyday ones
-
 const ROW = 24; // px of an input
-
-function isNodes2() {
-  return Boolean(window.LiteGraph?.vueNodesMode);
-}
 
 /**
  * Let a node's least size leave out what Nodes 2.0 folds. The front end asks for it whenever a file
@@ -39,17 +33,6 @@ function leaveOutFolded(node) {
     size[1] -= ROW * (folded?.length ?? 0);
     return size;
   };
-}
-
-/**
- * Give a node of a template its height in Nodes 2.0, once: from then on it is the person's.
- * @param {import("../tests/web/comfyui").ComfyNode} node
- */
-function fitNodes2(node) {
-  const height = Number(node.properties[NODES_2]);
-  if (!height || !isNodes2()) return;
-  delete node.properties[NODES_2];
-  node.size = [node.size[0], height];
 }
 
 /**

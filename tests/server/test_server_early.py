@@ -42,7 +42,7 @@ CASES = {
     ),
     "cat_eye": node("RenderBokeh", image=["photo", 0], **POINT, wrap=True, cat_eye=0.5),
     "tilt": node("RenderBokeh", image=["photo", 0], **POINT, wrap=True, tilt=-10.0),
-    "swing": node("RenderBokeh", image=["photo", 0], **POINT, swing=99.0),
+    "swing": node("RenderBokeh", image=["photo", 0], **POINT, wrap=True, swing=5.0),
     "keyframes": node("FocusPull", depth=["photo", 2], keyframes="0: nowhere", frames=0),
     "focus_distances": node(
         "FocusStackFromImages",

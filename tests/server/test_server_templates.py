@@ -5,17 +5,15 @@ neither Depth Anything 3 nor MoGe, and 0.26 not all of MoGe: those graphs need a
 """
 
 import os
-import shutil
 
 import pytest
 
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-import numpy as np
-import OpenEXR
-from comfyui_server import PACK, ROOT, ComfyServer
+from comfyui_server import PACK, ComfyServer
 from graph_files import NAMES, NEW_CORE, as_prompt, load, needs_models
+from template_inputs import give_inputs, loads_exr
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 SMALL = {"quality": "draft"}  # the lens of every graph, for time
@@ -24,12 +22,7 @@ SMALL = {"quality": "draft"}  # the lens of every graph, for time
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     server = ComfyServer(tmp_path_factory.mktemp("comfyui"))
-    inputs = server.folder / "input"
-    shutil.copy(ROOT / "bokehdepth_core/demo/assets/photo.png", inputs / "example.png")
-    ramp = np.linspace(1, 5, 64, dtype=np.float32)[None].repeat(48, 0)
-    channels = dict.fromkeys("RGB", ramp / 2) | {"Z": ramp}
-    header = {"type": OpenEXR.scanlineimage}
-    OpenEXR.File(header, channels).write(str(inputs / "render.exr"))
+    give_inputs(server)
     yield server
     server.stop()
 
@@ -57,7 +50,7 @@ def test_a_template_without_models_runs(server, name):
     for node in prompt.values():
         if node["class_type"] == "RenderBokeh":
             node["inputs"] |= SMALL
-        if node["inputs"].get("image") == "render.exr" and not _loads_exr(server):
+        if node["inputs"].get("image") == "render.exr" and not loads_exr(server):
             pytest.skip("this ComfyUI's Load Image reads no EXR")
     run = server.run(prompt)
     assert run.error == ""
@@ -83,8 +76,3 @@ def test_a_template_with_models_lacks_nothing_but_their_files(server, name):
             assert error["type"] == "value_not_in_list", error
             told = error["extra_info"]["received_value"]
             assert told in files | {"your_lora.safetensors"}
-
-
-def _loads_exr(server):
-    version = server.get("/system_stats")["system"]["comfyui_version"]
-    return tuple(int(one) for one in version.split(".")[:2]) >= (0, 33)
