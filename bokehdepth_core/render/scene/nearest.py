@@ -148,24 +148,73 @@ def _flood(
     none = len(seeds.row) - 1
     # A border that holds nothing, as wide as a step, so that no step needs to be cut off.
     border, across = steps[0], defocus.shape[1] + 2 * steps[0]
+
+    def placed(row: Tensor, column: Tensor) -> Tensor:
+        return (row + border) * across + column + border
+
     row, column = wanted.nonzero(as_tuple=True)
-    at = (row + border) * across + column + border
-    places = F.pad(places[None], (border,) * 4, value=none)[0].flatten()
-    own_row, own_column, limit = row.to(defocus), column.to(defocus), defocus[wanted] - EDGE_STEP
-    held, mine = torch.full_like(places, none), torch.full_like(at, none)
-    nearest = torch.full_like(limit, NOTHING)
+    at = placed(row, column)
+    best = _Best(seeds, row.to(defocus), column.to(defocus), defocus[wanted] - EDGE_STEP)
+    # A wanted pixel holds what it found. Those that are seeds, which are few, offer themselves too.
+    held = F.pad(places.masked_fill(wanted, none)[None], (border,) * 4, value=none)[0].flatten()
+    held, position = held.int(), at.int()
+    is_seed = wanted & (places < none)
+    own = placed(*is_seed.nonzero(as_tuple=True))
+    offered = places[is_seed].int()
+    number = torch.full_like(held, len(at))  # of the wanted pixel at each place
+    number[at] = torch.arange(len(at), dtype=held.dtype, device=held.device)
     for step in steps:
         for offsets in (SIDES, CORNERS):
             for dy, dx in offsets:
                 check_cancelled()
-                there = at - step * (dy * across + dx)
-                for candidate in (held[there], places[there]):
-                    square = (own_row - seeds.row[candidate]).square_()
-                    square.add_((own_column - seeds.column[candidate]).square_())
-                    better = (square == nearest).logical_and_(candidate < mine)
-                    better.logical_or_(square < nearest)
-                    better.logical_and_(seeds.defocus[candidate] < limit)
-                    mine = torch.where(better, candidate, mine)
-                    nearest = torch.where(better, square, nearest)
-            held[at] = mine
-    return mine, nearest
+                move = step * (dy * across + dx)
+                best.offer(held.index_select(0, position - move))
+                best.offer_some(offered, number[own + move].long())
+            held[at] = best.seed[:-1]
+    return best.seed[:-1].long(), best.square[:-1]
+
+
+class _Best:
+    """The nearest seed behind each of N wanted pixels so far.
+
+    Attributes:
+        seed: [N + 1], int32, its number; the last is nobody's, so that any pixel can be told of.
+        square: [N + 1], px², how far it is, squared; `NOTHING` where there is none.
+
+    Args:
+        seeds: that may be found.
+        row: [N], px.
+        column: [N], px.
+        limit: [N], px, the defocus below which a seed lies behind.
+    """
+
+    def __init__(self, seeds: _Seeds, row: Tensor, column: Tensor, limit: Tensor) -> None:
+        self._seeds = seeds
+        self._row, self._column = F.pad(row, (0, 1)), F.pad(column, (0, 1))
+        self._limit = F.pad(limit, (0, 1), value=-NOTHING)
+        self.seed = torch.full_like(self._row, len(seeds.row) - 1, dtype=torch.int32)
+        self.square = torch.full_like(self._row, NOTHING)
+
+    def offer(self, candidate: Tensor) -> None:
+        """Offer every pixel a seed, [N], by its number."""
+        better, square = self._better(candidate, slice(-1))
+        torch.where(better, candidate, self.seed[:-1], out=self.seed[:-1])
+        torch.where(better, square, self.square[:-1], out=self.square[:-1])
+
+    def offer_some(self, candidate: Tensor, pixel: Tensor) -> None:
+        """Offer seeds [M] to some pixels, [M], each of which but N is there once."""
+        better, square = self._better(candidate, pixel)
+        self.seed[pixel] = torch.where(better, candidate, self.seed[pixel])
+        self.square[pixel] = torch.where(better, square, self.square[pixel])
+
+    def _better(self, candidate: Tensor, of: slice | Tensor) -> tuple[Tensor, Tensor]:
+        """Return where a candidate is better than what pixels have, and its squared distance."""
+        row, column, defocus = (
+            plane.index_select(0, candidate)
+            for plane in (self._seeds.row, self._seeds.column, self._seeds.defocus)
+        )
+        square = row.sub_(self._row[of]).square_().add_(column.sub_(self._column[of]).square_())
+        held = self.square[of]
+        better = (square == held).logical_and_(candidate < self.seed[of])
+        better.logical_or_(square < held).logical_and_(defocus < self._limit[of])
+        return better, square

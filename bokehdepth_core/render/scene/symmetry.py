@@ -13,7 +13,8 @@ from torch import Tensor
 
 BITS = 10  # of each channel
 WINDOW = 5  # px, side of the square whose light counts
-_MIX = 2654435761  # 2³² / golden ratio, odd (Knuth 1973, multiplicative hashing)
+_FACTORS = (10848494841503, 15471230973355, 13890891288063, 12747587906283)
+"""Odd ones of 44 bits, drawn at random; sums of products with 17 bits stay below 2⁶³."""
 
 SIDES = ((-1, 0), (0, -1), (0, 1), (1, 0))
 """Offsets (dy, dx) to the neighbours that share a side with a pixel."""
@@ -28,6 +29,9 @@ def order_of(picture: Tensor) -> Tensor:
     It is whole, below 2²⁴ and so exact in float32: a hash of the pixel's colour and of the light of
     a square around. Pixels of the same number look alike, and any of them will do.
 
+    Reference:
+        Lemire and Kaser, "Strongly universal string hashing is fast", Comput. J. 2014: multilinear.
+
     Args:
         picture: [C,H,W], light or sRGB; its first three channels count, from 0 to 1.
 
@@ -41,12 +45,11 @@ def order_of(picture: Tensor) -> Tensor:
     """
     levels = (picture[:3].clamp(0, 1) * (2**BITS - 1)).round_()
     mean = F.avg_pool2d(levels.sum(0)[None], WINDOW, 1, WINDOW // 2)[0]  # whole sums: exact
-    number = mean.mul_(WINDOW * WINDOW).round_().long()
-    for channel in levels.long():
-        high = number.mul_(_MIX).div(2**20, rounding_mode="floor")  # a shift, which MPS has not
-        number.bitwise_xor_(high).add_(channel)
-    number = number.mul_(_MIX).div_(2**24, rounding_mode="floor")
-    return number.bitwise_and_(2**24 - 1).to(picture)
+    number = mean.mul_(WINDOW * WINDOW).round_().long().mul_(_FACTORS[0])
+    for channel, factor in zip(levels.long(), _FACTORS[1:], strict=False):
+        number.add_(channel, alpha=factor)
+    # Bits 24 to 47, moved down as a float32, which holds them exactly: MPS has no shifts.
+    return number.bitwise_and_((2**24 - 1) << 24).to(picture.dtype).mul_(2.0**-24)
 
 
 def mirrored_sum(radius: int, term: Callable[[int, int], Tensor]) -> Tensor:
