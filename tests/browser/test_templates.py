@@ -54,6 +54,9 @@ def test_a_lens_in_nodes_2_is_as_high_as_what_it_shows(opened, shoot, name):
         assert height >= stored["size"][1] - 1
         assert kept[0] == stored["properties"]["height in Nodes 2.0"]
     else:
+        opened.evaluate("() => lookAt(lens(), 0.5)")
+        if not eventually(opened, opened.get_by_text("Show advanced inputs").count):
+            pytest.skip("this front end folds no advanced inputs in Nodes 2.0")
         assert height < stored["size"][1] - 200
         assert kept == [None] * len(kept)
 
