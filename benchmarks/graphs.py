@@ -13,6 +13,7 @@ WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 WIDTH, GAP, TOP = 340, 80, 60
 ROW, TITLE = 24, 40  # px of a widget or socket, and of what is above them
 PICTURE = 340  # px below the widgets of nodes that show one
+SEVERAL = {"BokehStackFromImages": 180}  # px more, for two rows of them
 PICKER = 420  # px of the focus picker
 PICKED = {"RenderBokeh", "FocusPull"}
 NODES_2 = {  # px high in Nodes 2.0, which folds inputs, and adds text and picture after a run
@@ -181,6 +182,7 @@ class Graph:
         if kind == "LoadImage":
             shown.append("image")
         height = TITLE + ROW * (len(widgets) + max(len(sockets), len(outputs)))
+        height += SEVERAL.get(kind, 0)
         height += PICTURE * (kind in SHOWS_PICTURE) + PICKER * (kind in PICKED)
         height += 90 * (kind == "CLIPTextEncode") + 120 * (kind == "DepthFromMask")
         node = self._add(kind, shown, name, WIDTH, height, left, top, inputs, outputs)
