@@ -46,7 +46,7 @@ def order_of(picture: Tensor) -> Tensor:
     levels = (picture[:3].clamp(0, 1) * (2**BITS - 1)).round_()
     mean = F.avg_pool2d(levels.sum(0)[None], WINDOW, 1, WINDOW // 2)[0]  # whole sums: exact
     number = mean.mul_(WINDOW * WINDOW).round_().long().mul_(_FACTORS[0])
-    for channel, factor in zip(levels.long(), _FACTORS[1:], strict=False):
+    for channel, factor in zip(levels.long(), _FACTORS[1 : 1 + len(levels)], strict=True):
         number.add_(channel, alpha=factor)
     # Bits 24 to 47, moved down as a float32, which holds them exactly: MPS has no shifts.
     return number.bitwise_and_((2**24 - 1) << 24).to(picture.dtype).mul_(2.0**-24)
