@@ -7,7 +7,6 @@ it is known in closed form, and other apertures are drawn finer than any picture
 """
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -17,8 +16,9 @@ from ..boxes import Box, box_around
 from ..devices import exact_dtype
 from .aperture import Aperture
 from .field import Field, cut_windows, reflected, windows_across
+from .polygon import mirrors_rows, polygon_transform
 from .pupil import MaskTransform, aperture_mask, mask_size, mask_transform
-from .special import jinc_by_polynomials, sine_quotient
+from .special import jinc_by_polynomials, rows_at_once
 
 RINGING = 16  # px beyond the PSF's edge from which on its ringing is left out
 WORTH_CUTTING = 2 / 3  # of a picture; a part that is larger is blurred no sooner than the whole
@@ -80,8 +80,7 @@ class LensBlur:
                 f"aperture: {name} {getattr(self._aperture, name):g} changes the blur over the "
                 "picture, and one blur for all of it is needed here. Use 0."
             )
-        padded = _surrounded(_surrounded(planes, self._padded[1]).mT, self._padded[0]).mT
-        spectrum: Tensor = torch.fft.rfft2(padded)
+        spectrum: Tensor = torch.fft.rfft2(_surrounded(planes, self._padded))
         return spectrum
 
     def blur(self, spectrum: Tensor, radius: float) -> Tensor:
@@ -196,17 +195,23 @@ class LensBlur:
         return out
 
 
-def _surrounded(planes: Tensor, width: int) -> Tensor:
-    """Return planes [C,H,W] as wide as said, reflected alike at both ends.
+def _surrounded(planes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return planes [C,H,W] as high and wide as said, reflected alike at opposite ends.
 
-    Where the number of columns to add is odd, the last one is the mean of both ends.
+    Where the number of rows or columns to add is odd, the last one is the mean of both ends.
     """
-    border, odd = divmod(width - planes.shape[2], 2)
-    reach = min(border, planes.shape[2] - 1)
-    planes = functional.pad(planes, (reach, reach), mode="reflect")
-    planes = functional.pad(planes, (border - reach, border - reach), mode="replicate")
-    if odd:
+    (top, odd_row), (left, odd_column) = (
+        divmod(whole - side, 2) for whole, side in zip(size, planes.shape[1:], strict=True)
+    )
+    down, right = min(top, planes.shape[1] - 1), min(left, planes.shape[2] - 1)
+    planes = functional.pad(planes, (right, right, down, down), mode="reflect")
+    if (down, right) != (top, left):
+        beyond = (left - right, left - right, top - down, top - down)
+        planes = functional.pad(planes, beyond, mode="replicate")
+    if odd_column:
         planes = torch.cat([planes, (planes[..., :1] + planes[..., -1:]) / 2], dim=-1)
+    if odd_row:
+        planes = torch.cat([planes, (planes[:, :1] + planes[:, -1:]) / 2], dim=1)
     return planes
 
 
@@ -292,59 +297,19 @@ def _transfer_function(aperture: Aperture, radius: float, fy: Tensor, fx: Tensor
     if not aperture.has_closed_form:
         mask = aperture_mask(aperture, mask_size(radius), radius > 0, device=ky.device)
         return mask_transform(mask, ky, kx)
-    if aperture.is_round:
-        # Rows of frequency -f are those of f, and float32 is exact to 1e-7 of the PSF's sum.
-        upper = ky[: len(ky) // 2 + 1].abs().to(torch.float32)
-        half = jinc_by_polynomials(torch.hypot(upper[:, None], kx.to(torch.float32)))
-        return torch.cat([half, half[1 : (len(ky) + 1) // 2].flip(0)])
-    return polygon_transform(ky, kx, aperture.blades, aperture.rotation).to(torch.complex64)
-
-
-# Up to this |k|² the polygon's transform is its series 1 − ⟨(k·x)²⟩/2, by number type. The closed
-# form divides by |k|² what cancels to about |k|: it errs by about eps/|k|, the series by |k|³/60.
-_SERIES_UP_TO = {torch.float64: 1e-8, torch.float32: 2e-3}
-
-
-def polygon_transform(ky: Tensor, kx: Tensor, blades: int, rotation: float) -> Tensor:
-    """Return the Fourier transform of a regular polygon of unit weight in the unit circle.
-
-    Args:
-        ky: [h], frequencies down, radians per circumradius, float32 or float64.
-        kx: [w], frequencies to the right, likewise.
-        blades: number of corners, >= 3.
-        rotation: angle of one corner, degrees, from +x towards +y.
-
-    Returns:
-        [h,w], complex; 1 at frequency 0.
-
-    Reference:
-        Divergence theorem, as in S.-W. Lee and R. Mittra, Fourier transform of a polygonal shape
-        function, IEEE Trans. Antennas and Propagation 1983:
-        F(k) = i/(A |k|²) Σ_edges (k × e) sinc(k·e/2) exp(−i k·m), e an edge and m its middle.
-
-    Example:
-        >>> zero = torch.zeros(1)
-        >>> polygon_transform(zero, zero, blades=5, rotation=0.0)
-        tensor([[1.+0.j]])
-    """
-    # Corners are numbers of the host: reading them from a device would wait for it each time.
-    angles = [math.radians(rotation) + 2 * math.pi * i / blades for i in range(blades + 1)]
-    corners = [(math.cos(angle), math.sin(angle)) for angle in angles]
-    square = ky[:, None] ** 2 + kx**2
-    total = torch.zeros_like(square, dtype=torch.promote_types(ky.dtype, torch.complex64))
-    for (x0, y0), (x1, y1) in pairwise(corners):
-        dx, dy, mid_x, mid_y = x1 - x0, y1 - y0, (x0 + x1) / 2, (y0 + y1) / 2
-        half_along = (ky[:, None] * dy + kx * dx) / 2
-        phase = torch.polar(torch.ones_like(ky), -ky * mid_y)[:, None] * torch.polar(
-            torch.ones_like(kx), -kx * mid_x
-        )
-        total += (kx * dy - ky[:, None] * dx) * sine_quotient(half_along) * phase
-    area = blades / 2 * math.sin(2 * math.pi / blades)
-    # The polar second moment over the area; by symmetry the same along every axis.
-    moment = (2 + math.cos(2 * math.pi / blades)) / 6
-    join = _SERIES_UP_TO[ky.dtype]
-    series = (1 - moment / 4 * square).to(total.dtype)
-    return torch.where(square < join, series, 1j * total / (square.clamp(min=join) * area))
+    blades, rotation = aperture.blades, aperture.rotation
+    if not aperture.is_round and not mirrors_rows(blades, rotation):
+        return polygon_transform(ky, kx, blades, rotation)
+    # Rows of frequency -f are those of f.
+    upper = ky[: len(ky) // 2 + 1].abs()
+    if aperture.is_round:  # float32 is exact to 1e-7 of the PSF's sum
+        upper, kx = upper.float(), kx.float()
+        half = kx.new_empty(len(upper), len(kx))
+        for rows in rows_at_once(len(upper), len(kx), kx.device):
+            half[rows] = jinc_by_polynomials(torch.hypot(upper[rows, None], kx))
+    else:
+        half = polygon_transform(upper, kx, blades, rotation)
+    return torch.cat([half, half[1 : (len(ky) + 1) // 2].flip(0)])
 
 
 def _fast_size(size: int) -> int:

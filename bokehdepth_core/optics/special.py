@@ -3,6 +3,8 @@
 PyTorch has no Bessel functions and no `sinc` on Apple's devices in all the versions in use.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,7 @@ _AMPLITUDE = (
 _PHASE = (-2.35619449, 0.12499612, 0.00005650, -0.00637879, 0.00074348, 0.00079824, -0.00029166)
 _JOIN = 3.0
 _SMALLEST = 1e-6  # below it 2 J1(k)/k is 1 to the last bit
+_AT_ONCE = 2**15  # numbers that several steps go over before the next ones, in a processor's cache
 
 
 def jinc(k: Tensor) -> Tensor:
@@ -59,18 +62,30 @@ def jinc_by_polynomials(k: Tensor) -> Tensor:
         >>> jinc_by_polynomials(torch.tensor([0.0, 1.0]))
         tensor([1.0000, 0.8801])
     """
-    near = _polynomial(_NEAR, (k / _JOIN).clamp(max=1).square())
+    near = _polynomial(_NEAR, (k / _JOIN).clamp_(max=1).square_())
     far = k.clamp(min=_JOIN)
     inverse = _JOIN / far
-    wave = _polynomial(_AMPLITUDE, inverse) * torch.cos(far + _polynomial(_PHASE, inverse))
-    return 2 * torch.where(k <= _JOIN, near, wave / (far * far.sqrt()))
+    wave = _polynomial(_PHASE, inverse).add_(far).cos_().mul_(_polynomial(_AMPLITUDE, inverse))
+    return torch.where(k <= _JOIN, near, wave.div_(far.sqrt().mul_(far))).mul_(2)
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
     total = torch.full_like(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
-        total = total * x + coefficient
+        total.mul_(x).add_(coefficient)
     return total
+
+
+def rows_at_once(height: int, width: int, device: torch.device) -> Iterator[slice]:
+    """Yield the rows of a plane, as many at a time as a processor's cache holds; or all at once.
+
+    Example:
+        >>> list(rows_at_once(5, 16384, torch.device("cpu")))
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    step = max(1, _AT_ONCE // width) if device.type == "cpu" else height
+    for start in range(0, height, step):
+        yield slice(start, min(height, start + step))
 
 
 def sine_quotient(x: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ _LAYERS, _LAYERS_OF_CUT_OUT = 20, 23
 _DRAFT, _DRAFT_HELD = 25, 16
 _WINDOWED = 4  # planes that a panorama's tile copies, as it is seen around the joint
 # Of a tile with its border: what the transform of one plane takes, by how the PSF's is found.
-_TRANSFORM_OF_DISC, _TRANSFORM_OF_POLYGON, _TRANSFORM_OF_MASK = 4, 18, 15
+_TRANSFORM_OF_DISC, _TRANSFORM_OF_POLYGON, _TRANSFORM_OF_MASK = 4, 5, 15
 _REFLECTED = 2  # times the planes of a slice with their border, and as often beside each window
 _MASKS_KEPT, _MASKS_OF_WINDOWS_KEPT = 3, 32  # of `aperture_mask`, as many of the largest
 _MARGIN = 1.05  # sizes that transforms are quick at, indices of edges, and what else is small

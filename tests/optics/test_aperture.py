@@ -8,7 +8,8 @@ import torch
 from bokehdepth_core import Aperture, render_bokeh, sweep_depth
 from bokehdepth_core.datatypes import BokehStack
 from bokehdepth_core.optics.field import Field, cut_windows
-from bokehdepth_core.optics.psf import LensBlur, polygon_transform
+from bokehdepth_core.optics.polygon import polygon_transform
+from bokehdepth_core.optics.psf import LensBlur
 from bokehdepth_core.optics.pupil import aperture_mask, mask_size, mask_transform
 from bokehdepth_core.optics.special import jinc
 from bokehdepth_core.render import picture as render

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bokehdepth_core.optics.psf import polygon_transform
+from bokehdepth_core.optics.polygon import polygon_transform
 from bokehdepth_core.optics.special import jinc, jinc_by_polynomials, sine_quotient
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...optics.aperture import Aperture
-from ...optics.psf import polygon_transform
+from ...optics.polygon import polygon_transform
 from ...optics.special import jinc
 
 SLICE_STEP = 1.0  # px of radius between two slices of one layer, at the largest strength
