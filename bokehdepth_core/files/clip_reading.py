@@ -3,6 +3,7 @@
 Frames come one at a time, so that a clip of any length takes the memory of one frame.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from .pictures.images import Photo, read_photo
 # Which demuxer reads a file of each name: others could open further files that it names.
 VIDEO_FORMATS = {".mp4": "mov", ".m4v": "mov", ".mov": "mov", ".mkv": "matroska"}
 VIDEO_FORMATS |= {".webm": "matroska", ".avi": "avi"}
-LONGEST = 1_000_000  # frames of a folder
+LONGEST = 200_000  # frames of a folder: 2 h at 24 a second
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,12 @@ def open_clip(path: str | Path) -> Clip:
     """
     path = Path(path)
     if path.is_dir():
-        files = sorted(filter(_is_frame, path.iterdir()), key=lambda one: _natural(one.name))
-        if not 0 < len(files) <= LONGEST:
-            raise ValueError(f"{path}: {len(files)} files. Give a folder with one for each frame.")
+        found = list(itertools.islice(filter(_is_frame, path.iterdir()), LONGEST + 1))
+        if len(found) > LONGEST:
+            raise ValueError(f"{path}: more than {LONGEST} files. Give a folder with fewer frames.")
+        if not found:
+            raise ValueError(f"{path}: no files. Give a folder with one for each frame.")
+        files = sorted(found, key=lambda one: _natural(one.name))
         return Clip(path, tuple(files), len(files))
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file. Check the path.")

@@ -16,6 +16,7 @@ import numpy as np
 
 from .atomic import whole_file
 from .exr_deep import deep_bytes
+from .exr_headers import MOST_ATTRIBUTES, MOST_CHANNELS, count_names
 
 MAX_PIXELS = 178_956_970  # as Pillow refuses pictures: twice its MAX_IMAGE_PIXELS
 MAX_BYTES = 4 * 2**30  # of all channels unpacked: 120 half-float channels of 4096 × 4096
@@ -82,8 +83,8 @@ def read_exr(path: str | Path) -> tuple[ExrPart, ...]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: damaged, cut off, or larger than `MAX_PIXELS`, `MAX_BYTES` or, deep,
-            `MAX_DEEP_CELLS` or `MAX_DEEP_BYTES` when unpacked.
+        ValueError: damaged, cut off, with more channels than any has, or larger than `MAX_PIXELS`,
+            `MAX_BYTES` or, deep, `MAX_DEEP_CELLS` or `MAX_DEEP_BYTES` when unpacked.
 
     Reference:
         OpenEXR File Layout, openexr.com: windows are inclusive corners, y grows downwards.
@@ -103,6 +104,7 @@ def read_exr(path: str | Path) -> tuple[ExrPart, ...]:
     with source.open("rb") as file, _plain_errors(source):
         if file.read(4) != b"\x76\x2f\x31\x01":
             raise ValueError("it is no EXR file")
+        _check_names(source, file)
         headers = [part.header for part in _parts(source, file, header_only=True)]
         _check_sizes(source, headers)
         _check_samples(source, file, headers)
@@ -197,6 +199,16 @@ def _plain_errors(source: Path) -> Iterator[None]:
 
 class ExrTooLargeError(ValueError):
     """An EXR file that would take too much memory."""
+
+
+def _check_names(source: Path, file: IO[bytes]) -> None:
+    """Refuse more names than any file has, before OpenEXR takes them apart."""
+    found = zip(count_names(file), (MOST_CHANNELS, MOST_ATTRIBUTES), strict=True)
+    for (count, most), what in zip(found, ("channels", "attributes"), strict=True):
+        if count > most:
+            raise ExrTooLargeError(
+                f"{source.name}: more than {most} {what}. Save those that are needed alone."
+            )
 
 
 def _check_sizes(source: Path, headers: Sequence[Mapping[str, Any]]) -> None:

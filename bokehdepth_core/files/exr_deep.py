@@ -5,12 +5,10 @@ Each chunk of lines says how many bytes its samples unpack to, and OpenEXR refus
 samples disagree with that. `deep_bytes` adds them up.
 """
 
-import struct
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-_MULTI_PART = 1 << 12  # bit of the version field
-_MOST_TEXT = 256  # bytes of an attribute's name or type, with its end
+from .exr_headers import MULTI_PART, numbers, skip_header
 
 
 def deep_bytes(file: IO[bytes], headers: Sequence[Mapping[str, Any]]) -> int:
@@ -43,9 +41,9 @@ def deep_bytes(file: IO[bytes], headers: Sequence[Mapping[str, Any]]) -> int:
     """
     room = file.seek(0, 2)
     file.seek(4)
-    several = bool(_numbers(file, "<I")[0] & _MULTI_PART)
+    several = bool(numbers(file, "<I")[0] & MULTI_PART)
     for _ in headers:
-        _skip_header(file)
+        skip_header(file)
     if several:
         file.seek(1, 1)  # an empty header ends them
     total = 0
@@ -56,7 +54,7 @@ def deep_bytes(file: IO[bytes], headers: Sequence[Mapping[str, Any]]) -> int:
         count = int(header.get("chunkCount", 0))
         if not 0 <= count * 8 <= room:
             raise ValueError(f"its table of {count} chunks does not fit into it")
-        offsets = _numbers(file, f"<{count}Q")
+        offsets = numbers(file, f"<{count}Q")
         if "deep" in kind:
             total += _unpacked(file, offsets, room, "tile" in kind, several)
     return total
@@ -72,34 +70,6 @@ def _unpacked(
         if offset > room:
             raise ValueError("its chunks lie behind its end")
         file.seek(offset + head)
-        total += _numbers(file, "<3Q")[2]
+        total += numbers(file, "<3Q")[2]
     file.seek(place)
     return total
-
-
-def _skip_header(file: IO[bytes]) -> None:
-    """Move behind a header: attributes of name, type, size and value, and an empty name."""
-    while _text(file):
-        _text(file)
-        (size,) = _numbers(file, "<i")
-        if size < 0:
-            raise ValueError("an attribute has a negative size")
-        file.seek(size, 1)
-
-
-def _text(file: IO[bytes]) -> bytes:
-    """Return a text that a zero byte ends."""
-    place = file.tell()
-    text, end, _ = file.read(_MOST_TEXT).partition(b"\0")
-    if not end:
-        raise ValueError("its header ends early")
-    file.seek(place + len(text) + 1)
-    return text
-
-
-def _numbers(file: IO[bytes], form: str) -> tuple[int, ...]:
-    size = struct.calcsize(form)
-    content = file.read(size)
-    if len(content) < size:
-        raise ValueError("it ends early")
-    return struct.unpack(form, content)

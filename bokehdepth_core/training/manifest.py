@@ -88,11 +88,11 @@ def read_manifest(
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(f"{source}: no such manifest. Check the path.")
-    entries = []
+    entries, folder = [], _Folder(source.parent, outside)
     for number, line in _lines(source):
         where = f"{source.name}:{number}"
         try:
-            entries.append(_entry(line, where, source.parent, outside))
+            entries.append(_entry(line, where, folder))
         except (ValueError, OSError) as error:
             if on_bad == REFUSE:
                 raise
@@ -170,7 +170,7 @@ def _lines(source: Path) -> Iterator[tuple[int, str]]:
                 yield number, text
 
 
-def _entry(line: str, where: str, folder: Path, outside: bool) -> Entry:
+def _entry(line: str, where: str, folder: "_Folder") -> Entry:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -181,7 +181,7 @@ def _entry(line: str, where: str, folder: Path, outside: bool) -> Entry:
         raise ValueError(f"{where}: expected a JSON object, found {type(found).__name__}.")
 
     def file(name: str, written: object) -> Path:
-        return _file(written, f"{where}: {name}", folder, outside)
+        return folder.file(written, f"{where}: {name}")
 
     stack = _list(found.get("stack"), f"{where}: stack")
     numbers = _list(found.get("k"), f"{where}: k")
@@ -227,21 +227,46 @@ def _number(written: object, name: str) -> float:
         return math.inf
 
 
-def _file(written: object, name: str, folder: Path, outside: bool) -> Path:
-    if not isinstance(written, str) or not written or "\0" in written:
-        raise ValueError(f"{name}: expected a file name, found {str(written)[:40]!r}.")
-    shown = repr(written if len(written) <= 80 else written[:77] + "…")
-    path = folder / written
-    try:
-        inside = path.resolve().is_relative_to(folder.resolve())
-        found = path.is_file()
-    except (OSError, ValueError):  # too long, or letters that no name can have
-        raise ValueError(f"{name}: {shown} is no file name. Check the path.") from None
-    if not outside and not inside:
-        raise ValueError(
-            f"{name}: {shown} leads out of the manifest's folder. Allow it with "
-            "--outside-files if you trust the manifest."
-        )
-    if not found:
-        raise FileNotFoundError(f"{name}: no file {shown[1:-1]}. Check the path.")
-    return path
+class _Folder:
+    """A manifest's folder, which looks up every folder below it once."""
+
+    def __init__(self, folder: Path, outside: bool) -> None:
+        self._folder, self._outside = folder, outside
+        self._real = folder.resolve()
+        self._inside: dict[Path, bool] = {}
+
+    def file(self, written: object, name: str) -> Path:
+        """Return the file that an entry names.
+
+        Raises:
+            ValueError: no file name, or one that leads out of the folder.
+            FileNotFoundError: no such file.
+        """
+        if not isinstance(written, str) or not written or "\0" in written:
+            raise ValueError(f"{name}: expected a file name, found {str(written)[:40]!r}.")
+        shown = repr(written if len(written) <= 80 else written[:77] + "…")
+        path = self._folder / written
+        try:
+            found = path.is_file()
+            inside = self._outside or self._holds(path, found)
+        except (OSError, ValueError):  # too long, or letters that no name can have
+            raise ValueError(f"{name}: {shown} is no file name. Check the path.") from None
+        if not inside:
+            raise ValueError(
+                f"{name}: {shown} leads out of the manifest's folder. Allow it with "
+                "--outside-files if you trust the manifest."
+            )
+        if not found:
+            raise FileNotFoundError(f"{name}: no file {shown[1:-1]}. Check the path.")
+        return path
+
+    def _holds(self, path: Path, is_file: bool) -> bool:
+        if not is_file or path.is_symlink():
+            return self._is_below(path)
+        parent = path.parent
+        if parent not in self._inside:
+            self._inside[parent] = self._is_below(parent)
+        return self._inside[parent]
+
+    def _is_below(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self._real)

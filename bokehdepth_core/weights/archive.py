@@ -11,9 +11,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .errors import CheckpointError
+from ..files.zips import open_zip
+from .errors import MOST_KEYS, CheckpointError
 
-_MOST_PICKLE = 64 << 20  # bytes; that of the largest published network has 0.2 MB
+MOST_PICKLE = 4 << 20  # bytes; that of the largest published network has 0.2 MB
 _SCRIPT = "constants.pkl"  # by which torch.load knows archives that it gives to torch.jit.load
 _ENCRYPTED = 1  # flag of a zip entry
 
@@ -22,12 +23,12 @@ def check_archive(file: Path) -> None:
     """Check that a zipped weight file is as `torch.save` writes it.
 
     Raises:
-        CheckpointError: compressed or encrypted entries, ones larger than the file, or a
-            description of the weights that is too large, or a TorchScript archive.
+        CheckpointError: too many tensors, compressed or encrypted entries, ones larger than the
+            file, or a description of the weights that is too large, or a TorchScript archive.
     """
     size = file.stat().st_size
     try:
-        with zipfile.ZipFile(file) as archive:
+        with open_zip(file) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
         raise CheckpointError(f"{file.name}: damaged ({str(error)[:120]}). Get it again.") from None
@@ -36,12 +37,15 @@ def check_archive(file: Path) -> None:
             f"{file.name}: refused, it is a TorchScript archive, which holds code beside weights. "
             "Save its state_dict, or use a .safetensors file."
         )
+    stored = sum("/data/" in entry.filename for entry in entries)
+    if stored > MOST_KEYS:
+        raise CheckpointError(f"{file.name}: {stored} tensors; no network here has {MOST_KEYS}.")
     for entry in entries:
         if entry.flag_bits & _ENCRYPTED:
             raise _refused(file, entry, "is encrypted")
         if entry.compress_type != zipfile.ZIP_STORED:
             raise _refused(file, entry, "is compressed, and weights are stored as they are")
-        if entry.filename.endswith(".pkl") and entry.file_size > _MOST_PICKLE:
+        if entry.filename.endswith(".pkl") and entry.file_size > MOST_PICKLE:
             raise _refused(file, entry, f"has {entry.file_size / 1e6:.0f} MB")
     if sum(entry.file_size for entry in entries) > size:
         raise CheckpointError(
@@ -59,7 +63,7 @@ def check_storages(file: Path, tensors: Iterable[Tensor]) -> None:
     """
     if not zipfile.is_zipfile(file):
         return
-    with zipfile.ZipFile(file) as archive:
+    with open_zip(file) as archive:
         there = Counter(one.file_size for one in archive.infolist() if "/data/" in one.filename)
     storages = (tensor.untyped_storage() for tensor in tensors)
     held = Counter({one.data_ptr(): one.nbytes() for one in storages if one.nbytes()}.values())

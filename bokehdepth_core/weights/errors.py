@@ -1,7 +1,8 @@
-"""The error of a weight file that cannot be used, and how its keys are quoted in messages."""
+"""The error of an unusable weight file, how many keys one may have, and how they are quoted."""
 
 from collections.abc import Sequence
 
+MOST_KEYS = 20_000  # tensors of a file; no network here has as many
 LONGEST_KEY = 200  # characters of a tensor's name
 _SHOWN = 3  # keys named in a message
 

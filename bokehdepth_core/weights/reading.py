@@ -5,10 +5,14 @@ was found. `unwrapping.py` finds the weights inside a training file, `strict.py`
 gives them to a network.
 """
 
+import contextlib
+import io
+import itertools
 import json
 import pickle
 import re
 import struct
+import tarfile
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,8 +25,8 @@ import torch
 from torch import Tensor
 
 from ..files.atomic import whole_file
-from .archive import check_archive, check_storages
-from .errors import LONGEST_KEY, CheckpointError, quoted
+from .archive import MOST_PICKLE, check_archive, check_storages
+from .errors import LONGEST_KEY, MOST_KEYS, CheckpointError, quoted
 from .unwrapping import unwrap, without_wrappers
 
 StateDict = dict[str, Tensor]
@@ -47,7 +51,7 @@ _DAMAGES = (
     struct.error,
 )
 _MOST_CONFIG = 1 << 20  # bytes of a config.json
-_MOST_KEYS = 20_000
+_MOST_HEADER = 8 << 20  # bytes that a .safetensors file may take to say what is in it
 _MOST_SHARED = 2  # times its own size that a file may take in memory: a few weights may be tied
 
 
@@ -204,8 +208,8 @@ def _checked_names(names: list[Any], name: str) -> list[str]:
     Raises:
         CheckpointError: too many names, or one that is no text, too long or not printable.
     """
-    if len(names) > _MOST_KEYS:
-        raise CheckpointError(f"{name}: {len(names)} tensors; no network here has {_MOST_KEYS}.")
+    if len(names) > MOST_KEYS:
+        raise CheckpointError(f"{name}: {len(names)} tensors; no network here has {MOST_KEYS}.")
     for key in names:
         if not isinstance(key, str) or len(key) > LONGEST_KEY or not key.isprintable():
             raise CheckpointError(f"{name}: {quoted(key)} is no name of a tensor.")
@@ -221,6 +225,13 @@ def _claims_more_than_it_holds(value: Tensor) -> bool:
 def _open_safetensors(file: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
+    with file.open("rb") as opened:
+        size = int.from_bytes(opened.read(8), "little")
+    if size > _MOST_HEADER and size <= file.stat().st_size:
+        raise CheckpointError(
+            f"{file.name}: its header has {size / 1e6:.0f} MB; no network here needs more than "
+            f"{_MOST_HEADER / 1e6:.0f}."
+        )
     try:
         with safe_open(file, framework="pt") as opened:
             yield opened
@@ -242,12 +253,26 @@ def _read_pickle(file: Path) -> object:
         raise CheckpointError(
             f"{file.name}: is not a weight file. Get it again, or choose another."
         )
+    count = itertools.count(1)
+
+    def counted(storage: Any, _place: str) -> Any:
+        """Return a storage as it is, in main memory, and stop where there are too many."""
+        if next(count) > MOST_KEYS:
+            raise CheckpointError(f"{file.name}: more than {MOST_KEYS} tensors; no network has.")
+        return storage
+
     try:
-        with _allowing(_harmless()), warnings.catch_warnings():
+        with (
+            _allowing(_harmless()),
+            warnings.catch_warnings(),
+            contextlib.nullcontext(file) if zipped else _Described(io.FileIO(file)) as opened,
+        ):
             warnings.simplefilter("ignore")  # of protocols and kinds; what does not fit is refused
             return torch.load(  # noqa: TID251 - the one place that may
-                file, map_location="cpu", weights_only=True, mmap=zipped
+                opened, map_location=counted, weights_only=True, mmap=zipped
             )
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(file.name, str(error))) from error
     except _DAMAGES as e:
@@ -255,10 +280,35 @@ def _read_pickle(file: Path) -> object:
 
 
 def _is_pickle(file: Path) -> bool:
-    """Tell whether a file can be a pickle of torch before 1.6, which starts with a mark."""
+    """Tell whether a file can be a pickle of torch before 1.6, which starts with a mark.
+
+    A tar archive whose first entry's name starts so is none: torch before 2.6 would unpack it.
+    """
     with file.open("rb") as opened:
-        start = opened.read(2)
-    return len(start) == 2 and start[0] == 0x80 and start[1] <= pickle.HIGHEST_PROTOCOL
+        start = opened.read(tarfile.BLOCKSIZE)
+    try:
+        tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return len(start) > 1 and start[0] == 0x80 and start[1] <= pickle.HIGHEST_PROTOCOL
+    return False
+
+
+class _Described(io.BufferedReader):
+    """A file of torch before 1.6, whose weights are read past it: what it reads describes them."""
+
+    _left = MOST_PICKLE
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._counted(super().read(size))
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return self._counted(super().readline(size))
+
+    def _counted(self, found: bytes) -> bytes:
+        self._left -= len(found)
+        if self._left < 0:
+            raise ValueError(f"its description has more than {MOST_PICKLE / 1e6:.0f} MB")
+        return found
 
 
 def _refusal(name: str, reason: str) -> str:

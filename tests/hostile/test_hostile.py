@@ -8,7 +8,7 @@ from hostile_run import faults, outcomes
 
 # And how many files at least.
 KINDS = {"pictures": 290, "depth": 300, "weights": 200, "clips": 80, "manifests": 170}
-KINDS |= {"commands": 160, "folders": 110}
+KINDS |= {"commands": 160, "folders": 110, "counts": 60}
 
 
 @pytest.mark.parametrize("kind", KINDS)

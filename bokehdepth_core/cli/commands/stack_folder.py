@@ -17,6 +17,7 @@ import torch
 from ...color import convert_color
 from ...datatypes import DepthMap
 from ...files.atomic import check_no_input, inputs_kept, whole_file
+from ...files.names import shown
 from ...training.manifest import REFUSE, Entry, read_manifest, write_manifest
 from ...training.processes import Processes, this_process
 from ...weights.published import BUILT_IN
@@ -192,10 +193,13 @@ def folder_items(options: argparse.Namespace, on_bad: str, skipped: list[str]) -
     for one in sorted(options.depth.iterdir()) if options.depth is not None else ():
         if not (same and one.suffix.lower() in _PHOTOS):
             found.setdefault(one.stem, []).append(one)
+    named: dict[str, list[str]] = {}
+    for photo in photos:
+        named.setdefault(photo.stem, []).append(photo.name)
     items = []
     for photo in photos:
         depths = found.get(photo.stem, [])
-        problem = _problem(options, photo, photos, depths)
+        problem = _problem(options, photo, named[photo.stem], depths)
         if problem and on_bad == REFUSE:
             raise ValueError(problem)
         if problem:
@@ -208,20 +212,21 @@ def folder_items(options: argparse.Namespace, on_bad: str, skipped: list[str]) -
     return items
 
 
-def _problem(
-    options: argparse.Namespace, photo: Path, photos: list[Path], depths: list[Path]
-) -> str:
+def _problem(options: argparse.Namespace, photo: Path, twins: list[str], depths: list[Path]) -> str:
     """Return why a photo of a folder cannot be used, or an empty text."""
-    twins = [one.name for one in photos if one.stem == photo.stem]
     if len(twins) > 1:
-        return f"{photo.name}: {' and '.join(twins)} have one name. Rename one of them."
+        return f"{photo.name}: {_both(twins)} have one name. Rename one of them."
     if len(depths) > 1:
-        names = " and ".join(one.name for one in depths)
+        names = _both([one.name for one in depths])
         return f"{photo.name}: {names} may both be its depth. Leave one there."
     if not depths and (options.adapter == BUILT_IN or options.depth is not None):
         where = options.depth or "--depth, which was not given"
         return f"{photo.name}: no depth file {photo.stem}.* in {where}. Add it."
     return ""
+
+
+def _both(names: list[str]) -> str:
+    return " and ".join(names) if len(names) == 2 else shown(names)
 
 
 def _settings(options: argparse.Namespace, strengths: tuple[float, ...]) -> dict[str, object]:

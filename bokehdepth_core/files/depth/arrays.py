@@ -11,6 +11,8 @@ from typing import IO, Any
 import numpy as np
 
 from ..exr import MAX_PIXELS
+from ..names import shown
+from ..zips import open_zip
 from .raw import DISPARITY, METRES, RawDepth, likely_quantity
 
 DEPTH_NAMES = (
@@ -25,6 +27,8 @@ _CONFIDENCES = ("confidence", "conf", "confidence_map")
 _MASKS = ("mask", "valid", "valid_mask", "depth_mask")
 _OTHERS = (*_CAMERAS, *_CONFIDENCES, *_MASKS, "metric")
 _SMALL = 4096  # bytes that a camera or a flag may take
+_MOST_ARRAYS = 20_000
+_MOST_HEADERS = 4 << 20  # bytes of all arrays' headers, of which each usually has 128
 
 
 @dataclass(frozen=True)
@@ -74,12 +78,8 @@ def read_npz(source: Path, channel: str = "") -> RawDepth:
         >>> read_npz(path).values.shape
         (2, 3)
     """
-    with _plain_errors(source), zipfile.ZipFile(source) as archive:
-        arrays = {}
-        for member in archive.namelist():
-            if member.endswith(".npy"):
-                with archive.open(member) as file:
-                    arrays[member[:-4]] = _header(member[:-4], file)
+    with _plain_errors(source), open_zip(source) as archive:
+        arrays = _headers(source, archive)
         name = _chosen(source, arrays, channel)
 
         def load(one: str) -> np.ndarray:
@@ -97,6 +97,24 @@ def read_npz(source: Path, channel: str = "") -> RawDepth:
             and (head.bytes <= _SMALL or _map_shape(head.shape) == plane.shape)
         }
     return _described(source, name, values, plane, others, sorted(arrays))
+
+
+def _headers(source: Path, archive: zipfile.ZipFile) -> dict[str, _Array]:
+    """Return what the headers of all arrays in an archive declare, by name."""
+    members = [one for one in archive.namelist() if one.endswith(".npy")]
+    if len(members) > _MOST_ARRAYS:
+        raise _TooLargeError(
+            f"{source.name}: holds {len(members)} arrays, more than {_MOST_ARRAYS}. Save those "
+            "that are needed alone."
+        )
+    arrays, size = {}, 0
+    for member in members:
+        with archive.open(member) as file:
+            arrays[member[:-4]] = _header(member[:-4], file)
+            size += file.tell()
+        if size > _MOST_HEADERS:
+            raise ValueError("its arrays' headers are too long")
+    return arrays
 
 
 def _described(
@@ -118,7 +136,9 @@ def _described(
             plane = np.reciprocal(plane.astype(np.float64))
         quantity = DISPARITY
     spare = [one for one in names if one != name and one.lower() not in _OTHERS]
-    others_said = f"; others: {', '.join(spare[:8])}; `channel` names one" if spare else ""
+    said = f"array {shown([name])} taken"
+    if spare:
+        said += f"; others: {shown(spare)}; `channel` names one"
     return RawDepth(
         plane,
         quantity,
@@ -127,7 +147,7 @@ def _described(
         measured=None if mask is None else mask > 0,
         confidence=confidence,
         intrinsics=camera,
-        notes=() if name == "depth" and not spare else (f"array {name} taken{others_said}",),
+        notes=() if name == "depth" and not spare else (said,),
     )
 
 
@@ -162,12 +182,13 @@ def _chosen(source: Path, arrays: dict[str, _Array], channel: str) -> str:
     Raises:
         ValueError: no such array, or none that is clearly the depth.
     """
-    listed = ", ".join(sorted(arrays)) or "none"
+    listed = shown(sorted(arrays)) or "none"
     lower = {name.lower(): name for name in reversed(arrays)}
     if channel:
         if channel.lower() not in lower:
             raise ValueError(
-                f"{source.name}: no array named {channel}; found {listed}. `channel` names one."
+                f"{source.name}: no array named {shown([channel])}; found {listed}. `channel` "
+                "names one."
             )
         return channel if channel in arrays else lower[channel.lower()]
     for known in DEPTH_NAMES:
@@ -204,12 +225,12 @@ def _one_map(source: Path, name: str, values: np.ndarray) -> np.ndarray:
     shape = _map_shape(values.shape)
     if shape is None:
         raise ValueError(
-            f"{source.name}: expected depth [H,W], found {list(values.shape)} in {name}. "
+            f"{source.name}: expected depth [H,W], found {list(values.shape)} in {shown([name])}. "
             "Give one map."
         )
     if values.dtype.kind == "b":
         raise ValueError(
-            f"{source.name}: expected distances, found yes and no (bool) in {name}. "
+            f"{source.name}: expected distances, found yes and no (bool) in {shown([name])}. "
             "Give the depth; this is a mask."
         )
     return values.reshape(shape)
@@ -241,7 +262,7 @@ def _unpack(source: Path, head: _Array, file: IO[bytes], available: int) -> np.n
     pixels = int(np.prod(head.shape, dtype=object))
     if pixels > MAX_PIXELS:
         raise _TooLargeError(
-            f"{source.name}: {head.name} declares {list(head.shape)}, more than "
+            f"{source.name}: {shown([head.name])} declares {str(list(head.shape))[:60]}, more than "
             f"{MAX_PIXELS // 1_000_000} million values. Scale it down first."
         )
     if available < head.bytes:

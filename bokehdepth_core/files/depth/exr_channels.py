@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..exr import ExrPart, channel_names, read_exr
+from ..names import shown
 from .raw import DISPARITY, METRES, RawDepth, likely_quantity, written_camera
 
 _DEPTH_WORDS = {"z", "zdepth", "depthz", "zbuffer", "zbuf", "zpass", "d", "dist", "range", "disp"}
@@ -87,11 +88,11 @@ def _written_quantity(source: Path, written: object) -> str | None:
 
 def _choice(parts: Sequence[ExrPart], part: ExrPart, name: str, rivals: Sequence[str]) -> str:
     where = f"{part.name}:{name}" if len(parts) > 1 and part.name else name
-    text = f"channel {where} taken"
+    text = f"channel {shown([where])} taken"
     if part.deep:
         text += ", the nearest sample that covers half of its pixel"
     if rivals:
-        text += f"; others: {', '.join(rivals[:8])}; `channel` names one"
+        text += f"; others: {shown(rivals)}; `channel` names one"
     return text
 
 
@@ -107,14 +108,14 @@ def _chosen(
         for name in part.channels:
             rank = _rank(part, name)
             if rank is not None:
-                shown = f"{part.name}:{name}" if several and part.name else name
-                found.append((rank, len(found), part, name, shown))
+                full = f"{part.name}:{name}" if several and part.name else name
+                found.append((rank, len(found), part, name, full))
     if found:
         rank, _, part, name, _ = min(found, key=lambda one: one[:2])
         layer = _layer(name)
         rivals = [
-            shown
-            for other, _, its_part, its_name, shown in found
+            full
+            for other, _, its_part, its_name, full in found
             if not (its_part is part and (its_name == name or _layer(its_name) == layer != ""))
             and other[0] == rank[0]
         ]
@@ -147,8 +148,8 @@ def _named(source: Path, parts: Sequence[ExrPart], channel: str) -> tuple[ExrPar
     if len(layer) == 1:
         return layer[0]
     raise ValueError(
-        f"{source.name}: no channel named {channel}; found {', '.join(channel_names(parts))}. "
-        "`channel` names one of them."
+        f"{source.name}: no channel named {shown([channel])}; found "
+        f"{shown(channel_names(parts))}. `channel` names one of them."
     )
 
 
@@ -219,7 +220,7 @@ def _need_grey(source: Path, parts: Sequence[ExrPart], part: ExrPart, name: str)
 def _no_depth(source: Path, parts: Sequence[ExrPart]) -> ValueError:
     return ValueError(
         f"{source.name}: no depth channel, and colour is no depth; found "
-        f"{', '.join(channel_names(parts)[:40])}. Name the depth Z, or name it with `channel`."
+        f"{shown(channel_names(parts))}. Name the depth Z, or name it with `channel`."
     )
 
 

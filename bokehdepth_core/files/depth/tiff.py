@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..exr import MAX_PIXELS
+from ..pictures.tiff import MOST_STRIPS
 
 _TAGS = {  # TIFF 6.0 and its supplements
     **{256: "width", 257: "height", 258: "bits", 259: "compression", 262: "photometric"},
@@ -22,7 +23,7 @@ _TAGS = {  # TIFF 6.0 and its supplements
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 16: "Q"}  # byte, text, short, long, long 8
 _FORMATS = {1: "u", 2: "i", 3: "f"}  # SampleFormat
 _PLAIN, _DEFLATE = 1, (8, 32946)
-_MOST_ENTRIES = 2**22  # of one tag: rows or tiles
+_PLACES = ("strips", "counts", "tiles", "tile_counts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ def read_tiff(source: Path) -> TiffPlane | None:
     content = source.read_bytes()
     try:
         return _decode(source, content)
-    except (struct.error, zlib.error, IndexError, OverflowError, TypeError) as error:
+    except (struct.error, zlib.error, LookupError, OverflowError, TypeError) as error:
         raise ValueError(
             f"{source.name}: damaged or cut off ({error}). Export it again."
         ) from error
@@ -157,7 +158,11 @@ def _read_tags(content: bytes, order: str) -> dict[str, list[int]]:
         at = first + index * entry
         code, kind = struct.unpack_from(f"{order}HH", content, at)
         number = struct.unpack_from(f"{order}Q" if big else f"{order}I", content, at + 4)[0]
-        if code not in _TAGS or kind not in _TYPES or number > _MOST_ENTRIES:
+        if code not in _TAGS or kind not in _TYPES:
+            continue
+        if number > MOST_STRIPS:
+            if _TAGS[code] in _PLACES:
+                raise struct.error(f"{number} strips or tiles, more than {MOST_STRIPS}")
             continue
         place = at + entry - inline
         if struct.calcsize(f"{order}{_TYPES[kind]}") * number > inline:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..exr import ExrPart, channel_names, read_exr
+from ..names import shown
 from .profiles.rgb_spaces import REC709, Primaries
 
 _LUMA = (0.2126, 0.7152, 0.0722)  # OpenEXR's weights of Rec.709 for Y, RY and BY
@@ -49,9 +50,9 @@ def decode_exr(path: Path) -> ExrPhoto:
                 return ExrPhoto(light, alpha, _primaries(part))
     if any(part.deep for part in parts):
         raise ValueError(f"{path.name}: a deep EXR is no picture yet. Flatten it first.")
-    found = ", ".join(channel_names(parts)[:20])
     raise ValueError(
-        f"{path.name}: expected the channels R, G and B, or Y, found {found}. Save its colour."
+        f"{path.name}: expected the channels R, G and B, or Y, found "
+        f"{shown(channel_names(parts))}. Save its colour."
     )
 
 

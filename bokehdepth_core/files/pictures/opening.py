@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..exr import MAX_PIXELS
+from .png import check_chunks
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,6 +54,7 @@ def open_image(path: str | Path) -> "Iterator[Image]":
         # metadata that it cannot read it warns and goes on, as is done here.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         warnings.filterwarnings("ignore", module=r"PIL\.")
+        check_chunks(file)
         with Image.open(file, formats=formats) as image:
             yield image
 

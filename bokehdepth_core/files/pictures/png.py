@@ -14,6 +14,7 @@ from .profiles.transfer import KNOWN_TRANSFERS, Transfer, gamma_transfer, named_
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+MOST_CHUNKS = 65_536  # beside the pixels': a million of them take Pillow 2 s
 _LARGEST_CHUNK = 1 << 24  # bytes; profiles of printers are a few million
 _LARGEST_PROFILE = 1 << 25
 _SRGB_GAMMA = 45455  # PNG specification, 11.3.2.2: what writers of sRGB put into gAMA
@@ -52,6 +53,24 @@ def colour_chunks(file: IO[bytes]) -> dict[bytes, bytes]:
         else:
             file.seek(length + 4, io.SEEK_CUR)
     return found
+
+
+def check_chunks(file: IO[bytes]) -> None:
+    """Refuse an open PNG with more than `MOST_CHUNKS` beside its pixels; go to the file's start.
+
+    Raises:
+        ValueError: it has more.
+    """
+    file.seek(0)
+    count, name = 0, b""
+    if file.read(8) == SIGNATURE:
+        while name != b"IEND" and len(head := file.read(8)) == 8:
+            length, name = struct.unpack(">I4s", head)
+            count += name != b"IDAT"
+            if count > MOST_CHUNKS:
+                raise ValueError(f"holds more than {MOST_CHUNKS} chunks. Export it again.")
+            file.seek(length + 4, io.SEEK_CUR)
+    file.seek(0)
 
 
 def embedded_profile(chunks: dict[bytes, bytes]) -> bytes | None:

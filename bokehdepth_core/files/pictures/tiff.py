@@ -34,7 +34,8 @@ _HORIZONTAL, _FLOATING = 2, 3  # Predictor
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5  # PhotometricInterpretation
 _ASSOCIATED = 1  # ExtraSamples: alpha that the colours are multiplied with
 _UNPACKED = (1, 5, 8, 32773, 32946, 34925, 50000)  # raw, LZW, deflate, PackBits, LZMA, Zstd
-_MOST_ENTRIES = 1 << 22  # strips of one file, bytes of a profile
+_MOST_ENTRIES = 1 << 22  # bytes of a profile
+MOST_STRIPS = 1 << 18  # or tiles: Pillow takes 5 s and 200 MB for a million of them
 
 Tags = Mapping[int, tuple[int, ...]]
 
@@ -58,6 +59,10 @@ class DeepTiff:
 
 def read_tags(file: IO[bytes]) -> Tags:
     """Return the numbers in the first directory of an open TIFF; empty for other files.
+
+    Raises:
+        ValueError: more strips or tiles than `MOST_STRIPS`.
+        OSError: damaged.
 
     Reference:
         TIFF 6.0, section 2; BigTIFF, Aware Systems.
@@ -86,6 +91,8 @@ def read_tags(file: IO[bytes]) -> Tags:
 def _entry(file: IO[bytes], entry: bytes, order: str, big: bool) -> tuple[int, tuple[int, ...]]:
     tag, kind, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), entry)
     letter = _LETTERS.get(kind)
+    if tag in (_STRIP_OFFSETS, _STRIP_SIZES, _TILE_OFFSETS, _TILE_SIZES) and count > MOST_STRIPS:
+        raise ValueError(f"is in {count} strips or tiles. Save it in larger ones.")
     if letter is None or count > _MOST_ENTRIES:
         return tag, ()
     value = entry[12:] if big else entry[8:]
