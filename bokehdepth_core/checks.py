@@ -153,17 +153,11 @@ def parse_strengths(text: str, name: str = "strengths") -> tuple[float, ...]:
     hint = 'Write bokeh strengths such as "10, 20, 30".'
     if not isinstance(text, str):
         raise TypeError(f"{name}: expected text, found {type(text).__name__}. {hint}")
-    plain = unicodedata.normalize("NFKC", text).replace("、", ",").replace(";", " ")
-    parts = plain.split()
+    plain = plain_list(text, name, "strengths")
     if len(plain) > LONGEST_STRENGTHS:
         raise ValueError(f"{name}: text of {len(plain)} letters is too long. {hint}")
-    if len(parts) > 1 and all(_DECIMAL_COMMA.fullmatch(part) for part in parts):
-        raise ValueError(
-            f'{name}: the commas in "{_shown(text)}" may separate strengths or be decimal commas. '
-            "Write decimals with a point."
-        )
     numbers = []
-    for part in plain.replace(",", " ").split():
+    for part in plain.split():
         try:
             numbers.append(float(part))
         except ValueError:
@@ -171,6 +165,31 @@ def parse_strengths(text: str, name: str = "strengths") -> tuple[float, ...]:
                 f'{name}: cannot read {_shown(part)!r} in "{_shown(text)}" as a number. {hint}'
             ) from None
     return check_strengths(numbers, name)
+
+
+def plain_list(text: str, name: str, what: str) -> str:
+    """Return a typed list of numbers with plain digits, parted by spaces alone.
+
+    Args:
+        text: with spaces, commas or semicolons.
+        name: of the input, for messages.
+        what: its numbers are, for messages.
+
+    Raises:
+        ValueError: commas that may be decimal ones.
+
+    Example:
+        >>> plain_list("1;2, ３", "strengths", "strengths").split()
+        ['1', '2', '3']
+    """
+    plain = unicodedata.normalize("NFKC", text).replace("、", ",").replace(";", " ")
+    parts = plain.split()
+    if len(parts) > 1 and all(_DECIMAL_COMMA.fullmatch(part) for part in parts):
+        raise ValueError(
+            f'{name}: the commas in "{_shown(text)}" may separate {what} or be decimal commas. '
+            "Write decimals with a point."
+        )
+    return plain.replace(",", " ")
 
 
 def counted(count: int, what: str) -> str:

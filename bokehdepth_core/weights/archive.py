@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..files.zips import open_zip
 from .errors import MOST_KEYS, CheckpointError
+from .pickles import check_steps
 
 MOST_PICKLE = 4 << 20  # bytes; that of the largest published network has 0.2 MB
 _SCRIPT = "constants.pkl"  # by which torch.load knows archives that it gives to torch.jit.load
@@ -51,6 +52,26 @@ def check_archive(file: Path) -> None:
         raise CheckpointError(
             f"{file.name}: refused, its entries claim more than its {size} bytes. Get it again."
         )
+    _check_descriptions(file, [one for one in entries if one.filename.endswith(".pkl")])
+
+
+def _check_descriptions(file: Path, entries: Iterable[zipfile.ZipInfo]) -> None:
+    """Check what reading the pickles in a weight file would take."""
+    with open_zip(file) as archive:
+        for entry in entries:
+            try:
+                with archive.open(entry) as opened:
+                    check_steps(opened)
+            except OverflowError as error:
+                raise too_much(file, error) from None
+            except (zipfile.BadZipFile, EOFError, OSError) as error:
+                reason = str(error)[:120]
+                raise CheckpointError(f"{file.name}: damaged ({reason}). Get it again.") from None
+
+
+def too_much(file: Path, error: OverflowError) -> CheckpointError:
+    """Return the error of a weight file whose pickle takes too much to read."""
+    return CheckpointError(f"{file.name}: refused, {error}. Get the file from its authors.")
 
 
 def check_storages(file: Path, tensors: Iterable[Tensor]) -> None:

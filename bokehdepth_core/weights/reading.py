@@ -25,8 +25,9 @@ import torch
 from torch import Tensor
 
 from ..files.atomic import whole_file
-from .archive import MOST_PICKLE, check_archive, check_storages
+from .archive import MOST_PICKLE, check_archive, check_storages, too_much
 from .errors import LONGEST_KEY, MOST_KEYS, CheckpointError, quoted
+from .pickles import check_steps
 from .unwrapping import unwrap, without_wrappers
 
 StateDict = dict[str, Tensor]
@@ -51,6 +52,7 @@ _DAMAGES = (
     struct.error,
 )
 _MOST_CONFIG = 1 << 20  # bytes of a config.json
+_OLD_PICKLES = 5  # a mark, a version, the system, the weights and their order
 _MOST_HEADER = 8 << 20  # bytes that a .safetensors file may take to say what is in it
 _MOST_SHARED = 2  # times its own size that a file may take in memory: a few weights may be tied
 
@@ -189,7 +191,8 @@ def _tensors(state: object, name: str) -> Iterator[tuple[str, Tensor]]:
             raise CheckpointError(
                 f"{name}: expected a tensor under '{key}', found {type(value).__name__}."
             )
-        if value.layout != torch.strided or value.is_meta or _claims_more_than_it_holds(value):
+        odd = value.is_meta or value.is_quantized or value.is_nested
+        if value.layout != torch.strided or odd or _claims_more_than_it_holds(value):
             raise CheckpointError(f"{name}: '{key}' is not a plain tensor.")
         storage = value.untyped_storage()
         storages[storage.data_ptr()] = storage.nbytes()
@@ -253,6 +256,8 @@ def _read_pickle(file: Path) -> object:
         raise CheckpointError(
             f"{file.name}: is not a weight file. Get it again, or choose another."
         )
+    else:
+        _check_old(file)
     count = itertools.count(1)
 
     def counted(storage: Any, _place: str) -> Any:
@@ -293,13 +298,24 @@ def _is_pickle(file: Path) -> bool:
     return False
 
 
+def _check_old(file: Path) -> None:
+    """Check what reading the pickles in a file of torch before 1.6 would take."""
+    try:
+        with _Described(io.FileIO(file)) as opened:
+            check_steps(opened, _OLD_PICKLES)
+    except OverflowError as error:
+        raise too_much(file, error) from None
+
+
 class _Described(io.BufferedReader):
     """A file of torch before 1.6, whose weights are read past it: what it reads describes them."""
 
     _left = MOST_PICKLE
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return self._counted(super().read(size))
+        # No more than would be refused: a text's length may be said to be 2⁶⁰.
+        room = self._left + 1
+        return self._counted(super().read(room if size is None or not 0 <= size < room else size))
 
     def readline(self, size: int | None = -1, /) -> bytes:
         return self._counted(super().readline(size))
@@ -307,7 +323,7 @@ class _Described(io.BufferedReader):
     def _counted(self, found: bytes) -> bytes:
         self._left -= len(found)
         if self._left < 0:
-            raise ValueError(f"its description has more than {MOST_PICKLE / 1e6:.0f} MB")
+            raise OverflowError(f"its description has more than {MOST_PICKLE / 1e6:.0f} MB")
         return found
 
 

@@ -1,12 +1,14 @@
-"""Hostile numbers of names: archives, weights, headers and pictures that list 300 000 of them.
+"""Hostile numbers of names, and of copies: files that list 300 000 of them.
 
 With `--deep` it is very many.
 """
 
 import io
 import json
+import pickle
 import struct
 import tempfile
+import warnings
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from hostile_case import EITHER, VALUE, Case, png, png_chunk, tiff_of
+from hostile_weights import repacked, saved
 
 _MAP = np.tile(np.arange(1, 9, dtype=np.float32), (6, 1))
 _FEW, _MOST = 300_000, 1_000_000
@@ -77,10 +80,53 @@ def _archives(most):
     return [*cases, Case("pth of very many entries", "a.pth", foreign, "weights")]
 
 
-def _saved(content, **options):
-    packed = io.BytesIO()
-    torch.save(content, packed, **options)
-    return packed.getvalue()
+def _copies(most):
+    """Return pickles that name one large thing in many calls, or nested tuples as a key."""
+    text = b"X" + struct.pack("<I", 1_000_000) + b"a" * 1_000_000
+    ones = b"](" + b"K\1" * 200_000 + b"e"
+    pairs = (
+        b"](" + b"".join(b"J" + struct.pack("<i", at) + b"K\1\x86" for at in range(50_000)) + b"e"
+    )
+    nested = b")q\0" + b"h\0h\0\x86q\0" * 60
+    found = {
+        "encoded": b"c_codecs\nencode\nq\0" + text + b"X\6\0\0\0latin1\x86q\1R" + b"h\0h\1R" * 500,
+        "counted": b"ccollections\nCounter\nq\0" + text + b"\x85q\1R" + b"h\0h\1R" * 100,
+        "a size": b"ctorch\nSize\nq\0" + ones + b"\x85q\1R" + b"h\0h\1R" * 300,
+        "a new size": b"ctorch\nSize\nq\0" + ones + b"\x85q\1\x81" + b"h\0h\1\x81" * 300,
+        "ordered": b"ccollections\nOrderedDict\nq\0" + pairs + b"\x85q\1R" + b"h\0h\1R" * 200,
+        "a key": b"}" + nested + b"K\1s",
+        "keys": b"}(" + nested + b"K\1u",
+        "bytes": b"cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R",
+        "tuples": nested + b"h\0h\0\x86q\0" * 200_000,
+    }
+    base = saved({"a": torch.ones(4)})
+    old = saved({"a": torch.ones(4)}, _use_new_zipfile_serialization=False)
+    head = io.BytesIO(old)
+    for _ in range(3):  # the pickles before that of the weights
+        pickle.load(head)
+    cases = []
+    for what, steps in found.items():
+        code = b"\x80\2](" + steps + b"e."
+        zipped = repacked(base, changes={"data.pkl": code}.items())
+        cases.append(Case(f"copies: {what}", "a.pth", zipped, "weights"))
+        plain = old[: head.tell()] + code + pickle.dumps([], 2)
+        cases.append(Case(f"copies of old: {what}", "a.pth", plain, "weights"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of kinds that torch gives up
+        cases += _odd_tensors()
+    four = saved({"a": torch.ones(4)}, pickle_protocol=4)
+    return [*cases, Case("protocol 4", "a.pth", four, "weights", EITHER)]
+
+
+def _odd_tensors():
+    kinds = {
+        "quantized": torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8),
+        "nested": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    }
+    return [
+        Case(f"a {what} tensor", "a.pth", saved({"a": value}), "weights")
+        for what, value in kinds.items()
+    ]
 
 
 def _safetensors(count, notes=0):
@@ -95,11 +141,11 @@ def _weights(most):
     one = torch.ones(1)
     old = {f"a{at}": torch.ones(1) for at in range(21_000)}
     found = {
-        "21 000 tensors.pth": _saved({f"a{at}": one.clone() for at in range(21_000)}),
-        "names of one.pth": _saved({f"a{at}": one for at in range(most // 5)}),
-        "numbers.pth": _saved(dict.fromkeys(range(2 * most), 0)),
-        "21 000 old.pth": _saved(old, _use_new_zipfile_serialization=False),
-        "old numbers.pth": _saved(
+        "21 000 tensors.pth": saved({f"a{at}": one.clone() for at in range(21_000)}),
+        "names of one.pth": saved({f"a{at}": one for at in range(most // 5)}),
+        "numbers.pth": saved(dict.fromkeys(range(2 * most), 0)),
+        "21 000 old.pth": saved(old, _use_new_zipfile_serialization=False),
+        "old numbers.pth": saved(
             dict.fromkeys(range(2 * most), 0), _use_new_zipfile_serialization=False
         ),
         "many.safetensors": _safetensors(25_000),
@@ -223,5 +269,5 @@ def _texts(most):
 def cases(deep=False):
     """Return all cases of many names."""
     most = _MOST if deep else _FEW
-    kinds = (_archives, _weights, _exrs, _pictures, _texts)
+    kinds = (_archives, _weights, _copies, _exrs, _pictures, _texts)
     return [case for kind in kinds for case in kind(most)]

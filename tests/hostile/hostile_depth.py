@@ -58,6 +58,9 @@ def _head(text, version=(1, 0), body=b""):
     return b"\x93NUMPY" + bytes(version) + size + text + body
 
 
+_LIKE = "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }"
+
+
 def _declares(shape, dtype="<f4"):
     return _head(f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}")
 
@@ -84,6 +87,7 @@ def _numpy_files():
         "no shape.npy": (_declares("None"), REFUSED),
         "objects.npy": (_npy(pickled, allow_pickle=True), REFUSED),
         "number.npy": (_npy(np.float32(3)), REFUSED),
+        "yes by yes.npy": (_head(_LIKE % "(True, True)", body=b"\0\0\x80?"), REFUSED),
         "row.npy": (_npy(np.ones(7)), REFUSED),
         "none.npy": (_npy(np.ones((0, 5))), REFUSED),
         "colour.npy": (_npy(np.random.default_rng(0).random((4, 5, 3))), REFUSED),
@@ -109,14 +113,22 @@ def _numpy_files():
         "axes.npy": _MAP[None, None],
         "half.npy": _MAP.astype(np.float16),
     }
+    written = {what: _npy(one) for what, one in rightly.items()}
+    written["version 2.npy"] = _head(_LIKE % "(8, 9)", (2, 0), _MAP.astype("<f4").tobytes())
+    written["version 3.npy"] = _head(_LIKE % "(8, 9)", (3, 0), _MAP.astype("<f4").tobytes())
     found += [
-        Case(what, what, _npy(one), "depth", VALUE, check=_is(_MAP, True))
-        for what, one in rightly.items()
+        Case(what, what, content, "depth", VALUE, check=_is(_MAP, True))
+        for what, content in written.items()
     ]
     return found
 
 
 _W = 200_000
+
+
+def _long_head():
+    text = (_LIKE % ("(" + "1," * 4900 + ")")).encode().ljust(9989) + b"\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text
 
 
 def _archives():
@@ -146,6 +158,8 @@ def _archives():
         "short.npz": _npz(depth=short),
         "no numpy.npz": _npz(depth=b"not numpy"),
         "empty.npz": _npz(),
+        "long heads.npz": _npz(**dict.fromkeys((f"a{at}" for at in range(600)), _long_head())),
+        "npz within.npz": _npz(depth=_npz(depth=_MAP)),
         "metric text.npz": _npz(depth=_MAP, metric=np.array("false")),
         "metric 7.npz": _npz(depth=_MAP, metric=np.array(7)),
         "metric none.npz": _npz(depth=_MAP, metric=np.array(np.nan)),
@@ -242,6 +256,10 @@ def _tiffs():
         "predictor 7.tif": (grey(32, 3, floats, [(317, 3, [7])]), EITHER),
         "bomb.tif": (tiff_of([*squeezed, (339, 3, [3])], bomb), REFUSED),
         "orientation 0.tif": (grey(32, 3, floats, [(274, 3, [0])]), VALUE),
+        "no strips.tif": (
+            tiff_of([(256, 4, [4]), (257, 4, [4]), (258, 3, [8])], bytes(16)),
+            REFUSED,
+        ),
         "no directory.tif": (b"II*\0\xff\xff\xff\xff", REFUSED),
         "four bytes.tif": (b"II*\0", REFUSED),
         "huge bigtiff.tif": (b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 2**63), REFUSED),
@@ -259,6 +277,12 @@ def _exr(channels, **head):
         path = Path(folder) / "a.exr"
         OpenEXR.File(known | head, dict(channels)).write(str(path))
         return path.read_bytes()
+
+
+def _tiled():
+    import OpenEXR
+
+    return {"type": OpenEXR.tiledimage, "tiles": OpenEXR.TileDescription()}
 
 
 def _exrs():
@@ -280,6 +304,7 @@ def _exrs():
         "camera word.exr": (_exr(z, **{"bokehdepth.intrinsics": '{"a": 1}'}), REFUSED),
         "camera 1.exr": (_exr(z, **{"bokehdepth.intrinsics": "[1]"}), REFUSED),
         "camera nan.exr": (_exr(z, **{"bokehdepth.intrinsics": "[NaN, 1, 0, 0]"}), REFUSED),
+        "tiles.exr": (_exr(z, **_tiled()), VALUE),
         "many channels.exr": (_exr({f"c{at}": ones for at in range(300)}), REFUSED),
     }
     return [Case(what, what, content, "depth", want) for what, (content, want) in files.items()]

@@ -294,12 +294,14 @@ def _texts():
         **{"twice": "0: 1 m; 0: 2 m", "markup": "0: <b>", "a null": "0: \0", "code": "0: os()"},
         **{"a million digits": f"0: {'9' * 1_000_000} m", "a megabyte": "0" * 1_000_000},
         **{"an unknown curve": "0: 1 m 3: 2 m bouncing", "a strength of 1e300": "0: 1 m K 1e300"},
+        **{"a frame beyond any": "0: 1 m; 999999999999: 2 m", "other digits": "\u0663: \u0664 m"},
         **{"colons": ":" * 10_000, "brackets": "[" * 100_000, "equals": "0=1 m"},
     }
     distances = {
         **{"words": "ten", "zero": "0", "below zero": "-1", "no number": "nan", "one": "1,"},
         **{"markup": "<b>", "a megabyte": "1 " * 500_000, "a million digits": "9" * 1_000_000},
-        **{"code": "__import__('os')", "a null": "1\0 2"},
+        **{"code": "__import__('os')", "a null": "1\0 2", "beyond numbers": "1e400"},
+        **{"a half": "\u00bd", "other digits": "\u0663", "no width": "1\u200b2"},
     }
     found = [
         Case(f"{reader}, {what}", "a.txt", text.encode(), reader, EITHER)
@@ -307,7 +309,8 @@ def _texts():
         for what, text in texts.items()
     ]
     right = Case("keyframes, two", "a.txt", b"0: 1 m; 24: 3 m", "keyframes", VALUE, check=_count(2))
-    return [*found, right]
+    twice = Case("distances, decimal commas", "a.txt", b"1,5; 2,5", "distances")
+    return [*found, right, twice]
 
 
 def cases(deep=False):

@@ -128,6 +128,8 @@ def _declared():
         "few pixels deep.png": png(50, 50, 16, 2, pixels=bytes(99)),
         "long chunk.png": png(5, 5, 16, 2)[:33] + b"\x7f\xff\xff\xffIDAT" + bytes(30),
         "huge.jpg": jpeg[:at] + tall + jpeg[at + 5 :],
+        "almost huge.jpg": jpeg[:at] + struct.pack(">HH", 2700, 65500) + jpeg[at + 4 :],
+        "long.jpg": jpeg[:at] + struct.pack(">HH", 1, 65535) + jpeg[at + 4 :],
         "huge.tif": tiff_of(size_of_tiff, bytes(64)),
         "huge.gif": bytes(gif),
         "huge.webp": b"RIFF" + struct.pack("<I", 22) + b"WEBP" + webp,
@@ -149,7 +151,9 @@ def _declared():
         "extreme.exr": box((-(2**31), -(2**31), 2**31 - 1, 2**31 - 1)),
         "head only.exr": exr[:8],
     }
-    return [Case(what, what, content, "picture") for what, content in found.items()]
+    cases = [Case(what, what, content, "picture") for what, content in found.items()]
+    nowhere = _exr(chromaticities=(float("nan"),) * 8)  # taken as none
+    return [*cases, Case("colours nowhere", "a.exr", nowhere, "picture", VALUE)]
 
 
 def _tiffs():
@@ -162,11 +166,19 @@ def _tiffs():
         tags = [tag for tag in [*tags, (259, 3, [1]), (339, 3, [kind])] if tag[0] not in known]
         return tiff_of([*tags, *more], body)
 
+    itself = bytearray(grey())
+    itself[-4:] = itself[4:8]
+    tiles = [(256, 4, [4]), (257, 4, [4]), (258, 3, [8]), (259, 3, [1]), (262, 3, [1])]
+    tiles += [(277, 3, [1]), (322, 4, [2**31]), (323, 4, [2**31]), (324, 4, [8]), (325, 4, [64])]
     loop = bytearray(grey())
     loop[-4:] = struct.pack("<I", 8 + 64)
     nan = np.full(16, np.nan, "<f4").tobytes()
     found = {
         "loop.tif": (bytes(loop), EITHER),
+        "itself.tif": (bytes(itself), VALUE),
+        "itself within.tif": (grey(more=[(330, 4, [72]), (34665, 4, [72])]), VALUE),
+        "huge tiles.tif": (tiff_of(tiles, bytes(64)), REFUSED),
+        "white fax.tif": (grey((1,), more=[(259, 3, [4]), (256, 4, [6000])]), EITHER),
         "three bits.tif": (grey((3,)), EITHER),
         "no strip.tif": (grey(more=[(273, 4, [2**31])]), REFUSED),
         "endless strip.tif": (grey(more=[(279, 4, [2**32 - 1])]), EITHER),
@@ -217,6 +229,9 @@ def _chunks():
         cases.append(Case(f"deep png, {what}", "a.png", tall, "picture", EITHER))
     texts = png(*_SIZE, 8, 2, (b"zTXt", b"a\0\0" + zipped), pixels=rows)
     cases.append(Case("png, text bomb", "a.png", texts, "picture", EITHER))
+    for name, head in ((b"iTXt", b"a\0\1\0\0\0"), (b"iCCP", b"a\0\0"), (b"eXIf", b"II*\0")):
+        many = png(*_SIZE, 8, 2, *[(name, head + zipped)] * 30, pixels=rows)
+        cases.append(Case(f"png, thirty of {name}", "a.png", many, "picture", EITHER))
     long = png(*_SIZE, 8, 2, pixels=rows + bytes(200 << 20))
     cases.append(Case("png, pixels bomb", "a.png", long, "picture", EITHER))
     long = png(5, 4, 16, 2, pixels=deep + bytes(200 << 20))

@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save
 _ADAPTER = Path(__file__).parents[1] / "data" / "golden" / "adapter_tiny.safetensors"
 
 
-def _saved(content, **options):
+def saved(content, **options):
     packed = io.BytesIO()
     torch.save(content, packed, **options)
     return packed.getvalue()
 
 
-def _repacked(data, method=zipfile.ZIP_STORED, extra=(), changes=()):
+def repacked(data, method=zipfile.ZIP_STORED, extra=(), changes=()):
     """Return an archive written again, with other contents of some entries and more entries."""
     packed, changes = io.BytesIO(), dict(changes)
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(packed, "w", method) as new:
@@ -72,12 +72,12 @@ def _codes():
         "a path": ("pathlib", "Path", "/etc/passwd"),
         "scalar": ("numpy.core.multiarray", "scalar", "a"),
     }
-    base = _saved({"a": torch.ones(4)})
+    base = saved({"a": torch.ones(4)})
     found = []
     for what, call in calls.items():
         code = _global(*call)
         found.append(Case(f"pickle that calls {what}", "a.pth", code, "weights"))
-        zipped = _repacked(base, changes={"data.pkl": code}.items())
+        zipped = repacked(base, changes={"data.pkl": code}.items())
         found.append(Case(f"archive that calls {what}", "a.pt", zipped, "weights"))
     return found
 
@@ -94,7 +94,7 @@ def _pickles():
     itself = {}
     itself["state_dict"] = itself
     parts = {
-        "nested.pth": _saved(nested),
+        "nested.pth": saved(nested),
         "shared lists.pth": pickle.dumps(listed, 2),
         "deep.pth": deep,
         "empty.pth": b"",
@@ -106,28 +106,28 @@ def _pickles():
         "huge text.pth": b"\x80\x04\x8d" + struct.pack("<Q", 2**60) + b"a.",
         "huge number.pth": b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b"1.",
         "memory.pth": b"\x80\x02}r\xff\xff\xff\xff.",
-        "itself.pth": _saved(itself),
-        "numbers.pth": _saved({"a": 1, "b": 2}),
-        "a list.pth": _saved([torch.ones(2)]),
-        "one tensor.pth": _saved(torch.ones(2)),
-        "nothing.pth": _saved({}),
-        "none.pth": _saved(None),
-        "wide.pth": _saved({"a": wide}),
-        "sparse.pth": _saved({"a": torch.eye(3).to_sparse()}),
-        "meta.pth": _saved({"a": torch.ones(2, device="meta")}),
-        "key of numbers.pth": _saved({1: torch.ones(2)}),
-        "key of lines.pth": _saved({"a\nb": torch.ones(2)}),
-        "long key.pth": _saved({"a" * 100_000: torch.ones(2)}),
-        "many keys.pth": _saved({f"a{at}": 0 for at in range(30_000)}),
-        "two of one.pth": _saved({"a": torch.ones(2), "module.a": torch.ones(2)}),
-        "a module.pth": _saved(torch.nn.Linear(2, 2)),
-        "old module.pth": _saved(torch.nn.Linear(2, 2), _use_new_zipfile_serialization=False),
+        "itself.pth": saved(itself),
+        "numbers.pth": saved({"a": 1, "b": 2}),
+        "a list.pth": saved([torch.ones(2)]),
+        "one tensor.pth": saved(torch.ones(2)),
+        "nothing.pth": saved({}),
+        "none.pth": saved(None),
+        "wide.pth": saved({"a": wide}),
+        "sparse.pth": saved({"a": torch.eye(3).to_sparse()}),
+        "meta.pth": saved({"a": torch.ones(2, device="meta")}),
+        "key of numbers.pth": saved({1: torch.ones(2)}),
+        "key of lines.pth": saved({"a\nb": torch.ones(2)}),
+        "long key.pth": saved({"a" * 100_000: torch.ones(2)}),
+        "many keys.pth": saved({f"a{at}": 0 for at in range(30_000)}),
+        "two of one.pth": saved({"a": torch.ones(2), "module.a": torch.ones(2)}),
+        "a module.pth": saved(torch.nn.Linear(2, 2)),
+        "old module.pth": saved(torch.nn.Linear(2, 2), _use_new_zipfile_serialization=False),
         "pointer.pth": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
         "page.pth": b"<!doctype html><title>Log in</title>",
         "gguf.pth": b"GGUF\3\0\0\0" + bytes(99),
         "hdf5.ckpt": b"\x89HDF\r\n\x1a\n" + bytes(99),
         "tar.pth": _tar(),
-        "a.zip": _saved({"a": torch.ones(2)}),
+        "a.zip": saved({"a": torch.ones(2)}),
         "a.gguf": b"GGUF\3\0\0\0" + bytes(99),
     }
     return [Case(what, what, content, "weights") for what, content in parts.items()]
@@ -145,7 +145,7 @@ def _tar():
 
 
 def _archives():
-    base = _saved({"a": torch.ones(64), "b": torch.ones(64)})
+    base = saved({"a": torch.ones(64), "b": torch.ones(64)})
     pkl = zipfile.ZipFile(io.BytesIO(base)).read("archive/data.pkl")
     huge = pkl.replace(b"K@", b"J\xff\xff\xff\x7f")
     negative = pkl.replace(b"K@", b"J\xff\xff\xff\xff")
@@ -154,23 +154,23 @@ def _archives():
     claims[at + 20 : at + 28] = struct.pack("<II", 2**31, 2**31)
     code = ("archive/code/__torch__.py", b"import os\nos.system('touch ran')\n")
     parts = {
-        "deflated.pth": (_repacked(base, zipfile.ZIP_DEFLATED), REFUSED),
-        "bzip2.pth": (_repacked(base, zipfile.ZIP_BZIP2), REFUSED),
-        "lzma.pth": (_repacked(base, zipfile.ZIP_LZMA), REFUSED),
+        "deflated.pth": (repacked(base, zipfile.ZIP_DEFLATED), REFUSED),
+        "bzip2.pth": (repacked(base, zipfile.ZIP_BZIP2), REFUSED),
+        "lzma.pth": (repacked(base, zipfile.ZIP_LZMA), REFUSED),
         "bomb.pth": (_bomb(base), REFUSED),
         "encrypted.pth": (_flagged(base, 8, 6, 1), REFUSED),
         "method 97.pth": (_flagged(base, 10, 8, 97), REFUSED),
         "claims.pth": (bytes(claims), REFUSED),
-        "no pickle.pth": (_repacked(base, changes={"data.pkl": b""}.items()), REFUSED),
-        "huge storage.pth": (_repacked(base, changes={"data.pkl": huge}.items()), REFUSED),
-        "negative size.pth": (_repacked(base, changes={"data.pkl": negative}.items()), REFUSED),
-        "short storage.pth": (_repacked(base, changes={"data/0": b"abc"}.items()), REFUSED),
-        "no storage.pth": (_repacked(base, changes={"data/0": b""}.items()), REFUSED),
-        "up.pth": (_repacked(base, extra=[("../../ran", b"x")]), EITHER),
-        "absolute.pth": (_repacked(base, extra=[("/ran", b"x")]), EITHER),
-        "script.pth": (_repacked(base, extra=[code, ("archive/constants.pkl", b"")]), REFUSED),
-        "other order.pth": (_repacked(base, changes={"byteorder": b"middle"}.items()), REFUSED),
-        "another version.pth": (_repacked(base, changes={"version": b"999\n"}.items()), EITHER),
+        "no pickle.pth": (repacked(base, changes={"data.pkl": b""}.items()), REFUSED),
+        "huge storage.pth": (repacked(base, changes={"data.pkl": huge}.items()), REFUSED),
+        "negative size.pth": (repacked(base, changes={"data.pkl": negative}.items()), REFUSED),
+        "short storage.pth": (repacked(base, changes={"data/0": b"abc"}.items()), REFUSED),
+        "no storage.pth": (repacked(base, changes={"data/0": b""}.items()), REFUSED),
+        "up.pth": (repacked(base, extra=[("../../ran", b"x")]), EITHER),
+        "absolute.pth": (repacked(base, extra=[("/ran", b"x")]), EITHER),
+        "script.pth": (repacked(base, extra=[code, ("archive/constants.pkl", b"")]), REFUSED),
+        "other order.pth": (repacked(base, changes={"byteorder": b"middle"}.items()), REFUSED),
+        "another version.pth": (repacked(base, changes={"version": b"999\n"}.items()), EITHER),
         "comment.pth": (base[:-2] + b"\xff\xff" + b"c" * 65535, EITHER),
         "behind text.pth": (b"#!/bin/sh\n" + base, EITHER),
         "empty archive.pth": (b"PK\x05\x06" + bytes(18), REFUSED),
@@ -179,14 +179,14 @@ def _archives():
     found = [Case(what, what, content, "weights", want) for what, (content, want) in parts.items()]
     for name, good in {
         "zip.pth": base,
-        "old.pth": _saved({"a": torch.ones(64)}, _use_new_zipfile_serialization=False),
+        "old.pth": saved({"a": torch.ones(64)}, _use_new_zipfile_serialization=False),
     }.items():
         found += mutations(name, name, good, "weights", tail=EITHER)
     return found
 
 
 def _bomb(base):
-    return _repacked(base, zipfile.ZIP_DEFLATED, extra=[("archive/data/9", bytes(200 << 20))])
+    return repacked(base, zipfile.ZIP_DEFLATED, extra=[("archive/data/9", bytes(200 << 20))])
 
 
 def _safetensors():
@@ -221,7 +221,7 @@ def _safetensors():
         "twice.safetensors": written(
             b'{"a":%s,"a":%s}' % (json.dumps(one()).encode(), json.dumps(one("I32")).encode()[:-1])
         ),
-        "pickle.safetensors": _saved({"a": torch.ones(2)}),
+        "pickle.safetensors": saved({"a": torch.ones(2)}),
         "cut.safetensors": save({"a": torch.ones(64)})[:-9],
     }
     found = [Case(what, what, content, "weights") for what, content in parts.items()]
@@ -352,6 +352,13 @@ def cases(deep=False):
     good = save({"a": torch.ones(64)})
     more = mutations("deep safetensors", "a.safetensors", good, "weights", tail=REFUSED, deep=True)
     return [
-        *(*_codes(), *_pickles(), *_archives(), *_safetensors(), *_adapters(), *_networks()),
+        *(
+            *_codes(),
+            *_pickles(),
+            *_archives(),
+            *_safetensors(),
+            *_adapters(),
+            *_networks(),
+        ),
         *(*_configurations(), *_strengths(), *(more if deep else ())),
     ]

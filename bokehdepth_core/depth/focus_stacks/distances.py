@@ -1,7 +1,8 @@
 """Reads focus distances from the text that a person writes."""
 
 import math
-import unicodedata
+
+from ...checks import plain_list
 
 _LONGEST = 4096  # letters: hundreds of frames
 _HINT = 'Write metres such as "0.5, 1, inf", or nothing where they are unknown.'
@@ -11,7 +12,8 @@ def parse_focus_distances(text: str) -> tuple[float, ...] | None:
     """Return focus distances, m, infinity allowed, from text; None where it is empty.
 
     Raises:
-        ValueError: a part that is not a positive number, or a text beyond 4096 letters.
+        ValueError: a part that is not a positive number, commas that may be decimal ones, or a
+            text beyond 4096 letters.
 
     Example:
         >>> parse_focus_distances("0.5, 1 inf"), parse_focus_distances(" ")
@@ -21,8 +23,8 @@ def parse_focus_distances(text: str) -> tuple[float, ...] | None:
         raise ValueError(
             f"focus_distances: at most {_LONGEST} letters are read, found {len(text)}. {_HINT}"
         )
-    plain = unicodedata.normalize("NFKC", text).replace("、", ",").replace(";", ",")
-    return tuple(_distance(part) for part in plain.replace(",", " ").split()) or None
+    plain = plain_list(text, "focus_distances", "distances")
+    return tuple(_distance(part) for part in plain.split()) or None
 
 
 def _distance(part: str) -> float:

@@ -28,7 +28,8 @@ _MASKS = ("mask", "valid", "valid_mask", "depth_mask")
 _OTHERS = (*_CAMERAS, *_CONFIDENCES, *_MASKS, "metric")
 _SMALL = 4096  # bytes that a camera or a flag may take
 _MOST_ARRAYS = 20_000
-_MOST_HEADERS = 4 << 20  # bytes of all arrays' headers, of which each usually has 128
+_USUAL_HEADER = 256  # bytes; most arrays have 128
+_MOST_HEADERS = 1 << 20  # bytes beyond that of all arrays' headers
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _headers(source: Path, archive: zipfile.ZipFile) -> dict[str, _Array]:
     for member in members:
         with archive.open(member) as file:
             arrays[member[:-4]] = _header(member[:-4], file)
-            size += file.tell()
+            size += max(0, file.tell() - _USUAL_HEADER)
         if size > _MOST_HEADERS:
             raise ValueError("its arrays' headers are too long")
     return arrays

@@ -96,7 +96,7 @@ def _primaries(part: ExrPart) -> Primaries | None:
     if numbers is None:
         return None
     flat = [float(value) for value in np.ravel(np.array(numbers, dtype=float))]
-    if len(flat) != 8 or min(flat[1::2]) <= 0:
+    if len(flat) != 8 or not np.isfinite(flat).all() or min(flat[1::2]) <= 0:
         return None
     own = Primaries(*((flat[i], flat[i + 1]) for i in range(0, 8, 2)))
     return None if own.is_near(REC709) else own

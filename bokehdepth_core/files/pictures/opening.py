@@ -19,6 +19,7 @@ _PILLOW_FORMATS = (
     *("PNG", "JPEG", "MPO", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "GIF", "BMP", "DIB"),
     *("PPM", "TGA", "PCX", "SGI", "QOI", "ICO", "PSD"),
 )
+_JPEG_PIXELS_A_BYTE = 512  # at most: each block of 64 px has a code of its own, of 1 bit or more
 
 
 @contextmanager
@@ -56,6 +57,9 @@ def open_image(path: str | Path) -> "Iterator[Image]":
         warnings.filterwarnings("ignore", module=r"PIL\.")
         check_chunks(file)
         with Image.open(file, formats=formats) as image:
+            pixels, size = image.width * image.height, source.stat().st_size
+            if image.format in ("JPEG", "MPO") and pixels > _JPEG_PIXELS_A_BYTE * size:
+                raise OSError(f"{size} bytes for {image.width}x{image.height} px")
             yield image
 
 
@@ -73,7 +77,7 @@ def plain_errors(source: Path) -> Iterator[None]:
         raise ValueError(
             f"{source.name}: larger than {limit} million pixels. Scale it down first."
         ) from None
-    except (OSError, SyntaxError, EOFError, struct.error, zlib.error) as error:
+    except (OSError, SyntaxError, EOFError, OverflowError, struct.error, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise ValueError(
             f"{source.name}: damaged or cut off ({reason}). Export it again."
