@@ -8,6 +8,7 @@ depth of the near or of the far end of its ramp, by Bayes' rule from its dispari
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from ...callbacks import CheckCancelled, never_cancelled
 from ...checks import check_depth, check_image
 from ..panorama import own_columns, with_other_end
 from .discontinuities import largest_within
-from .symmetry import CORNERS, SIDES, mirrored_sum, order_of
+from .symmetry import CORNERS, ORDERS, SIDES, mirrored_sum, order_of
 
 RAMP_RADIUS = 16  # px to either side within which a ramp must end
 LEVEL_OFF = 0.2  # times its steepest step; a ramp has ended where it rises by less
@@ -220,7 +221,7 @@ def _find_ramps(
 ) -> _Ramps:
     """Return the soft edges of disparity [H,W]: neither hard edges nor slopes nor noise."""
     flat = disparity.flatten()
-    uphill, downhill = _ground(disparity, order), _ground(-disparity, order)
+    uphill, downhill = _grounds(disparity, order)
     rise, fall = flat[uphill.higher] - flat, flat - flat[downhill.higher]
     on_a_way = torch.minimum(rise, fall) > NOISE * torch.maximum(rise, fall)
     for step in (rise, fall):
@@ -254,23 +255,36 @@ def _may_level_off(step: Tensor) -> Tensor:
     return smallest <= LEVEL_OFF * largest
 
 
-def _ground(height: Tensor, order: Tensor) -> _Ground:
+def _grounds(disparity: Tensor, order: Tensor) -> tuple[_Ground, _Ground]:
+    """Return disparity [H,W] as a ground to climb, and upside down."""
+    # Numbers that rise with the disparity, which is no less than 0, and where it is equal with the
+    # order: its bits, and those of the order below them.
+    bits, below = disparity.view(torch.int32).long() * int(ORDERS), order.long()
+    return _ground(disparity, bits + below), _ground(-disparity, below - bits)
+
+
+def _ground(height: Tensor, rank: Tensor) -> _Ground:
     """Return a plane [H,W] as a ground to climb.
 
     Of neighbours as high the way goes to one that shares a side, then to that of the highest order.
+
+    Args:
+        height: [H,W].
+        rank: [H,W], int64, which rises with the height and the order.
     """
-    planes = F.pad(torch.stack([height, order])[None], (1, 1, 1, 1), mode="replicate")[0]
-    rows, columns = height.shape
+    columns = height.shape[1]
+    heights = F.pad(height[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
+    ranks = F.pad(rank, (1, 1, 1, 1), value=torch.iinfo(torch.int64).min)
 
     def highest(offsets: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
         """Return how high the highest neighbour is, and the step to it in flat indices."""
-        best, first = torch.full_like(height, -torch.inf), torch.full_like(height, -torch.inf)
+        first, best = (
+            reduce(torch.maximum, [_beside(plane, dy, dx) for dy, dx in offsets])
+            for plane in (ranks, heights)
+        )
         step = torch.zeros_like(height, dtype=torch.int32)
-        for dy, dx in offsets:
-            own, rank = planes[:, 1 + dy :, 1 + dx :][:, :rows, :columns]
-            better = (own == best).logical_and_(rank > first).logical_or_(own > best)
-            best, first = torch.where(better, own, best), torch.where(better, rank, first)
-            step.masked_fill_(better, dy * columns + dx)
+        for dy, dx in reversed(offsets):
+            step.masked_fill_(_beside(ranks, dy, dx) == first, dy * columns + dx)
         return best, step
 
     straight, way = highest(SIDES)
@@ -280,6 +294,12 @@ def _ground(height: Tensor, order: Tensor) -> _Ground:
     way = way.masked_fill_(torch.maximum(diagonal, straight) <= height, 0).flatten()
     itself = torch.arange(height.numel(), device=height.device)
     return _Ground(height.flatten(), itself.add_(way), rise.flatten())
+
+
+def _beside(plane: Tensor, dy: int, dx: int) -> Tensor:
+    """Return the neighbours (dy, dx) beside each pixel, of a plane with a border of one px."""
+    rows, columns = plane.shape
+    return plane[1 + dy : rows - 1 + dy, 1 + dx : columns - 1 + dx]
 
 
 def _climb(ground: _Ground, inverse: _Ground, start: Tensor) -> _Climb:

@@ -4,7 +4,7 @@ The matting of mixed pixels (`matting.py`) and the inpainting of occluded backgr
 both start from these edges. Both also look at the pixels around a place, with the helpers below.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from .symmetry import CORNERS, SIDES, mirrored_sum
 
 EDGE_STEP = 1.0  # px of defocus between neighbours that makes a depth edge
+_BORDER = 2  # px, how far an edge is seen across
 EDGE_WIDTH = 1.5  # px from a depth edge at which a pixel holds one side only
 
 Pixels = tuple[Tensor, Tensor]
@@ -46,45 +47,36 @@ def find_depth_edges(defocus: Tensor, order: Tensor) -> DepthEdges:
         defocus: [H,W], px, front positive.
         order: [H,W], by which one of neighbours as near is taken (`order_of`).
     """
-    step_y, step_x = torch.zeros_like(defocus), torch.zeros_like(defocus)
-    found = torch.zeros_like(defocus, dtype=torch.bool)
-    height, width = defocus.shape
-    padded = F.pad(defocus[None, None], (2, 2, 2, 2), mode="replicate")[0, 0]
+    rise = largest_within(defocus, 1).sub_(defocus)
+    row, column = (rise > EDGE_STEP).nonzero(as_tuple=True)  # no edge is elsewhere
+    across = defocus.shape[1] + 2 * _BORDER
+    place = (row + _BORDER) * across + column + _BORDER
+    heights, orders = (
+        F.pad(plane[None, None], (_BORDER,) * 4, mode="replicate").flatten()
+        for plane in (defocus, order)
+    )
+    own = heights[place]
+    is_edge = torch.zeros_like(own, dtype=torch.bool)
+    way = torch.zeros(2, len(own), device=defocus.device)
     for offsets in (SIDES, CORNERS):
-        new = []
+        best = torch.full((2, len(own)), -torch.inf, device=defocus.device)
+        free = ~is_edge
         for dy, dx in offsets:
-            back, ahead, beyond = (
-                padded[2 + k * dy :, 2 + k * dx :][:height, :width] for k in (-1, 1, 2)
-            )
-            slope = torch.maximum(defocus - back, beyond - ahead).clamp_(min=0)
-            new.append((ahead - defocus > slope.add_(EDGE_STEP)).logical_and_(~found))
-        edge = torch.stack(new).any(0)
-        row, column = edge.nonzero(as_tuple=True)
-        chosen = _nearest_neighbour(defocus, order, (row, column), offsets, new)
-        step_y[row, column], step_x[row, column] = chosen.unbind(1)
-        found |= edge
-    return DepthEdges(found, step_y, step_x)
-
-
-def _nearest_neighbour(
-    defocus: Tensor,
-    order: Tensor,
-    pixels: Pixels,
-    offsets: Sequence[tuple[int, int]],
-    allowed: list[Tensor],
-) -> Tensor:
-    """Return the step (dy, dx), [N,2], from N pixels to the nearest of their allowed neighbours."""
-    row, column = pixels
-    best = torch.full((2, len(row)), -torch.inf, device=defocus.device)
-    step = torch.zeros(len(row), 2, device=defocus.device)
-    for (dy, dx), mask in zip(offsets, allowed, strict=True):
-        there = pixels_at(row + dy, column + dx, defocus)
-        own = torch.stack([defocus[there], order[there]])
-        better = (own[0] > best[0]) | ((own[0] == best[0]) & (own[1] > best[1]))
-        better &= mask[row, column]
-        best = torch.where(better, own, best)
-        step[better] = step.new_tensor((dy, dx))
-    return step
+            step = dy * across + dx
+            back, ahead, beyond = (heights[place + k * step] for k in (-1, 1, 2))
+            slope = torch.maximum(own - back, beyond - ahead).clamp_(min=0)
+            new = (ahead - own > slope.add_(EDGE_STEP)).logical_and_(free)
+            is_edge |= new
+            rank = orders[place + step]
+            better = ((ahead == best[0]) & (rank > best[1])).logical_or_(ahead > best[0])
+            better &= new
+            best = torch.where(better, torch.stack([ahead, rank]), best)
+            way[0].masked_fill_(better, dy)
+            way[1].masked_fill_(better, dx)
+    far_side = torch.zeros_like(defocus, dtype=torch.bool)
+    steps = torch.zeros(2, *defocus.shape, device=defocus.device)
+    far_side[row, column], steps[:, row, column] = is_edge, way
+    return DepthEdges(far_side, steps[0], steps[1])
 
 
 def neighbour_offsets(step: int) -> list[tuple[int, int]]:

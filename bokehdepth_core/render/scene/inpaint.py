@@ -14,12 +14,11 @@ from ...callbacks import CheckCancelled, never_cancelled
 from .discontinuities import (
     EDGE_STEP,
     EDGE_WIDTH,
-    Pixels,
     mean_around,
     pixels_at,
     pixels_beside,
 )
-from .nearest import NearestBackground, pixel_grid, search_radius
+from .nearest import NearestBackground, search_radius
 
 SMOOTHINGS = 5  # wavelet scales of the inpainted colour, each twice as wide as the one before
 NARROW = 3.5  # px from a depth edge within which background is taken from all sides
@@ -39,14 +38,14 @@ class BackgroundSample:
     Attributes:
         light: [3,H,W], linear light.
         defocus: [H,W], px, front positive.
-        place: rows and columns [H,W] of the pixel that it was taken at.
-        origin: rows and columns [H,W] of the depth edge behind which the background is in view.
+        place: [H,W], int32, flat index of the pixel that it was taken at.
+        origin: [H,W], int32, flat index of the depth edge behind which the background is in view.
     """
 
     light: Tensor
     defocus: Tensor
-    place: Pixels
-    origin: Pixels
+    place: Tensor
+    origin: Tensor
 
 
 def inpainting_support_radius(psf_radius: float) -> float:
@@ -69,19 +68,25 @@ def sample_background(
         defocus: [H,W], px, front positive.
         nearest: the nearest background in view.
     """
-    rows, columns = pixel_grid(defocus)
-    length = nearest.distance.clamp(min=1)
-    origin = pixels_at(nearest.row, nearest.column, defocus)
-    beyond = pixels_beside(
-        (nearest.row, nearest.column),
-        EDGE_WIDTH * (nearest.row - rows) / length,
-        EDGE_WIDTH * (nearest.column - columns) / length,
-        defocus,
+    there = torch.isfinite(nearest.distance).flatten().nonzero()[:, 0]
+    height, width = defocus.shape
+    rows, columns = there // width, there % width
+    from_row, from_column, length = (
+        plane.flatten()[there] for plane in (nearest.row, nearest.column, nearest.distance)
     )
-    same = (defocus[beyond] - defocus[origin]).abs() <= EDGE_STEP
-    row, column = (torch.where(same, a, b) for a, b in zip(beyond, origin, strict=True))
-    color, behind = light[:, row, column], defocus[row, column]
-    color = _median(color, torch.isfinite(nearest.distance))
+    length = length.clamp(min=1)
+    origin = from_row.long() * width + from_column.long()
+    down, right = from_row - rows, from_column - columns
+    ways = EDGE_WIDTH * down / length, EDGE_WIDTH * right / length
+    row, column = pixels_beside((from_row, from_column), *ways, defocus)
+    beyond, flat = row * width + column, defocus.flatten()
+    at = torch.where((flat[beyond] - flat[origin]).abs() <= EDGE_STEP, beyond, origin)
+    itself = torch.arange(height * width, dtype=torch.int32, device=defocus.device)
+    place, edge = (itself.index_put((there,), one.int()) for one in (at, origin))
+    color, behind = light.clone(), flat.index_put((there,), flat[at]).view_as(defocus)
+    for before, plane in zip(light.flatten(1), color.flatten(1), strict=True):
+        plane[there] = before[at]
+    color = _median(color, rows, columns)
     narrow = (nearest.distance < NARROW).nonzero(as_tuple=True)
     own, wanted = defocus[narrow], behind[narrow]
     mean, found = mean_around(
@@ -94,7 +99,7 @@ def sample_background(
         ),
     )
     color[:, narrow[0], narrow[1]] = torch.where(found, mean, color[:, narrow[0], narrow[1]])
-    return BackgroundSample(color, behind, (row, column), origin)
+    return BackgroundSample(color, behind, place.view_as(defocus), edge.view_as(defocus))
 
 
 def smooth_inpainting(
@@ -116,21 +121,31 @@ def smooth_inpainting(
         check_cancelled: raises to stop.
     """
     there = torch.isfinite(distance)
-    width = (distance - 1).masked_fill(~there, 0)  # of the mean, standard deviation, px
     planes = torch.cat([light * there, there[None].to(light)])
-    out, finer, finer_width, variance = light.clone(), light, 0.0, 0.0
+    # Pixels that still take a wider mean, the width of theirs (standard deviation, px), and what
+    # the last mean gives them.
+    pixel = (there & (distance > 1)).flatten().nonzero()[:, 0]
+    width, finer = distance.flatten()[pixel] - 1, light.flatten(1)[:, pixel]
+    out, finer_width, variance = light.clone(), 0.0, 0.0
     for level in range(SMOOTHINGS):
-        if not (width > finer_width).any():
+        if not len(pixel):
             break
         check_cancelled()
         step = 1 << level
         variance += step * step / 2  # of the kernel 1, 2, 1
         coarser_width = variance**0.5
         planes = _spread(_spread(planes, defocus, step, 0), defocus, 0, step)
-        coarser = torch.where(planes[-1] > 0, planes[:-1] / planes[-1].clamp(min=1e-9), finer)
-        blend = ((width - finer_width) / (coarser_width - finer_width)).clamp(0, 1)
-        out = torch.where(width > finer_width, torch.lerp(finer, coarser, blend), out)
-        finer, finer_width = coarser, coarser_width
+        seen = planes.flatten(1)[:, pixel]
+        coarser = torch.where(seen[-1] > 0, seen[:-1] / seen[-1].clamp(min=1e-9), finer)
+        blend = ((width - finer_width) / (coarser_width - finer_width)).clamp(max=1)
+        out.flatten(1)[:, pixel] = torch.lerp(finer, coarser, blend)
+        wider = width > coarser_width
+        pixel, width, finer, finer_width = (
+            pixel[wider],
+            width[wider],
+            coarser[:, wider],
+            coarser_width,
+        )
     return out
 
 
@@ -140,11 +155,11 @@ def _spread(planes: Tensor, defocus: Tensor, dy: int, dx: int) -> Tensor:
     What lies outside of the picture, or on a surface of another defocus, adds nothing.
     """
     out = planes / 2
-    for y, x in ((-dy, -dx), (dy, dx)):
-        here, beside = _overlap(defocus, y, x), _overlap(defocus, -y, -x)
-        same = (defocus[beside] - defocus[here]).abs() < EDGE_STEP * float(max(dy, dx)) ** 0.5
-        for plane, spread in zip(planes, out, strict=True):
-            spread[here].add_(torch.where(same, plane[beside], 0.0), alpha=0.25)
+    before, after = _overlap(defocus, -dy, -dx), _overlap(defocus, dy, dx)
+    apart = (defocus[before] - defocus[after]).abs_()
+    weight = (apart < EDGE_STEP * float(max(dy, dx)) ** 0.5).to(planes).mul_(0.25)
+    for here, beside in ((before, after), (after, before)):
+        out[:, here[0], here[1]].addcmul_(planes[:, beside[0], beside[1]], weight)
     return out
 
 
@@ -158,26 +173,34 @@ def _overlap_along(size: int, step: int) -> slice:
     return slice(min(size, max(0, step)), max(0, min(size, size + step)))
 
 
-def _median(planes: Tensor, there: Tensor) -> Tensor:
+def _median(planes: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """Return the median over 3x3 px where it is wanted: drops samples that fell on a mixed pixel.
 
     Args:
         planes: [C,H,W].
-        there: [H,W], bool; elsewhere the planes stay as they are.
+        row: [N], of the pixels; elsewhere the planes stay as they are.
+        column: [N].
     """
-    row, column = there.nonzero(as_tuple=True)
-    height, width = there.shape
+    height, width = planes.shape[1:]
     rows = [(row + y).clamp(0, height - 1) * width for y in (-1, 0, 1)]
     columns = [(column + x).clamp(0, width - 1) for x in (-1, 0, 1)]
     places = [rows[y] + columns[x] for y, x in _SQUARE]
     out = planes.clone()
-    for plane, new in zip(planes.flatten(1), out, strict=True):
-        new[row, column] = _median_of_nine([plane[place] for place in places])
+    for plane, new in zip(planes.flatten(1), out.flatten(1), strict=True):
+        new[places[4]] = median_of_nine([plane[place] for place in places])
     return out
 
 
-def _median_of_nine(values: list[Tensor]) -> Tensor:
-    """Return the median by a sorting network (Paeth 1990, Graphics Gems, median of 3x3)."""
+def median_of_nine(values: list[Tensor]) -> Tensor:
+    """Return the median of nine tensors of any one shape, number by number.
+
+    By a sorting network (Paeth 1990, Graphics Gems, median of 3x3).
+
+    Example:
+        >>> median_of_nine([torch.tensor([float(one)]) for one in (3, 1, 4, 1, 5, 9, 2, 6, 5)])
+        tensor([4.])
+    """
+    values = list(values)
     for low, high in _EXCHANGES:
         values[low], values[high] = (
             torch.minimum(values[low], values[high]),

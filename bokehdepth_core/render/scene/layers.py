@@ -169,12 +169,9 @@ def part_surfaces(
     own, alpha = matte_near_side(light, far.background, height, nearest, sample.light)
     inpainted = smooth_inpainting(sample.light, sample.defocus, nearest.distance, check_cancelled)
     inpainted = torch.where(known, sample.light, inpainted)
-    behind, edge = (
-        (row * height.shape[1] + column).int() for row, column in (sample.place, sample.origin)
-    )
     found = torch.isfinite(nearest.distance)
     spill = (far.foreground, far.alpha, far.foreground_from)
-    return Parting(own, alpha, inpainted, found, behind, edge, *spill)
+    return Parting(own, alpha, inpainted, found, sample.place, sample.origin, *spill)
 
 
 def layers_of(

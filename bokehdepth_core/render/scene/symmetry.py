@@ -8,6 +8,7 @@ rounding depends on the order, and a rounding may decide on which side of a thre
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,6 +16,9 @@ BITS = 10  # of each channel
 WINDOW = 5  # px, side of the square whose light counts
 _FACTORS = (10848494841503, 15471230973355, 13890891288063, 12747587906283)
 """Odd ones of 44 bits, drawn at random; sums of products with 17 bits stay below 2⁶³."""
+
+ORDERS = 2**24
+"""How many orders there are: whole numbers that float32 holds exactly."""
 
 SIDES = ((-1, 0), (0, -1), (0, 1), (1, 0))
 """Offsets (dy, dx) to the neighbours that share a side with a pixel."""
@@ -36,20 +40,29 @@ def order_of(picture: Tensor) -> Tensor:
         picture: [C,H,W], light or sRGB; its first three channels count, from 0 to 1.
 
     Example:
-        >>> import torch
         >>> picture = torch.zeros(3, 4, 5)
         >>> picture[:, 1, 2] = 1.0
         >>> order = order_of(picture)
         >>> torch.equal(order.flip(1), order_of(picture.flip(2)))
         True
     """
-    levels = (picture[:3].clamp(0, 1) * (2**BITS - 1)).round_()
-    mean = F.avg_pool2d(levels.sum(0)[None], WINDOW, 1, WINDOW // 2)[0]  # whole sums: exact
-    number = mean.mul_(WINDOW * WINDOW).round_().long().mul_(_FACTORS[0])
-    for channel, factor in zip(levels.long(), _FACTORS[1 : 1 + len(levels)], strict=True):
-        number.add_(channel, alpha=factor)
+    number = torch.zeros(picture.shape[1:], dtype=torch.int64, device=picture.device)
+    around = torch.zeros(picture.shape[1:], dtype=picture.dtype, device=picture.device)
+    colors = picture[:3]
+    for channel, factor in zip(colors, _FACTORS[1 : 1 + len(colors)], strict=True):
+        level = channel.clamp(0, 1).mul_(2**BITS - 1).round_()
+        around += level
+        number += level.long().mul_(factor)
+    around = F.pad(around, (WINDOW // 2,) * 4)  # whole sums, which are exact in any order
+    for axis in (0, 1):
+        side = around.shape[axis] - WINDOW + 1
+        first, second, *rest = (around.narrow(axis, start, side) for start in range(WINDOW))
+        around = first + second
+        for part in rest:
+            around += part
+    number += around.long().mul_(_FACTORS[0])
     # Bits 24 to 47, moved down as a float32, which holds them exactly: MPS has no shifts.
-    return number.bitwise_and_((2**24 - 1) << 24).to(picture.dtype).mul_(2.0**-24)
+    return number.bitwise_and_((ORDERS - 1) * ORDERS).to(picture.dtype).mul_(1 / ORDERS)
 
 
 def mirrored_sum(radius: int, term: Callable[[int, int], Tensor]) -> Tensor:
@@ -62,7 +75,6 @@ def mirrored_sum(radius: int, term: Callable[[int, int], Tensor]) -> Tensor:
         term: the summand of an offset.
 
     Example:
-        >>> import torch
         >>> mirrored_sum(1, lambda dy, dx: torch.tensor(10.0 * dy + dx + 1))
         tensor(8.)
     """
