@@ -15,7 +15,6 @@ from .discontinuities import (
     EDGE_STEP,
     EDGE_WIDTH,
     mean_around,
-    pixels_at,
     pixels_beside,
 )
 from .nearest import NearestBackground, search_radius
