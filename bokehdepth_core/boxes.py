@@ -1,18 +1,20 @@
 """Boxes: the rows and columns of a picture that hold something, so that the rest need no work."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 Box = tuple[slice, slice]
 """Rows and columns of a part of a picture, px."""
+
+_AT_ONCE = 2**15  # numbers that several steps go over before the next ones, in a processor's cache
 
 
 def bounding_box(mask: Tensor) -> Box | None:
     """Return the smallest box that holds all of a mask [H,W], bool; None where it is empty.
 
     Example:
-        >>> import torch
         >>> mask = torch.zeros(4, 6, dtype=torch.bool)
         >>> mask[1, 2] = mask[2, 4] = True
         >>> bounding_box(mask)
@@ -71,3 +73,15 @@ def common_box(boxes: Sequence[Box | None]) -> Box | None:
         for parts in zip(*there, strict=True)
     )
     return rows, columns
+
+
+def rows_at_once(height: int, width: int, device: torch.device) -> Iterator[slice]:
+    """Yield the rows of a plane, as many at a time as a processor's cache holds; or all at once.
+
+    Example:
+        >>> list(rows_at_once(5, 16384, torch.device("cpu")))
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    step = max(1, _AT_ONCE // width) if device.type == "cpu" else height
+    for start in range(0, height, step):
+        yield slice(start, min(height, start + step))

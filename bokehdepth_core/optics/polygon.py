@@ -10,7 +10,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from .special import rows_at_once, sine_quotient
+from ..boxes import rows_at_once
+from .special import sine_quotient
 
 # Up to this |k|² the polygon's transform is its series 1 − ⟨(k·x)²⟩/2, by number type. The closed
 # form divides by |k|² what cancels to about |k|: it errs by about eps/|k|, the series by |k|³/60.

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..boxes import Box, box_around
+from ..boxes import Box, box_around, rows_at_once
 from ..devices import exact_dtype
 from .aperture import Aperture
 from .field import Field, cut_windows, reflected, windows_across
 from .polygon import mirrors_rows, polygon_transform
 from .pupil import MaskTransform, aperture_mask, mask_size, mask_transform
-from .special import jinc_by_polynomials, rows_at_once
+from .special import jinc_by_polynomials
 
 RINGING = 16  # px beyond the PSF's edge from which on its ringing is left out
 WORTH_CUTTING = 2 / 3  # of a picture; a part that is larger is blurred no sooner than the whole

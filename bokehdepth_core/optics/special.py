@@ -3,8 +3,6 @@
 PyTorch has no Bessel functions and no `sinc` on Apple's devices in all the versions in use.
 """
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
@@ -24,7 +22,6 @@ _AMPLITUDE = (
 _PHASE = (-2.35619449, 0.12499612, 0.00005650, -0.00637879, 0.00074348, 0.00079824, -0.00029166)
 _JOIN = 3.0
 _SMALLEST = 1e-6  # below it 2 J1(k)/k is 1 to the last bit
-_AT_ONCE = 2**15  # numbers that several steps go over before the next ones, in a processor's cache
 
 
 def jinc(k: Tensor) -> Tensor:
@@ -74,18 +71,6 @@ def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
     for coefficient in reversed(coefficients[:-1]):
         total.mul_(x).add_(coefficient)
     return total
-
-
-def rows_at_once(height: int, width: int, device: torch.device) -> Iterator[slice]:
-    """Yield the rows of a plane, as many at a time as a processor's cache holds; or all at once.
-
-    Example:
-        >>> list(rows_at_once(5, 16384, torch.device("cpu")))
-        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
-    """
-    step = max(1, _AT_ONCE // width) if device.type == "cpu" else height
-    for start in range(0, height, step):
-        yield slice(start, min(height, start + step))
 
 
 def sine_quotient(x: Tensor) -> Tensor:

@@ -148,6 +148,9 @@ def _render_tile(
             present = own_columns(views[0].present, around)
             prepared = (prepared[0].within(present), *prepared[1:])
         light = composite_front_to_back(*prepared, before_slice, roll_off=boosted)
+        if views[0].present is not None:
+            # Nothing is there but what rings: it must not take light from around (`energy.py`).
+            light = torch.where(present > 0, light, light.clamp(min=0))
         return without_specks(with_other_end(light, around), *lights[0])
     behind = [halved(*light) for light in lights[1:]]
     # An odd number of columns is no whole number of half as many: it has no turn at half size.
@@ -207,7 +210,7 @@ def _prepare_compositing(
             lambda: part_surfaces(light, height, lens.reach, None, check_cancelled),
         )
         layers = layers_of(light, parting, defocus)
-    glare = bool((light > WHITE).any())
+    glare = bool(light.max() > WHITE)
     blur: Blur = psf
     if glare:
         blur = WithoutRinging(psf, lens.aperture.support_radius, turns)

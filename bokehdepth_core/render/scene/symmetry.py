@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...boxes import rows_at_once
+
 BITS = 10  # of each channel
 WINDOW = 5  # px, side of the square whose light counts
 _FACTORS = (10848494841503, 15471230973355, 13890891288063, 12747587906283)
@@ -46,14 +48,26 @@ def order_of(picture: Tensor) -> Tensor:
         >>> torch.equal(order.flip(1), order_of(picture.flip(2)))
         True
     """
-    number = torch.zeros(picture.shape[1:], dtype=torch.int64, device=picture.device)
-    around = torch.zeros(picture.shape[1:], dtype=picture.dtype, device=picture.device)
-    colors = picture[:3]
+    height, width = picture.shape[1:]
+    out, reach = picture.new_empty(height, width), WINDOW // 2
+    for rows in rows_at_once(height, width, picture.device):
+        top, bottom = max(0, rows.start - reach), min(height, rows.stop + reach)
+        outside = (top - rows.start + reach, rows.stop + reach - bottom)
+        own = slice(rows.start - top, rows.stop - top)
+        out[rows] = _order_of_rows(picture[:3, top:bottom], own, outside)
+    return out
+
+
+def _order_of_rows(colors: Tensor, own: slice, outside: tuple[int, int]) -> Tensor:
+    """Return the order of some rows of colours [C,h,W], which lie `outside` the picture by rows."""
+    number = torch.zeros(own.stop - own.start, colors.shape[2], dtype=torch.int64).to(colors.device)
+    around = torch.zeros_like(colors[0])
     for channel, factor in zip(colors, _FACTORS[1 : 1 + len(colors)], strict=True):
         level = channel.clamp(0, 1).mul_(2**BITS - 1).round_()
         around += level
-        number += level.long().mul_(factor)
-    around = F.pad(around, (WINDOW // 2,) * 4)  # whole sums, which are exact in any order
+        number += level[own].long().mul_(factor)
+    # Whole sums, which are exact in any order.
+    around = F.pad(around, (WINDOW // 2, WINDOW // 2, *outside))
     for axis in (0, 1):
         side = around.shape[axis] - WINDOW + 1
         first, second, *rest = (around.narrow(axis, start, side) for start in range(WINDOW))
@@ -62,7 +76,7 @@ def order_of(picture: Tensor) -> Tensor:
             around += part
     number += around.long().mul_(_FACTORS[0])
     # Bits 24 to 47, moved down as a float32, which holds them exactly: MPS has no shifts.
-    return number.bitwise_and_((ORDERS - 1) * ORDERS).to(picture.dtype).mul_(1 / ORDERS)
+    return number.bitwise_and_((ORDERS - 1) * ORDERS).to(colors.dtype).mul_(1 / ORDERS)
 
 
 def mirrored_sum(radius: int, term: Callable[[int, int], Tensor]) -> Tensor:

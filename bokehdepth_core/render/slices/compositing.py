@@ -191,7 +191,7 @@ class _Film:
 
     @classmethod
     def unexposed(cls, layers: Layers) -> "_Film":
-        split = any(bool((layer.light > WHITE).any()) for layer in layers.present())
+        split = any(bool(layer.light.max() > WHITE) for layer in layers.present())
         light = torch.zeros_like(layers.visible.light)
         whole = torch.ones_like(light[:1])
         unfilled = whole.clone() if len(light) == CUT_OUT else whole
