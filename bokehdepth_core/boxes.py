@@ -8,7 +8,7 @@ from torch import Tensor
 Box = tuple[slice, slice]
 """Rows and columns of a part of a picture, px."""
 
-_AT_ONCE = 2**15  # numbers that several steps go over before the next ones, in a processor's cache
+AT_ONCE = 2**15  # numbers that several steps go over before the next ones, in a processor's cache
 
 
 def bounding_box(mask: Tensor) -> Box | None:
@@ -58,6 +58,31 @@ def box_within(box: Box, outer: Box) -> Box:
     return rows, columns
 
 
+def common_part(box: Box, other: Box) -> Box | None:
+    """Return what two boxes have in common; None for nothing.
+
+    Example:
+        >>> common_part((slice(4, 6), slice(2, 5)), (slice(1, 5), slice(4, 7)))
+        (slice(4, 5, None), slice(4, 5, None))
+    """
+    rows, columns = (
+        slice(max(one.start, two.start), min(one.stop, two.stop))
+        for one, two in zip(box, other, strict=True)
+    )
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def box_area(box: Box) -> int:
+    """Return how many pixels a box holds.
+
+    Example:
+        >>> box_area((slice(4, 6), slice(2, 5)))
+        6
+    """
+    area: int = (box[0].stop - box[0].start) * (box[1].stop - box[1].start)
+    return area
+
+
 def common_box(boxes: Sequence[Box | None]) -> Box | None:
     """Return the smallest box that holds all boxes; None where there is none.
 
@@ -82,6 +107,6 @@ def rows_at_once(height: int, width: int, device: torch.device) -> Iterator[slic
         >>> list(rows_at_once(5, 16384, torch.device("cpu")))
         [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    step = max(1, _AT_ONCE // width) if device.type == "cpu" else height
+    step = max(1, AT_ONCE // width) if device.type == "cpu" else height
     for start in range(0, height, step):
         yield slice(start, min(height, start + step))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..boxes import Box, box_around, rows_at_once
+from ..boxes import Box, box_area, box_around, rows_at_once
 from ..devices import exact_dtype
 from .aperture import Aperture
 from .field import Field, cut_windows, reflected, windows_across
@@ -105,14 +105,14 @@ class LensBlur:
         over the picture or left and right border join.
         """
         height, width = self._size
-        rows, columns = box_around(box, self._reach(radius), self._size)
-        area = (rows.stop - rows.start) * (columns.stop - columns.start)
+        rows, columns = box_around(box, self.reach(radius), self._size)
         whole = self._wraps or self._aperture.changes_over_field
-        if whole or area > WORTH_CUTTING * height * width:
+        if whole or box_area((rows, columns)) > WORTH_CUTTING * height * width:
             return slice(0, height), slice(0, width)
         return rows, columns
 
-    def _reach(self, radius: float) -> int:
+    def reach(self, radius: float) -> int:
+        """Return how far, px, light goes at a defocus, px, with the ringing that is kept."""
         return math.ceil(abs(radius) * self._aperture.support_radius) + RINGING
 
     def convolve(self, planes: Tensor, radius: float, place: Box | None = None) -> Tensor:
@@ -128,7 +128,7 @@ class LensBlur:
         if place is None or place == all_of_it:
             return self._convolve_whole(planes, radius)
         rows, columns = place
-        reach = self._reach(radius)
+        reach = self.reach(radius)
         top, bottom, height = _reflection(rows, self._size[0], reach)
         left, right, width = _reflection(columns, self._size[1], reach)
         frequencies = _frequencies((height, width), planes.device)

@@ -18,16 +18,17 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ...boxes import Box, box_within, common_box
+from ...boxes import Box, box_area, box_within, common_box
 from ..highlights import rolled_off
 from ..panorama import own_columns, with_other_end
 from ..scene.discontinuities import largest_within
 from ..scene.layers import Layer, Layers
 from ..scene.matting import WHITE
-from .occupancy import slice_boxes
+from .occupancy import Occupancy
 
 CUT_OUT = 4  # channels of light with its own coverage, which is the last
 LEAST_ALPHA = 1e-6  # of a slice; from there down it fades out, for rounding decides on its sign
+WORTH_PARTING = 0.8  # of a slice's area; parts of it that take more are blurred no sooner
 SHARP_RADIUS = 0.25  # px; a PSF this small lies within one pixel
 # A slice blurred by less, px, is not told from one in focus. Tuned on drafts of the public scenes
 # of `docs/render.md`: 35.01 dB; 35.00 at 0.75, 34.92 at 2.
@@ -38,6 +39,9 @@ BeforeSlice = Callable[[int, int], None]
 
 class Blur(Protocol):
     """What blurs a part of a picture that is empty elsewhere, as `LensBlur` does."""
+
+    def reach(self, radius: float) -> int:
+        """Return how far, px, light goes at a defocus, px."""
 
     def place_around(self, box: Box, radius: float) -> Box:
         """Return where the light of a box goes at a defocus, px."""
@@ -102,6 +106,10 @@ class WithoutRinging:
     blur: Blur
     support_radius: float
     wraps: bool = False
+
+    def reach(self, radius: float) -> int:
+        """Return how far, px, light goes at a defocus, px."""
+        return self.blur.reach(radius)
 
     def place_around(self, box: Box, radius: float) -> Box:
         """Return where the light of a box goes at a defocus, px."""
@@ -233,16 +241,40 @@ def _composite_slices(
 ) -> Iterator[float]:
     """Blur the slices and add them to the film, front first; yield the defocus of each."""
     present = layers.present()
-    places = slice_boxes(present, levels)
+    occupancy = Occupancy(present, levels)
     for done, index in enumerate(range(len(levels) - 1, -1, -1)):
         before_slice(done, len(levels))
-        level, place = levels[index], common_box(places[index])
-        if place is not None:
+        level = levels[index]
+        for place, boxes in _parts_of_slice(occupancy, index, level, blur):
+            cut = _cut_slice(present, boxes, place, levels, index, film.split)
             sharp = abs(level) < SHARP_RADIUS
-            place = place if sharp else blur.place_around(place, level)
-            cut = _cut_slice(present, places[index], place, levels, index, film.split)
             film.add_behind(cut if sharp else blur.convolve(cut, level, place), place)
         yield level
+
+
+def _parts_of_slice(
+    occupancy: Occupancy, index: int, level: float, blur: Blur
+) -> list[tuple[Box, list[Box | None]]]:
+    """Return where the parts of a slice are once they are blurred, and what they are cut from.
+
+    It is one part, or several that do not overlap where they are much smaller.
+    """
+    boxes = occupancy.boxes[index]
+    box = common_box(boxes)
+    if box is None:
+        return []
+    if abs(level) < SHARP_RADIUS:
+        return [(box, boxes)]
+    place = blur.place_around(box, level)
+    parts = [
+        (blur.place_around(part, level), own)
+        for own in occupancy.parts(index, blur.reach(level))
+        for part in [common_box(own)]
+        if part is not None
+    ]
+    if sum(box_area(one) for one, _ in parts) < WORTH_PARTING * box_area(place):
+        return parts
+    return [(place, boxes)]
 
 
 def _split_at_white(light: Tensor) -> Tensor:

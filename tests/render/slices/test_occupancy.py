@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from bokehdepth_core import Aperture, render_bokeh
+from bokehdepth_core.boxes import common_part
 from bokehdepth_core.optics.psf import LensBlur
-from bokehdepth_core.render.slices import occupancy
+from bokehdepth_core.render.slices import compositing, occupancy
 
 CPU = torch.device("cpu")
 # The PSF's ringing beyond 16 px is left out; it is largest beside slices of noise.
@@ -14,6 +15,11 @@ LEFT_OUT = 2.5e-3
 
 def noise(*size):
     return torch.rand(*size, generator=torch.Generator().manual_seed(3))
+
+
+def as_one(found, index, reach):
+    """Return the only part of a slice, in place of `Occupancy.parts`."""
+    return [found.boxes[index]]
 
 
 def things(height, width):
@@ -35,6 +41,7 @@ def test_a_picture_is_that_of_slices_blurred_as_a_whole(monkeypatch, aperture, l
     found = render()
     whole = (slice(0, 91), slice(0, 126))
     monkeypatch.setattr(occupancy, "_box_of_lines", lambda there, height: whole)
+    monkeypatch.setattr(occupancy.Occupancy, "parts", as_one)
     torch.testing.assert_close(found, render(), atol=LEFT_OUT * light, rtol=0)
 
 
@@ -64,6 +71,33 @@ def test_a_slice_without_pixels_has_no_box():
     covered[:20] = 0
     defocus = torch.full((40, 40), 2.0)
     layer = occupancy.Layer(torch.zeros(3, 40, 40), defocus, covered)
-    boxes = [one[0] for one in occupancy.slice_boxes([layer], [0.0, 1.0, 2.0, 3.0])]
+    boxes = [one[0] for one in occupancy.Occupancy([layer], [0.0, 1.0, 2.0, 3.0]).boxes]
     lower = (slice(20, 40), slice(0, 40))
     assert boxes == [None, lower, lower, None]
+
+
+@pytest.mark.parametrize("light", [1.0, 20.0])
+def test_parts_that_lie_apart_are_blurred_apart(monkeypatch, light):
+    """Two things of one depth in opposite corners, and one beside the first."""
+    image, depth = light * noise(1, 160, 200, 3), torch.full((1, 160, 200), 6.0)
+    depth[0, :30, :25] = depth[0, 130:, 150:] = 1.0
+    depth[0, 5:20, 90:100] = 1.05
+    cut = []
+    parted = compositing._parts_of_slice
+
+    def noted(*slice_of):
+        cut.append(parted(*slice_of))
+        return cut[-1]
+
+    monkeypatch.setattr(compositing, "_parts_of_slice", noted)
+
+    def render():
+        return render_bokeh(image, depth, 6.0, 6.0, color_space="linear Rec.709")
+
+    found = render()
+    assert max(map(len, cut)) == 3
+    for parts in cut:
+        for index, (one, _) in enumerate(parts):
+            assert all(common_part(one, other) is None for other, _ in parts[:index])
+    monkeypatch.setattr(occupancy.Occupancy, "parts", as_one)
+    torch.testing.assert_close(found, render(), atol=LEFT_OUT * light, rtol=0)
