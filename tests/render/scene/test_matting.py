@@ -75,6 +75,9 @@ def test_a_mixed_pixel_of_the_far_side_becomes_background_and_spill():
 class NoBlur:
     """A lens whose PSF is one pixel."""
 
+    def reach(self, radius):
+        return 0
+
     def place_around(self, box, radius):
         return box
 
