@@ -61,7 +61,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             raise
         raise _unwritable(target, error) from error
     finally:
-        with contextlib.suppress(PermissionError):  # Windows: a writer that failed holds it open
+        # On Windows a writer that failed holds it open; a read-only disk says so again.
+        with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bokehdepth_core import read_depth, read_image
 from bokehdepth_core.files import atomic
 from bokehdepth_core.files.atomic import whole_file, whole_folder
 from bokehdepth_core.training.generator.cache import Cache, key_of
@@ -63,6 +64,34 @@ def test_what_failed_is_said_although_the_part_is_still_open(tmp_path, held):
     held("unlink", 1)
     with pytest.raises(ValueError, match="the codec's own word"), whole_file(tmp_path / "a.png"):
         raise ValueError("the codec's own word")
+
+
+def test_a_disk_that_is_read_only_is_said_with_the_name_of_the_file(tmp_path, monkeypatch):
+    def refusing(self, *arguments, **options):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    for name in ("open", "unlink"):  # such a disk refuses to remove what is not there, too
+        monkeypatch.setattr(Path, name, refusing)
+    with pytest.raises(OSError, match=r"a\.png: cannot be written \(Read-only file system\)"):
+        write(tmp_path / "a.png")
+
+
+def test_a_disk_that_fails_to_read_is_said_with_the_name_of_the_file(tmp_path, monkeypatch):
+    class Failing:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def read(self, _size=-1):
+            raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "a.png").write_bytes(b"old")
+    monkeypatch.setattr(Path, "open", lambda *_: Failing())
+    for read in (read_image, read_depth):
+        with pytest.raises(ValueError, match=r"^a\.png: .*Input/output error"):
+            read(tmp_path / "a.png")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there it waits")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...checks import check_number
 from ...datatypes import DepthMap
+from ..pictures.opening import plain_errors
 from .arrays import read_npy, read_npz
 from .exr_channels import read_exr_depth
 from .holes import fill_holes, hole_mask
@@ -201,7 +202,7 @@ def _read_raw(source: Path, channel: str) -> RawDepth:
     """Return what a file holds; its first bytes tell the kind, its suffix where they do not."""
     if not source.is_file():
         raise FileNotFoundError(f"{source}: no such depth file. Check the path.")
-    with source.open("rb") as file:
+    with source.open("rb") as file, plain_errors(source):  # a disk may fail
         head = file.read(16)
     suffix = source.suffix.lower()
     if suffix == ".ply" or head.startswith(b"ply\n"):

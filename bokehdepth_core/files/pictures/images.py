@@ -186,7 +186,8 @@ def _whole(pixels: np.ndarray) -> np.ndarray:
 
 def _decode(source: Path) -> _Stored:
     with source.open("rb") as file:
-        head = file.read(16)
+        with plain_errors(source):  # a disk may fail
+            head = file.read(16)
         if head.startswith(EXR_SIGNATURE):
             found = decode_exr(source)
             space = None if found.primaries is None else (found.primaries, _same)
