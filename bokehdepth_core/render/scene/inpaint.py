@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...boxes import AT_ONCE
 from ...callbacks import CheckCancelled, never_cancelled
 from .discontinuities import (
     EDGE_STEP,
@@ -181,12 +182,15 @@ def _median(planes: Tensor, row: Tensor, column: Tensor) -> Tensor:
         column: [N].
     """
     height, width = planes.shape[1:]
-    rows = [(row + y).clamp(0, height - 1) * width for y in (-1, 0, 1)]
-    columns = [(column + x).clamp(0, width - 1) for x in (-1, 0, 1)]
-    places = [rows[y] + columns[x] for y, x in _SQUARE]
     out = planes.clone()
-    for plane, new in zip(planes.flatten(1), out.flatten(1), strict=True):
-        new[places[4]] = median_of_nine([plane[place] for place in places])
+    # Part by part: the places and numbers of nine neighbours are many times the planes.
+    count = AT_ONCE if planes.device.type == "cpu" else max(AT_ONCE, height * width // 8)
+    for down, right in zip(row.split(count), column.split(count), strict=True):
+        rows = [(down + y).clamp(0, height - 1) * width for y in (-1, 0, 1)]
+        columns = [(right + x).clamp(0, width - 1) for x in (-1, 0, 1)]
+        places = [rows[y] + columns[x] for y, x in _SQUARE]
+        for plane, new in zip(planes.flatten(1), out.flatten(1), strict=True):
+            new[places[4]] = median_of_nine([plane[place] for place in places])
     return out
 
 
