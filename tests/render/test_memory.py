@@ -29,7 +29,9 @@ def test_it_is_for_openings_that_are_drawn(setting):
     assert 1.0 <= asked / taken <= MOST
 
 
-@pytest.mark.parametrize(("size", "radius"), [((256, 320), 250.0), ((97, 1200), 3.0), ((320, 320), 60.0)])
+@pytest.mark.parametrize(
+    ("size", "radius"), [((256, 320), 250.0), ((97, 1200), 3.0), ((320, 320), 60.0)]
+)
 def test_it_is_for_wide_blurs_and_long_pictures(size, radius):
     taken, asked = render_figures("default", *size, radius)
     assert 1.0 <= asked / taken <= MOST

@@ -185,7 +185,7 @@ def _median(planes: Tensor, row: Tensor, column: Tensor) -> Tensor:
     out = planes.clone()
     # Part by part: the places and numbers of nine neighbours are many times the planes.
     count = AT_ONCE if planes.device.type == "cpu" else max(AT_ONCE, height * width // 8)
-    for down, right in zip(row.split(count), column.split(count), strict=True):
+    for down, right in zip(torch.split(row, count), torch.split(column, count), strict=True):
         rows = [(down + y).clamp(0, height - 1) * width for y in (-1, 0, 1)]
         columns = [(right + x).clamp(0, width - 1) for x in (-1, 0, 1)]
         places = [rows[y] + columns[x] for y, x in _SQUARE]
