@@ -20,6 +20,7 @@ from torch import Tensor
 
 from bokehdepth_core.callbacks import ignore_progress, never_cancelled
 from bokehdepth_core.depth.sweep.estimate import labelled
+from bokehdepth_core.depth.sweep.labelling.confidence import clipped_light
 
 PIXELS = 8000  # of each stack
 LEAST_RIGHT = 0.2  # of the pixels of a stack that counts
@@ -42,7 +43,14 @@ def with_noise(scene: Scene, sigma: float) -> Scene:
 
 def samples(scene: Scene) -> tuple[Tensor, Tensor]:
     """Return signs [P,4] and whether they were right, [P], at pixels chosen at random."""
-    offset, _, signs = labelled(scene.stack, True, scene.aperture, ignore_progress, never_cancelled)
+    offset, _, signs = labelled(
+        scene.stack,
+        clipped_light(scene.stack),
+        True,
+        scene.aperture,
+        ignore_progress,
+        never_cancelled,
+    )
     right = right_pixels(scene, offset).flatten().double()
     chosen = torch.randperm(len(right), generator=torch.Generator().manual_seed(0))[:PIXELS]
     return signs.flatten(1).T[chosen].double(), right[chosen]

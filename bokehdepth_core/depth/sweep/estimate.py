@@ -29,7 +29,7 @@ from ...optics.aperture import DISC, Aperture
 from ..alignment import align_stack
 from ..stacks import check_one_focus
 from .labelling.adaptive_support import adaptive_support
-from .labelling.confidence import confidence_of, signs_of
+from .labelling.confidence import clipped_light, confidence_of, signs_of
 from .labelling.energy import label_rows
 from .labelling.measurement import SAME_RADIUS, Measurement, Views, distinctness
 from .labelling.median import weighted_median
@@ -186,6 +186,7 @@ def _aligned_offset(
 ) -> tuple[Tensor, Tensor]:
     """Return offset, or disparity of a focus stack, and confidence, after alignment if wanted."""
     align = align and "alignment" not in stack.settings
+    clipped = clipped_light(stack)
     start = ALIGNMENT_TIME if align else 0.0
     on_progress(0, PROGRESS_STEPS)
     with exact_float32():
@@ -199,7 +200,7 @@ def _aligned_offset(
             level = logging.WARNING if report.problems else logging.INFO
             _LOG.log(level, "stack: %s", report.summary)
         part = _part_of_progress(on_progress, start, 1)
-        offset, support, signs = labelled(stack, behind, aperture, part, check_cancelled)
+        offset, support, signs = labelled(stack, clipped, behind, aperture, part, check_cancelled)
         confidence = confidence_of(signs, support)
         guide = stack.reference.to(torch.float32).permute(2, 0, 1)
         return weighted_median(offset, confidence, guide, check_cancelled), confidence
@@ -207,6 +208,7 @@ def _aligned_offset(
 
 def labelled(
     stack: BokehStack,
+    clipped: Tensor,
     behind: bool,
     aperture: Aperture | None,
     on_progress: OnProgress,
@@ -239,7 +241,8 @@ def labelled(
     offset = torch.cat([part.offset for part in found])
     filled, spread = propagate_with_spread(offset, support, guide, check_cancelled)
     on_progress(total, total)
-    return filled, support, signs_of(measured.confidence * share, spread, filled, guide, strongest)
+    own = measured.confidence * share
+    return filled, support, signs_of(own, spread, filled, clipped, guide, strongest)
 
 
 def _part_of_progress(on_progress: OnProgress, start: float, end: float) -> OnProgress:

@@ -7,6 +7,7 @@ import torch
 from test_sweep import blurred, stack_at, texture
 
 from bokehdepth_core import BokehStack, disparity_offset, sweep_depth
+from bokehdepth_core.color import linear_to_srgb
 from bokehdepth_core.depth.sweep.frame_faults import faults_of, frame_faults
 from bokehdepth_core.depth.sweep.labelling.confidence import confidence_of, signs_of
 from bokehdepth_core.depth.sweep.labelling.ownership import own_share
@@ -43,8 +44,8 @@ def test_sky_beside_a_blurred_wire_is_not_sure_of_the_wire_s_depth():
 def test_evidence_of_a_wire_does_not_count_for_the_sky_beside_it():
     picture = torch.full((3, 41, 41), 0.9)
     picture[:, :, 19:22] = 0.2
-    own = (picture[0] < 0.5).float()
-    evidence = signs_of(own, torch.zeros(41, 41), torch.ones(41, 41), picture, 10.0)[0]
+    own, none = (picture[0] < 0.5).float(), torch.zeros(41, 41)
+    evidence = signs_of(own, none, none + 1, none, picture, 10.0)[0]
     # The colours lie 1.2 apart, 15 times COLOR_SIGMA.
     assert evidence[:, 19:22].min() > 0.999
     assert evidence[:, :19].max() < 0.001
@@ -53,11 +54,24 @@ def test_evidence_of_a_wire_does_not_count_for_the_sky_beside_it():
 def test_clipped_light_and_neighbours_that_differ_make_less_sure():
     full, none, grey = torch.ones(9, 9), torch.zeros(9, 9), torch.full((3, 9, 9), 0.5)
 
-    def sure(spread, guide):
-        return float(confidence_of(signs_of(full, spread, full, guide, 10.0), full)[4, 4])
+    def sure(spread, clipped):
+        return float(confidence_of(signs_of(full, spread, full, clipped, grey, 10.0), full)[4, 4])
 
-    assert sure(none, grey) > sure(full, grey)
-    assert sure(none, grey) > sure(none, 2 * grey)
+    assert sure(none, none) > sure(full, none)
+    assert sure(none, none) > sure(none, full)
+
+
+def test_a_wire_that_a_clipped_sky_swallows_is_not_sure():
+    # The sky is four times white: where a blurred wire takes a third of it, white is left.
+    picture = linear_to_srgb(torch.tensor(4.0)).expand(3, 96, 96).clone()
+    picture[:, :, 14:90:12] = 0.2
+    picture[:, 60:] = texture((36, 96))
+    frames = torch.stack([blurred(picture, radius) for radius in (4.0, 8.0)])
+    assert float(frames[..., :40, 20:80].min()) > 1 - 1e-6
+    seen = picture.clamp(max=1).permute(1, 2, 0)
+    _, confidence = disparity_offset(BokehStack(seen, frames.permute(0, 2, 3, 1), (8.0, 16.0)))
+    assert confidence[68:].median() > 0.5
+    assert confidence[:40, 20:80].max() < 0.2
 
 
 def test_confidence_tells_texture_from_a_flat_half():

@@ -3,7 +3,7 @@
 Right means within max(10 %, 0.02/m). Four signs of a right or wrong offset are measured at every
 pixel, and a logistic function of them is the confidence: the evidence of what it shows itself,
 averaged over like colours close by, and over all that is around; how far the neighbours differ that
-it was filled from; and whether it is clipped. `benchmarks/fit_confidence.py` fitted the
+it was filled from; and whether it is clipped, in the reference or in all frames. `benchmarks/fit_confidence.py` fitted the
 coefficients, on the public scenes and on drawn ones (docs/sweep.md has the commands).
 """
 
@@ -13,20 +13,41 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ....datatypes import BokehStack
 from .measurement import SAME, SAME_RADIUS
 from .propagation import COLOR_SIGMA, GOLDEN_ANGLE
 
 LIKE_RADIUS, LIKE_SAMPLES = 8, 20  # px, and number of neighbours of like colour that count
 AROUND = 31  # px, side of the square of all that is around
 MOST_SPREAD = 8.0  # of what agrees: more is no more wrong
-CLIPPED = (0.9, 1.0)  # sRGB of the brightest channel, from which and where it says nothing
+CLIPPED = (0.97, 1.0)  # sRGB of the brightest channel, from which and where it says nothing
 NO_SUPPORT = 1e-3  # of votes and own cost: less is nothing at all
 BIAS = -0.42
 # Evidence among like colours and around, spread of the fill, clipped.
 WEIGHTS = (3.09, 1.22, -0.19, -4.42)
 
 
-def signs_of(own: Tensor, spread: Tensor, offset: Tensor, guide: Tensor, strength: float) -> Tensor:
+def clipped_light(stack: BokehStack) -> Tensor:
+    """Return 0…1, [H,W]: whether light is clipped in the reference, or in every frame.
+
+    A wire before a clipped sky is gone from the frames, however much it is blurred.
+
+    Args:
+        stack: as the camera took it, before its brightness was changed.
+
+    Example:
+        >>> grey, white = torch.full((1, 1, 3), 0.5), torch.ones(1, 1, 1, 3)
+        >>> float(clipped_light(BokehStack(grey, white, (10.0,))))
+        1.0
+    """
+    low, high = CLIPPED
+    brightest = torch.maximum(stack.reference.amax(-1), stack.frames.amax(-1).amin(0))
+    return ((brightest.to(torch.float32) - low) / (high - low)).clamp(0, 1)
+
+
+def signs_of(
+    own: Tensor, spread: Tensor, offset: Tensor, clipped: Tensor, guide: Tensor, strength: float
+) -> Tensor:
     """Return the signs that the confidence is a function of, [4,H,W].
 
     Args:
@@ -34,22 +55,22 @@ def signs_of(own: Tensor, spread: Tensor, offset: Tensor, guide: Tensor, strengt
             of its blur that is its own surface's.
         spread: [H,W], 1/m, standard deviation of the offsets that it would be filled from.
         offset: [H,W], 1/m, filled.
+        clipped: [H,W], 0…1, from `clipped_light`.
         guide: [3,H,W], sRGB.
         strength: the largest, px·m.
 
     Example:
-        >>> sure, grey = torch.ones(9, 9), torch.full((3, 9, 9), 0.5)
-        >>> signs_of(sure, 0 * sure, sure, grey, 10.0)[:, 4, 4].tolist()
+        >>> sure, none, grey = torch.ones(9, 9), torch.zeros(9, 9), torch.full((3, 9, 9), 0.5)
+        >>> signs_of(sure, none, sure, none, grey, 10.0)[:, 4, 4].tolist()
         [1.0, 1.0, 0.0, 0.0]
     """
     agrees = (SAME * offset).clamp(min=SAME_RADIUS / strength)
-    low, high = CLIPPED
     return torch.stack(
         [
             _mean_of_like(own, guide),
             _mean(own, AROUND),
             (spread / agrees).clamp(max=MOST_SPREAD),
-            ((guide.amax(0) - low) / (high - low)).clamp(0, 1),
+            clipped,
         ]
     )
 
