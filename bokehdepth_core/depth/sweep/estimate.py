@@ -30,7 +30,7 @@ from ..alignment import align_stack
 from ..stacks import check_one_focus
 from .labelling.adaptive_support import adaptive_support
 from .labelling.confidence import clipped_light, confidence_of, signs_of
-from .labelling.energy import label_rows
+from .labelling.energy import Labelling, first_voters, label_rows, next_voters
 from .labelling.measurement import SAME_RADIUS, Measurement, Views, distinctness
 from .labelling.median import weighted_median
 from .labelling.ownership import own_share
@@ -47,6 +47,7 @@ from .matching.tone import without_tone_curve
 FOCUS_SIDES = ("nearest", "farthest")
 COST_FLOOR = 1e-6  # rounding of 8-bit pictures, squared, in square-root-encoded light
 NOISE_LEFT = 0.02  # share of the noise that counts as no difference; tuned on pub2 and pub3
+VOTINGS = 2  # in the second one, pixels that were outvoted vote for what they were given
 STRIP_VALUES = 2_000_000  # numbers held at once in the second step
 ALIGNMENT_TIME = 0.25  # share of the work, for the progress bar
 PROGRESS_STEPS = 100
@@ -222,7 +223,7 @@ def labelled(
     candidates = candidate_offsets if stack.focus_depths is None else candidate_disparities
     offsets = candidates(stack, check_cancelled)
     strips = _strips(stack, len(offsets))
-    total = len(offsets) + len(strips)
+    total = len(offsets) + VOTINGS * len(strips)
     planes = stack.focus_disparities or (0.0,)
     largest = max(stack.strengths) * max(offsets[-1] - min(planes), max(planes) - offsets[0])
     volume = CostVolume(stack, largest, aperture, -1.0 if behind else 1.0)
@@ -232,13 +233,17 @@ def labelled(
     root = srgb_to_linear(guide).clamp(min=0).sqrt()
     share = own_share(root, volume.reference_noise, measured.cost_range)
     strongest = max(stack.strengths)
-    alike, found = likeness(guide, volume.change), []
-    for index, rows in enumerate(strips):
-        check_cancelled()
-        on_progress(len(offsets) + index, total)
-        found.append(label_rows(measured, share, alike, rows))
-    support = torch.cat([part.support for part in found])
-    offset = torch.cat([part.offset for part in found])
+    alike = likeness(guide, volume.change)
+    voters = first_voters(measured, share)
+    for voting in range(VOTINGS):
+        found = []
+        for index, rows in enumerate(strips):
+            check_cancelled()
+            on_progress(len(offsets) + voting * len(strips) + index, total)
+            found.append(label_rows(measured, share, voters, alike, rows))
+        support = torch.cat([part.support for part in found])
+        offset = torch.cat([part.offset for part in found])
+        voters = next_voters(measured, share, Labelling(offset, support), strongest)
     filled, spread = propagate_with_spread(offset, support, guide, check_cancelled)
     on_progress(total, total)
     own = measured.confidence * share

@@ -23,6 +23,18 @@ def test_a_wire_owns_its_blur_and_smooth_sky_beside_it_does_not():
     assert share[:, :18].max() == share[:, 23:].max() == 0
 
 
+def test_a_faint_wall_beside_a_dark_wire_has_less_of_a_say_than_alone():
+    random = torch.Generator().manual_seed(0)
+    wall = 0.6 + 0.02 * torch.rand(3, 41, 41, generator=random)
+    both, worst = wall.clone(), torch.full((41, 41), 2e-3)
+    both[:, :, 19:22] = 0.2
+    alone, beside = own_share(wall, 0.0, worst), own_share(both, 0.0, worst)
+    # Closing takes the wire away, and with it contrast that is not the wall's.
+    assert (beside[:, 22:24] < 0.75 * alone[:, 22:24]).float().mean() > 0.9
+    assert torch.equal(beside[:, 30:], alone[:, 30:])
+    assert beside[:, 19:22].min() == 1
+
+
 def test_texture_is_a_surface_s_own():
     light = 0.4 + 0.1 * torch.rand(3, 33, 33, generator=torch.Generator().manual_seed(0))
     assert own_share(light, 0.0, torch.full((33, 33), 2e-3)).min() > 0.9

@@ -6,19 +6,33 @@ import torch
 from torch import Tensor
 
 from ..matching.argmin import WinnerTakeAll
-from .measurement import Measurement, labels_of
+from .measurement import SAME_RADIUS, Measurement, agree, labels_of
 from .propagation import cross_bilateral_votes
 
 VOTE_WEIGHT = 1.5  # of the neighbours' log-vote against the pixel's own log-cost; tuned on pub1-4
 VOTE_FLOOR = 0.05  # votes that a label has without any neighbour
 ENOUGH_VOTES = 0.2  # confident like neighbours that settle a pixel
 SURE = 0.6  # confidence from which a pixel's own costs place it between two candidates
+OUTVOTED = 0.2  # of its support: what a pixel's vote for the label it was given counts
 LEAST_SHARE = 0.02  # of its cost that counts where all its blur is that of others
 
 
 @dataclass(frozen=True, eq=False)
+class Voters:
+    """What every pixel votes for.
+
+    Attributes:
+        labels: [H,W], positions among the candidates, 0…C−1, with fractions.
+        weight: [H,W], 0…1.
+    """
+
+    labels: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Labelling:
-    """A strip of rows, labelled.
+    """The picture, or a strip of its rows, labelled.
 
     Attributes:
         offset: [rows,W], 1/m.
@@ -29,20 +43,43 @@ class Labelling:
     support: Tensor
 
 
+def first_voters(measured: Measurement, share: Tensor) -> Voters:
+    """Return votes for each pixel's own cheapest candidate, by its confidence."""
+    return Voters(labels_of(measured.offset, measured.offsets), measured.confidence * share)
+
+
+def next_voters(
+    measured: Measurement, share: Tensor, labelled: Labelling, strongest: float
+) -> Voters:
+    """Return votes of the same pixels, but for those that were outvoted: for their new label.
+
+    Args:
+        measured: costs of the whole picture.
+        share: [H,W], 0…1 (`ownership.py`).
+        labelled: the whole picture.
+        strongest: the largest strength, px·m.
+    """
+    same = agree(labelled.offset, measured.offset, SAME_RADIUS / strongest)
+    offset = torch.where(same, measured.offset, labelled.offset)
+    weight = torch.where(same, measured.confidence, OUTVOTED * labelled.support)
+    return Voters(labels_of(offset, measured.offsets), weight * share)
+
+
 def label_rows(
-    measured: Measurement, share: Tensor, guide: Tensor, rows: tuple[int, int]
+    measured: Measurement, share: Tensor, voters: Voters, guide: Tensor, rows: tuple[int, int]
 ) -> Labelling:
     """Return the candidates of least energy in a strip of rows.
 
     Args:
         measured: costs of the whole picture.
         share: [H,W], 0…1, of what a pixel shows that is its own surface's (`ownership.py`).
+        voters: of the whole picture.
         guide: [C,H,W], what voters are alike in (`likeness`).
         rows: first, even, and one past the last row wanted.
     """
     here, offsets = slice(*rows), measured.offsets
     labels, sure = labels_of(measured.offset, offsets), measured.confidence
-    votes = cross_bilateral_votes(labels, sure * share, guide, len(offsets), rows)
+    votes = cross_bilateral_votes(voters.labels, voters.weight, guide, len(offsets), rows)
     support = votes.sum(0)
     own = measured.log_costs(rows)
     energy = share[here].clamp(min=LEAST_SHARE) * own - VOTE_WEIGHT * _log_share(votes, support)

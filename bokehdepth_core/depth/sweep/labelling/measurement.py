@@ -73,9 +73,9 @@ class Views:
         log_costs = self._log_costs
         best, plain = self._both.vertex(), self._plain.vertex()
         tolerance = SAME_RADIUS / strongest
-        agree = _agree(plain, self._zero_mean.vertex(), tolerance)
-        agree = agree & _agree(plain, self._weakest.vertex(), tolerance)
-        trust = agree * distinctness(log_costs, offsets, best, tolerance)
+        trusted = agree(plain, self._zero_mean.vertex(), tolerance)
+        trusted = trusted & agree(plain, self._weakest.vertex(), tolerance)
+        trust = trusted * distinctness(log_costs, offsets, best, tolerance)
         return Evidence(log_costs, best, trust, self._floor)
 
 
@@ -118,6 +118,7 @@ class Measurement:
         apart = labels_of(own.offset[0], offsets) - labels_of(of_block, offsets)
         at_pixels = torch.where(apart.abs() > 1, own.offset[0], of_block)
         self._pixels, self._own = support.pixels, own.log_costs[:, 0]
+        self._parts: dict[tuple[int, int], tuple[int, ...]] = {}  # of the pixels, by rows
         self.offset.view(-1)[self._pixels] = at_pixels
         self.confidence.view(-1)[self._pixels] = own.confidence[0]
         self.cost_range.view(-1)[self._pixels] = own.cost_range[0]
@@ -125,8 +126,10 @@ class Measurement:
     def log_costs(self, rows: tuple[int, int]) -> Tensor:
         """Return the log-costs of a strip of rows, [C,rows,W]; the first row is even."""
         full = to_full(self._blocks, self._width, rows)
-        ends = self._pixels.new_tensor([self._width * row for row in rows])
-        first, last = torch.searchsorted(self._pixels, ends).tolist()
+        if rows not in self._parts:
+            ends = self._pixels.new_tensor([self._width * row for row in rows])
+            self._parts[rows] = tuple(torch.searchsorted(self._pixels, ends).tolist())
+        first, last = self._parts[rows]
         places = self._pixels[first:last]
         row, column = places // self._width - rows[0], places % self._width
         full[:, row, column] = self._own[:, first:last]
@@ -155,5 +158,6 @@ def _weighted(weights: Tensor, planes: Tensor) -> Tensor:
     return (weights.flatten() @ planes.flatten(1)).view(planes.shape[1:])
 
 
-def _agree(one: Tensor, other: Tensor, tolerance: float) -> Tensor:
+def agree(one: Tensor, other: Tensor, tolerance: float) -> Tensor:
+    """Return whether two offsets, [H,W], are the same within a tenth or `tolerance`, 1/m."""
     return (one - other).abs() < (SAME * torch.maximum(one, other)).clamp(min=tolerance)
