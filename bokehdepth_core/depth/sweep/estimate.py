@@ -47,7 +47,7 @@ from .matching.tone import without_tone_curve
 FOCUS_SIDES = ("nearest", "farthest")
 COST_FLOOR = 1e-6  # rounding of 8-bit pictures, squared, in square-root-encoded light
 NOISE_LEFT = 0.02  # share of the noise that counts as no difference; tuned on pub2 and pub3
-VOTINGS = 2  # in the second one, pixels that were outvoted vote for what they were given
+VOTERS = (24, 64)  # neighbours; in the second voting those outvoted vote for what they were given
 STRIP_VALUES = 2_000_000  # numbers held at once in the second step
 ALIGNMENT_TIME = 0.25  # share of the work, for the progress bar
 PROGRESS_STEPS = 100
@@ -223,7 +223,7 @@ def labelled(
     candidates = candidate_offsets if stack.focus_depths is None else candidate_disparities
     offsets = candidates(stack, check_cancelled)
     strips = _strips(stack, len(offsets))
-    total = len(offsets) + VOTINGS * len(strips)
+    total = len(offsets) + len(VOTERS) * len(strips)
     planes = stack.focus_disparities or (0.0,)
     largest = max(stack.strengths) * max(offsets[-1] - min(planes), max(planes) - offsets[0])
     volume = CostVolume(stack, largest, aperture, -1.0 if behind else 1.0)
@@ -235,12 +235,12 @@ def labelled(
     strongest = max(stack.strengths)
     alike = likeness(guide, volume.change)
     voters = first_voters(measured, share)
-    for voting in range(VOTINGS):
+    for voting, samples in enumerate(VOTERS):
         found = []
         for index, rows in enumerate(strips):
             check_cancelled()
             on_progress(len(offsets) + voting * len(strips) + index, total)
-            found.append(label_rows(measured, share, voters, alike, rows))
+            found.append(label_rows(measured, share, voters, alike, rows, samples))
         support = torch.cat([part.support for part in found])
         offset = torch.cat([part.offset for part in found])
         voters = next_voters(measured, share, Labelling(offset, support), strongest)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..matching.argmin import WinnerTakeAll
 from .measurement import SAME_RADIUS, Measurement, agree, labels_of
-from .propagation import cross_bilateral_votes
+from .propagation import SAMPLES, cross_bilateral_votes
 
 VOTE_WEIGHT = 1.5  # of the neighbours' log-vote against the pixel's own log-cost; tuned on pub1-4
 VOTE_FLOOR = 0.05  # votes that a label has without any neighbour
@@ -66,7 +66,12 @@ def next_voters(
 
 
 def label_rows(
-    measured: Measurement, share: Tensor, voters: Voters, guide: Tensor, rows: tuple[int, int]
+    measured: Measurement,
+    share: Tensor,
+    voters: Voters,
+    guide: Tensor,
+    rows: tuple[int, int],
+    samples: int = SAMPLES,
 ) -> Labelling:
     """Return the candidates of least energy in a strip of rows.
 
@@ -76,10 +81,11 @@ def label_rows(
         voters: of the whole picture.
         guide: [C,H,W], what voters are alike in (`likeness`).
         rows: first, even, and one past the last row wanted.
+        samples: number of neighbours that vote for each pixel.
     """
     here, offsets = slice(*rows), measured.offsets
     labels, sure = labels_of(measured.offset, offsets), measured.confidence
-    votes = cross_bilateral_votes(voters.labels, voters.weight, guide, len(offsets), rows)
+    votes = cross_bilateral_votes(voters.labels, voters.weight, guide, len(offsets), rows, samples)
     support = votes.sum(0)
     own = measured.log_costs(rows)
     energy = share[here].clamp(min=LEAST_SHARE) * own - VOTE_WEIGHT * _log_share(votes, support)

@@ -38,15 +38,16 @@ def own_share(reference: Tensor, noise: float, cost_range: Tensor) -> Tensor:
         >>> float(own_share(grey, 0.0, torch.ones(9, 9)).max())
         0.0
     """
-    share = _share(reference, noise, cost_range)
     closed, opened = _closed(reference), -_closed(-reference)
-    dark, bright = _thin(reference, closed), _thin(reference, opened)
+    thin = [_thin(reference, without) for without in (closed, opened)]
+    dark, bright = (_around(one) for one in thin)
     # Where there are both it is texture.
-    for without, thin, other in ((closed, dark, bright), (opened, bright, dark)):
-        beside = (thin == 0) & (_around(thin) > BESIDE) & (_around(other) <= BESIDE)
-        alone = _share(without, noise, cost_range)
-        share = torch.where(beside, (share * alone).sqrt(), share)
-    return share
+    beside = ((thin[0] == 0) & (dark > BESIDE) & (bright <= BESIDE)) | (
+        (thin[1] == 0) & (bright > BESIDE) & (dark <= BESIDE)
+    )
+    share = _share(reference, noise, cost_range)
+    alone = _share(torch.where(dark > bright, closed, opened), noise, cost_range)
+    return torch.where(beside, (share * alone).sqrt(), share)
 
 
 def _thin(reference: Tensor, without: Tensor) -> Tensor:
@@ -60,16 +61,24 @@ def _share(reference: Tensor, noise: float, cost_range: Tensor) -> Tensor:
 
 def _closed(planes: Tensor) -> Tensor:
     """Return planes [C,H,W] without dark things thinner than a square: morphological closing."""
+    return -_largest_around(-_largest_around(planes))
+
+
+def _largest_around(planes: Tensor) -> Tensor:
+    """Return the largest value of a square around each pixel, [C,H,W]: of its rows, then theirs."""
     reach = THIN_SIDE // 2
-    widest = functional.max_pool2d(planes[None], THIN_SIDE, 1, reach)
-    return -functional.max_pool2d(-widest, THIN_SIDE, 1, reach)[0]
+    rows = functional.max_pool2d(planes[None], (1, THIN_SIDE), 1, (0, reach))
+    return functional.max_pool2d(rows, (THIN_SIDE, 1), 1, (reach, 0))[0]
 
 
 def _around(plane: Tensor) -> Tensor:
     """Return the mean of a square around each pixel, [H,W], of what lies within the picture."""
     reach = THIN_SIDE // 2
-    pooled = functional.avg_pool2d(plane[None, None], THIN_SIDE, 1, reach, count_include_pad=False)
-    return pooled[0, 0]
+    rows = functional.avg_pool2d(
+        plane[None, None], (1, THIN_SIDE), 1, (0, reach), count_include_pad=False
+    )
+    squares = functional.avg_pool2d(rows, (THIN_SIDE, 1), 1, (reach, 0), count_include_pad=False)
+    return squares[0, 0]
 
 
 def _owned_contrast(reference: Tensor) -> Tensor:

@@ -42,7 +42,12 @@ def likeness(guide: Tensor, change: Tensor) -> Tensor:
 
 
 def cross_bilateral_votes(
-    labels: Tensor, confidence: Tensor, guide: Tensor, count: int, rows: tuple[int, int]
+    labels: Tensor,
+    confidence: Tensor,
+    guide: Tensor,
+    count: int,
+    rows: tuple[int, int],
+    samples: int = SAMPLES,
 ) -> Tensor:
     """Return how much each label is supported by confident neighbours of like colour.
 
@@ -55,9 +60,10 @@ def cross_bilateral_votes(
         guide: [C,H,W], what neighbours are alike in (`likeness`).
         count: number of labels.
         rows: first and one past the last row wanted.
+        samples: number of neighbours that vote for each pixel.
 
     Returns:
-        [count,rows,W], >= 0.
+        [count,rows,W], >= 0; as much with fewer neighbours.
 
     Reference:
         Petschnigg et al., "Digital photography with flash and no-flash image pairs", SIGGRAPH 2004
@@ -75,7 +81,7 @@ def cross_bilateral_votes(
     low = labels.floor().clamp(0, count - 2)
     share = labels - low
     low = low.long()
-    for dy, dx, nearness in _spiral(height, width):
+    for dy, dx, nearness in _spiral(height, width, samples):
         top, bottom = max(first, -dy), min(last, height - dy)
         left, right = max(0, -dx), min(width, width - dx)
         if top >= bottom or left >= right:
@@ -92,15 +98,15 @@ def cross_bilateral_votes(
     return votes
 
 
-def _spiral(height: int, width: int) -> list[tuple[int, int, float]]:
+def _spiral(height: int, width: int, samples: int) -> list[tuple[int, int, float]]:
     """Return (dy, dx, weight) of voters, spread evenly over a disc."""
     reach = max(1.0, SUPPORT_RADIUS * min(height, width))
     voters = []
-    for index in range(SAMPLES):
-        share = (index + 0.5) / SAMPLES
+    for index in range(samples):
+        share = (index + 0.5) / samples
         radius, angle = reach * math.sqrt(share), index * GOLDEN_ANGLE
         dy, dx = round(radius * math.sin(angle)), round(radius * math.cos(angle))
-        voters.append((dy, dx, 1 / (1 + 2 * share)))
+        voters.append((dy, dx, SAMPLES / samples / (1 + 2 * share)))
     return voters
 
 
