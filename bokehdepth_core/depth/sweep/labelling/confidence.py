@@ -2,9 +2,9 @@
 
 Right means within max(10 %, 0.02/m). Four signs of a right or wrong offset are measured at every
 pixel, and a logistic function of them is the confidence: the evidence of what it shows itself,
-averaged over like colours close by, and over all that is around; how far the neighbours differ that
-it was filled from; and whether it is clipped, in the reference or in all frames. `benchmarks/fit_confidence.py` fitted the
-coefficients, on the public scenes and on drawn ones (docs/sweep.md has the commands).
+averaged over like colours close by, and over all that is around; how far the neighbours differ
+that it was filled from; and whether it is clipped, in the reference or in all frames.
+`benchmarks/fit_confidence.py` fitted the coefficients, on the public scenes and on drawn ones (docs/sweep.md has the commands).
 """
 
 import math
