@@ -4,7 +4,8 @@ Right means within max(10 %, 0.02/m). Four signs of a right or wrong offset are 
 pixel, and a logistic function of them is the confidence: the evidence of what it shows itself,
 averaged over like colours close by, and over all that is around; how far the neighbours differ
 that it was filled from; and whether it is clipped, in the reference or in all frames.
-`benchmarks/fit_confidence.py` fitted the coefficients, on the public scenes and on drawn ones (docs/sweep.md has the commands).
+`benchmarks/fit_confidence.py` fitted the coefficients, on the public scenes and on drawn ones
+(docs/sweep.md has the commands).
 """
 
 import math
@@ -37,7 +38,7 @@ def clipped_light(stack: BokehStack) -> Tensor:
 
     Example:
         >>> grey, white = torch.full((1, 1, 3), 0.5), torch.ones(1, 1, 1, 3)
-        >>> float(clipped_light(BokehStack(grey, white, (10.0,))))
+        >>> round(float(clipped_light(BokehStack(grey, white, (10.0,)))), 5)
         1.0
     """
     low, high = CLIPPED

@@ -39,15 +39,14 @@ def own_share(reference: Tensor, noise: float, cost_range: Tensor) -> Tensor:
         0.0
     """
     closed, opened = _closed(reference), -_closed(-reference)
-    thin = [_thin(reference, without) for without in (closed, opened)]
-    dark, bright = (_around(one) for one in thin)
-    # Where there are both it is texture.
-    beside = ((thin[0] == 0) & (dark > BESIDE) & (bright <= BESIDE)) | (
-        (thin[1] == 0) & (bright > BESIDE) & (dark <= BESIDE)
-    )
+    dark, bright = _thin(reference, closed), _thin(reference, opened)
     share = _share(reference, noise, cost_range)
-    alone = _share(torch.where(dark > bright, closed, opened), noise, cost_range)
-    return torch.where(beside, (share * alone).sqrt(), share)
+    # Where there are both it is texture.
+    for without, thin, other in ((closed, dark, bright), (opened, bright, dark)):
+        beside = (thin == 0) & (_around(thin) > BESIDE) & (_around(other) <= BESIDE)
+        alone = _share(without, noise, cost_range)
+        share = torch.where(beside, (share * alone).sqrt(), share)
+    return share
 
 
 def _thin(reference: Tensor, without: Tensor) -> Tensor:
