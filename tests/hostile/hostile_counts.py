@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from hostile_case import EITHER, VALUE, Case, png, png_chunk, tiff_of
-from hostile_weights import repacked, saved
+from hostile_weights import repacked, saved, tar_of
 
 _MAP = np.tile(np.arange(1, 9, dtype=np.float32), (6, 1))
 _FEW, _MOST = 300_000, 1_000_000
@@ -151,7 +151,10 @@ def _weights(most):
         "many.safetensors": _safetensors(25_000),
         "very many.safetensors": _safetensors(most),
         "notes.safetensors": _safetensors(1, most),
-        "tar with the mark of a pickle.pth": _tar(),
+        # torch before 2.6 unpacks it to disk, and reads its pickles without any check.
+        "tar with the mark of a pickle.pth": tar_of(
+            "\udc80\2storages", "storages", "tensors", "pickle"
+        ),
     }
     cases = [Case(what, what, content, "weights") for what, content in found.items()]
     many, read = _safetensors(15_000), {"adapter": "refused", "network": "refused"}
@@ -160,22 +163,6 @@ def _weights(most):
         *cases,
         *(Case(f"15 000 for {one}", "a.safetensors", many, one, w) for one, w in read.items()),
     ]
-
-
-def _tar():
-    """Return an archive as torch wrote before 0.1.10, the first name of which looks like a pickle.
-
-    torch before 2.6 unpacks it to disk, and reads its pickles without any check.
-    """
-    import tarfile
-
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name in ("\udc80\2storages", "storages", "tensors", "pickle"):
-            entry = tarfile.TarInfo(name)
-            entry.size = 4
-            archive.addfile(entry, io.BytesIO(b"abcd"))
-    return packed.getvalue()
 
 
 def _exr(names, **head):

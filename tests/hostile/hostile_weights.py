@@ -126,18 +126,18 @@ def _pickles():
         "page.pth": b"<!doctype html><title>Log in</title>",
         "gguf.pth": b"GGUF\3\0\0\0" + bytes(99),
         "hdf5.ckpt": b"\x89HDF\r\n\x1a\n" + bytes(99),
-        "tar.pth": _tar(),
+        "tar.pth": tar_of("../storages", "tensors", "pickle", "sys_info"),
         "a.zip": saved({"a": torch.ones(2)}),
         "a.gguf": b"GGUF\3\0\0\0" + bytes(99),
     }
     return [Case(what, what, content, "weights") for what, content in parts.items()]
 
 
-def _tar():
+def tar_of(*names):
     """Return weights as torch wrote them before 0.1.10, whose reader unpacks archives to disk."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name in ("../storages", "tensors", "pickle", "sys_info"):
+        for name in names:
             entry = tarfile.TarInfo(name)
             entry.size = 4
             archive.addfile(entry, io.BytesIO(b"abcd"))

@@ -10,7 +10,8 @@ labelling energy
 with C the cost volume (`cost.py`), s the share of it that speaks of the pixel's own surface
 (`ownership.py`), and V the cross-bilateral votes of confident neighbours of like
 colour (`propagation.py`), each shared by half with the candidates beside it; ΣV_p is their sum and
-five floors. The winner takes all (`energy.py`); the rest is filled along smooth colour.
+five floors. The winner takes all (`energy.py`). There are two votings: in the second, pixels that
+were outvoted vote for what the first gave them. The rest is filled along smooth colour.
 How likely each offset is right, `confidence.py` tells.
 """
 
@@ -30,12 +31,12 @@ from ..alignment import align_stack
 from ..stacks import check_one_focus
 from .labelling.adaptive_support import adaptive_support
 from .labelling.confidence import clipped_light, confidence_of, signs_of
-from .labelling.energy import Labelling, first_voters, label_rows, next_voters
+from .labelling.energy import Labelling, Voters, first_voters, label_rows, next_voters
 from .labelling.measurement import SAME_RADIUS, Measurement, Views, distinctness
 from .labelling.median import weighted_median
 from .labelling.ownership import own_share
 from .labelling.prior import focus_sides
-from .labelling.propagation import likeness, propagate_with_spread
+from .labelling.propagation import SAMPLES, likeness, propagate_with_spread
 from .labelling.resolution import checked_confidence, resolved_disparity
 from .matching.argmin import WinnerTakeAll
 from .matching.candidates import candidate_offsets, candidate_radii
@@ -47,7 +48,8 @@ from .matching.tone import without_tone_curve
 FOCUS_SIDES = ("nearest", "farthest")
 COST_FLOOR = 1e-6  # rounding of 8-bit pictures, squared, in square-root-encoded light
 NOISE_LEFT = 0.02  # share of the noise that counts as no difference; tuned on pub2 and pub3
-VOTERS = (24, 64)  # neighbours; in the second voting those outvoted vote for what they were given
+FIRST_SAMPLES = 24  # neighbours that vote in the first of the votings, whose answer is rough
+VOTINGS = 2
 STRIP_VALUES = 2_000_000  # numbers held at once in the second step
 ALIGNMENT_TIME = 0.25  # share of the work, for the progress bar
 PROGRESS_STEPS = 100
@@ -223,7 +225,7 @@ def labelled(
     candidates = candidate_offsets if stack.focus_depths is None else candidate_disparities
     offsets = candidates(stack, check_cancelled)
     strips = _strips(stack, len(offsets))
-    total = len(offsets) + len(VOTERS) * len(strips)
+    total = len(offsets) + VOTINGS * len(strips)
     planes = stack.focus_disparities or (0.0,)
     largest = max(stack.strengths) * max(offsets[-1] - min(planes), max(planes) - offsets[0])
     volume = CostVolume(stack, largest, aperture, -1.0 if behind else 1.0)
@@ -234,20 +236,24 @@ def labelled(
     share = own_share(root, volume.reference_noise, measured.cost_range)
     strongest = max(stack.strengths)
     alike = likeness(guide, volume.change)
-    voters = first_voters(measured, share)
-    for voting, samples in enumerate(VOTERS):
+
+    def vote(voters: Voters, samples: int, done: int) -> Labelling:
         found = []
         for index, rows in enumerate(strips):
             check_cancelled()
-            on_progress(len(offsets) + voting * len(strips) + index, total)
+            on_progress(done + index, total)
             found.append(label_rows(measured, share, voters, alike, rows, samples))
-        support = torch.cat([part.support for part in found])
-        offset = torch.cat([part.offset for part in found])
-        voters = next_voters(measured, share, Labelling(offset, support), strongest)
-    filled, spread = propagate_with_spread(offset, support, guide, check_cancelled)
+        return Labelling(
+            torch.cat([part.offset for part in found]), torch.cat([part.support for part in found])
+        )
+
+    rough = vote(first_voters(measured, share), FIRST_SAMPLES, len(offsets))
+    voters = next_voters(measured, share, rough, strongest)
+    last = vote(voters, SAMPLES, len(offsets) + len(strips))
+    filled, spread = propagate_with_spread(last.offset, last.support, guide, check_cancelled)
     on_progress(total, total)
     own = measured.confidence * share
-    return filled, support, signs_of(own, spread, filled, clipped, guide, strongest)
+    return filled, last.support, signs_of(own, spread, filled, clipped, guide, strongest)
 
 
 def _part_of_progress(on_progress: OnProgress, start: float, end: float) -> OnProgress:
