@@ -16,6 +16,7 @@ PICTURE = 340  # px below the widgets of nodes that show one
 SEVERAL = {"BokehStackFromImages": 180}  # px more, for two rows of them
 PICKER = 420  # px of the focus picker
 PICKED = {"RenderBokeh", "FocusPull"}
+SAID = 110  # px by which they grow in the classic canvas for what a run says
 NODES_2 = {  # px high in Nodes 2.0, which folds inputs, and adds text and picture after a run
     **{"RenderBokeh": 900, "FocusPull": 700, "BokehStackFromImages": 140, "SaveMetricDepth": 140},
     **{"LoadMetricDepth": 260, "DefocusAwareDepth": 260, "GenerateBokehStack": 380},
@@ -147,11 +148,12 @@ class Graph:
             top = tops[index] if tops else ends[-1] + 60 if ends else TOP
             ends.append(top + self._node(kind, values, wired, name, first, top))
         begin = (tops[0] if tops else TOP) - 80
+        end = ends[-1] + 40 + SAID * (nodes[-1][0] in PICKED)
         self.groups.append(
             {
                 "id": len(self.groups) + 1,
                 "title": title,
-                "bounding": [first - 20, begin, WIDTH + 40, ends[-1] + 40 - begin],
+                "bounding": [first - 20, begin, WIDTH + 40, end - begin],
                 "color": COLOURS[len(self.groups) % len(COLOURS)],
                 "font_size": 24,
                 "flags": {},

@@ -51,8 +51,8 @@ def depth_anything():
     graph.column(
         "2  The model",
         ("LoadDA3Model", ["depth_anything_3_mono_large.safetensors", "default"], {}),
-        tops=[80],
-        gap=380,
+        tops=[100],
+        gap=480,
     )
     graph.column(
         "3  Depth",
@@ -251,7 +251,7 @@ def control_net():
         ("CLIPTextEncode", ["an explorer in an observatory, film still"], {"clip": (6, 1)}),
         ("CLIPTextEncode", ["blurry, deformed"], {"clip": (6, 1)}, "What to avoid"),
         ("ControlNetLoader", ["control_v11f1p_sd15_depth_fp16.safetensors"], {}),
-        tops=[-660, -400, -140],
+        tops=[-600, -370, -130],
         left=1520,
     )
     graph.column(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from graph_files import CORE, FOLDER, MODEL_FILE, NAMES, ROOT, SCHEMAS, load
-from graph_geometry import crossings, hidden
+from graph_geometry import crossings, hidden, over_titles
 from PIL import Image
 
 # What is left, mostly forced by the order of sockets: one photo goes above and below a link.
@@ -103,9 +103,10 @@ def test_links_go_from_left_to_right(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_link_passes_behind_a_node_and_few_cross(name):
+def test_no_link_passes_behind_a_node_or_over_a_title_and_few_cross(name):
     graph = load(name)
     assert hidden(graph) == []
+    assert over_titles(graph) == []
     assert len(crossings(graph)) <= CROSSINGS.get(name[:2], 0)
 
 

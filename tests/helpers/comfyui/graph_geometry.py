@@ -7,6 +7,7 @@ ends, a quarter of their distance away; sockets 20 px below each other, linked w
 import numpy as np
 
 TITLE, SLOT, WIDGET = 30, 20, 24  # px: height of the title, apart of sockets, apart of widgets
+BAR = 1.4  # height of a group's title bar in heights of its letters
 STEPS = 160
 
 
@@ -44,6 +45,19 @@ def hidden(graph: dict) -> list[tuple[int, int]]:
             inside = (left < x) & (x < right) & (top < y) & (y < bottom)
             if node not in ends[link] and inside.any():
                 found.append((link, node))
+    return found
+
+
+def over_titles(graph: dict) -> list[tuple[int, str]]:
+    """Return (link, title) where a link passes over the bar in which a group's title stands."""
+    bars = [(one["title"], one["bounding"], BAR * one["font_size"]) for one in graph["groups"]]
+    found = []
+    for link, points in curves(graph).items():
+        x, y = points[:, 0], points[:, 1]
+        for title, (left, top, width, _), bar in bars:
+            inside = (left < x) & (x < left + width) & (top < y) & (y < top + bar)
+            if inside.any():
+                found.append((link, title))
     return found
 
 
