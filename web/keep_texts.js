@@ -7,15 +7,18 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { putToNamed, refusalTexts, roomFor, withoutMarkup } from "./lib/node_texts.js";
-import { OURS } from "./lib/start_values.js";
+import { OPEN, OURS } from "./lib/start_values.js";
+import { isNodes2 } from "./lib/template_height.js";
 
 /** @typedef {import("../tests/web/comfyui").ComfyNode} ComfyNode */
 
 const SHOWN = "$$node-text-preview"; // the front end's own widget for such a text
+const PICKER = "focus picker";
 const LATER_MS = [200, 1500, 5000]; // after a run's end: the front end has tidied up, pictures came
 const UNSAID = new Set(["BokehLens"]); // its summary is for the output
 const LOOK_MS = 200; // between looks for refusals, after a graph was queued
 const LOOKS = 300;
+const MOST_HELD = 400; // px of a picker that a text leaves as it is in Nodes 2.0
 
 /** The last text of each node, by its id in the prompt ("4", or "7:4" inside a subgraph). */
 const texts = /** @type {Map<string, string>} */ (new Map());
@@ -53,15 +56,30 @@ let speaking = false; // a text of this file's own is on its way to the front en
  * @param {string} text
  */
 function speak(nodeId, text) {
+  const node = ourNode(nodeId);
+  if (node) holdPicture(node, true);
   speaking = true;
   api.dispatchEvent(new CustomEvent("progress_text", { detail: { nodeId, text } }));
   speaking = false;
-  const node = ourNode(nodeId);
   if (node) makeRoom(node, text);
 }
 
 /**
- * Let a node be high enough for its text; the canvas would draw it below the node.
+ * Let the picker be no lower than it is now, or let it go: Nodes 2.0 halves what a node's height leaves
+ * over between picker and text.
+ * @param {ComfyNode} node
+ * @param {boolean} held
+ */
+function holdPicture(node, held) {
+  const picture = node.widgets?.find((one) => one.name === PICKER)?.element;
+  if (!picture || !isNodes2() || (held && picture.style.getPropertyValue("--held"))) return;
+  const height = Math.min(MOST_HELD, picture.offsetHeight);
+  picture.style.setProperty("--held", held && height ? `${height}px` : "");
+}
+
+/**
+ * Let a node be high enough for its text; the canvas would draw it below the node. One with a picker
+ * grows by all that the text takes, so that the picture in it stays as large as it is.
  * @param {ComfyNode} node
  * @param {string} text
  */
@@ -69,13 +87,31 @@ function makeRoom(node, text) {
   const widget = node.widgets?.find((one) => one.name === SHOWN);
   if (!widget) return;
   const room = roomFor(text, node.size[0]);
-  widget.options = Object.assign(widget.options ?? {}, { getMinHeight: () => room });
+  const hasPicture = node.properties[OPEN] === "open";
+  const bounds = { getMinHeight: () => room, ...(hasPicture && { getMaxHeight: () => room }) };
+  widget.options = Object.assign(widget.options ?? {}, bounds);
   const [width, height] = node.size;
-  const needed = node.computeSize()[1];
-  if (height >= needed) return;
-  grown.set(node, [grown.get(node)?.[0] ?? height, needed]);
-  node.setSize([width, needed]);
+  const [before, after] = grown.get(node) ?? [height, height];
+  const isPersons = Math.abs(height - after) >= 1; // dragged since the node grew
+  const wanted = hasPicture && !isPersons ? before + room : isPersons ? height : before;
+  const grownTo = Math.max(wanted, node.computeSize()[1]);
+  if (Math.abs(grownTo - height) < 1) return;
+  grown.set(node, [before, grownTo]);
+  node.setSize([width, grownTo]);
   node.setDirtyCanvas?.(true, true);
+}
+
+/**
+ * Let files keep a node's height without the room for its text, which they do not keep.
+ * @param {ComfyNode} node
+ */
+function saveWithoutRoom(node) {
+  const { onSerialize } = node;
+  node.onSerialize = function (saved) {
+    onSerialize?.call(this, saved);
+    const [before, after] = grown.get(node) ?? [0, 0];
+    if (after && Math.abs(saved.size[1] - after) < 1) saved.size = [saved.size[0], before];
+  };
 }
 
 /**
@@ -84,13 +120,14 @@ function makeRoom(node, text) {
  */
 function hush(id) {
   const node = ourNode(id);
-  const at = node?.widgets?.findIndex((one) => one.name === SHOWN) ?? -1;
-  if (!node || at < 0) return;
-  node.widgets?.splice(at, 1).forEach((one) => one.onRemove?.());
+  if (!node) return;
+  const at = node.widgets?.findIndex((one) => one.name === SHOWN) ?? -1;
+  if (at >= 0) node.widgets?.splice(at, 1).forEach((one) => one.onRemove?.());
   const [before, after] = grown.get(node) ?? [0, 0];
-  grown.delete(node);
+  grown.delete(node); // the front end may have taken the text away itself
+  holdPicture(node, false);
   if (after && Math.abs(node.size[1] - after) < 1) node.setSize([node.size[0], before]);
-  node.setDirtyCanvas?.(true, true);
+  if (at >= 0 || after) node.setDirtyCanvas?.(true, true);
 }
 
 /** Show again what the front end took away, and take away what no longer holds. */
@@ -156,6 +193,9 @@ async function watchRefusals() {
 
 app.registerExtension({
   name: "BokehDepth.KeepTexts",
+  nodeCreated(node) {
+    if (OURS.has(node.comfyClass ?? "")) saveWithoutRoom(node);
+  },
   setup() {
     /** @type {(name: string, act: (detail: any) => void) => void} */
     const on = (name, act) =>
@@ -184,7 +224,11 @@ app.registerExtension({
       const id = `${detail?.nodeId ?? ""}`;
       if (speaking) return;
       silent.delete(id);
-      if (detail?.text && ourNode(id)) texts.set(id, detail.text);
+      const node = ourNode(id);
+      if (!detail?.text || !node) return;
+      texts.set(id, detail.text);
+      holdPicture(node, true);
+      queueMicrotask(() => makeRoom(node, detail.text)); // once the front end shows it
     });
     on("execution_error", ({ node_id, exception_message }) => {
       const id = `${node_id ?? ""}`;

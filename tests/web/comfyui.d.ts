@@ -8,6 +8,7 @@ export interface ComfyWidget {
   callback?: (value?: unknown) => void;
   serialize?: boolean;
   advanced?: boolean;
+  element?: HTMLElement;
   onRemove?: () => void;
   computedHeight?: number;
   y?: number;
@@ -71,6 +72,7 @@ export interface ComfyNode {
   onExecuted?: (output: Record<string, any>) => void;
   onRemoved?: () => void;
   onConfigure?: (saved: object) => void;
+  onSerialize?: (saved: { size: [number, number] }) => void;
   addWidget(
     type: string,
     name: string,

@@ -6,7 +6,7 @@ const STYLE = `
 .bokeh-focus { display: flex; flex-direction: column; gap: 5px; width: 100%; height: 100%;
   min-height: 24px; box-sizing: border-box; padding: 2px 0; color: var(--input-text, #ddd);
   font: 12px/1.35 Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; overflow: hidden; }
-.bokeh-focus.open { min-height: 300px; }
+.bokeh-focus.open { min-height: max(300px, var(--held, 0px)); }
 .bokeh-focus canvas { flex: 1 1 0; min-height: 0; width: 100%; display: block; border-radius: 6px;
   background: #0d0e11; cursor: crosshair; touch-action: none; outline: none; }
 .bokeh-focus canvas.keys:focus { box-shadow: 0 0 0 2px #ffd60a; }
