@@ -1,11 +1,12 @@
 """Writes small scenes with true aperture stacks, to measure depth from real blur on.
 
-    python benchmarks/bracket_scenes.py OUT [--side 320] [--samples 400] [--fitting]
+    python benchmarks/bracket_scenes.py OUT [--fitting | --anew | --skies] [--side 320]
 
 Four scenes in the format that `sweep.py` reads: branches before smooth sky, a wire fence before a
 page of text and clipped sky (hexagon), a night with lamps above white (pentagon), and twigs behind
 the focus plane. Nothing in `bokehdepth_core` was tuned on them. With `--fitting`, three others that
-`fit_confidence.py` learns from; with `--anew`, four that nothing was fitted on.
+`fit_confidence.py` learns from; with `--anew`, four that nothing was fitted on; with `--skies`,
+two smooth skies and two walls that look like them.
 
 Every surface is a plane whose disparity is linear in the picture, with its own texture and alpha.
 A picture is the mean, in linear light, over points s of the lens opening of what a pinhole there
@@ -262,6 +263,61 @@ def anew_hedge(canvas: Canvas) -> tuple[list[Surface], float, dict]:
     return [subject, mesh, hedge], 1.1, {"shape": "disc"}
 
 
+def poles(draw: ImageDraw.ImageDraw, random: np.random.Generator, size: int) -> None:
+    """Draw poles from top to bottom with wires between them."""
+    for x in np.sort(random.uniform(0.2, 0.8, 3)) * size:
+        draw.line([x, 0, x + random.uniform(-0.02, 0.02) * size, size], fill=255, width=size // 60)
+    for y in random.uniform(0.2, 0.5, 4) * size:
+        draw.line([0, y, size, y + random.uniform(-0.1, 0.1) * size], fill=255, width=size // 300)
+
+
+def houses(draw: ImageDraw.ImageDraw, random: np.random.Generator, size: int) -> None:
+    for x in np.arange(0, size, size / 9):
+        top = random.uniform(0.42, 0.55) * size
+        draw.rectangle([x, top, x + size / 9, size], fill=255)
+
+
+def frames(draw: ImageDraw.ImageDraw, random: np.random.Generator, size: int) -> None:
+    for _ in range(5):
+        x, y = random.uniform(0.2, 0.75, 2) * size
+        wide, high = random.uniform(0.05, 0.12, 2) * size
+        draw.rectangle([x, y, x + wide, y + high], fill=255)
+
+
+def sky_overcast(canvas: Canvas) -> tuple[list[Surface], float, dict]:
+    whole = torch.ones(canvas.pixels, canvas.pixels)
+    street = surface(canvas.noise(1.1, 0.02, 0.2), canvas.drawn(poles), (0.7, 0, 0))
+    row = surface(
+        canvas.noise(0.9, 0.05, 0.5, (1, 0.85, 0.7)), canvas.drawn(houses), (0.15, 0.1, 0)
+    )
+    cloud = surface(canvas.gradient((0.95, 0.97, 1.0), (0.9, 0.92, 0.95)), whole, (0.0, 0, 0))
+    return [street, row, cloud], 1.4, {"shape": "disc"}
+
+
+def sky_faint_clouds(canvas: Canvas) -> tuple[list[Surface], float, dict]:
+    whole = torch.ones(canvas.pixels, canvas.pixels)
+    crown = surface(canvas.noise(0.8, 0.02, 0.3, (0.5, 1, 0.4)), canvas.drawn(leaves), (0.45, 0, 0))
+    row = surface(canvas.noise(1.0, 0.05, 0.4), canvas.drawn(houses), (0.12, 0, 0))
+    clouds = surface(canvas.noise(3.0, 0.4, 0.6, (0.6, 0.8, 1)), whole, (0.0, 0, 0))
+    return [crown, row, clouds], 1.6, {"shape": "disc"}
+
+
+def wall_white(canvas: Canvas) -> tuple[list[Surface], float, dict]:
+    whole = torch.ones(canvas.pixels, canvas.pixels)
+    subject = surface(canvas.noise(0.9, 0.1, 0.8), canvas.drawn(person), (0.8, 0, 0))
+    hung = surface(canvas.noise(1.0, 0.05, 0.6), canvas.drawn(frames), (0.3, 0, 0))
+    wall = surface(canvas.gradient((1.0, 1.0, 1.0), (0.7, 0.7, 0.7)), whole, (0.3, 0, 0))
+    return [subject, hung, wall], 1.25, {"shape": "disc"}
+
+
+def wall_blue(canvas: Canvas) -> tuple[list[Surface], float, dict]:
+    whole = torch.ones(canvas.pixels, canvas.pixels)
+    subject = surface(canvas.noise(0.9, 0.1, 0.8), canvas.drawn(person), (0.8, 0, 0))
+    hung = surface(canvas.noise(1.0, 0.05, 0.6), canvas.drawn(frames), (0.3, 0, 0))
+    wall = surface(canvas.gradient((0.2, 0.4, 0.7), (0.15, 0.3, 0.6)), whole, (0.3, 0, 0))
+    return [subject, hung, wall], 1.25, {"shape": "disc"}
+
+
 FITTING = {"fit1_wires": fit_wires, "fit2_leaves": fit_leaves, "fit3_twigs": fit_twigs}
 SCENES = {
     "held1_branches": scene_branches,
@@ -275,6 +331,13 @@ ANEW = {
     "anew2_meadow": anew_meadow,
     "anew3_desk": anew_desk,
     "anew4_hedge": anew_hedge,
+}
+# Smooth skies, and walls that look like them, which `labelling/sky.py` was not tuned on.
+SKIES = {
+    "sky1_overcast": sky_overcast,
+    "sky2_faint_clouds": sky_faint_clouds,
+    "wall1_white": wall_white,
+    "wall2_blue": wall_blue,
 }
 
 
@@ -387,9 +450,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=400, help="points of the lens opening")
     parser.add_argument("--fitting", action="store_true", help="the scenes of fit_confidence.py")
     parser.add_argument("--anew", action="store_true", help="four recipes to measure on alone")
+    parser.add_argument("--skies", action="store_true", help="smooth skies, and walls like them")
     parser.add_argument("--seed", type=int, default=0, help="other textures and outlines")
     arguments = parser.parse_args()
-    recipes = FITTING if arguments.fitting else ANEW if arguments.anew else SCENES
+    chosen = {"fitting": FITTING, "anew": ANEW, "skies": SKIES}
+    recipes = next((chosen[key] for key in chosen if getattr(arguments, key)), SCENES)
     for name, recipe in recipes.items():
         seeded = f"{name}_{arguments.seed}" if arguments.seed else name
         seed = sum(name.encode()) + 10_000 * arguments.seed

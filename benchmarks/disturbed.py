@@ -173,7 +173,10 @@ def main() -> None:
         for scene in scenes:
             start = time.process_time()
             offset, _ = disparity_offset(
-                change(scene.stack), aperture=scene.aperture, align=not arguments.no_align
+                change(scene.stack),
+                focus_depth=scene.focus_depth,
+                aperture=scene.aperture,
+                align=not arguments.no_align,
             )
             truth = scene.offset
             right = (offset - truth).abs() <= (0.1 * truth).clamp(min=0.02)

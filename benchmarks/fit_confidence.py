@@ -42,18 +42,20 @@ def with_noise(scene: Scene, sigma: float) -> Scene:
 
 
 def samples(scene: Scene) -> tuple[Tensor, Tensor]:
-    """Return signs [P,4] and whether they were right, [P], at pixels chosen at random."""
-    offset, _, signs = labelled(
+    """Return signs [P,4] and whether they were right, [P], at random pixels but those of sky."""
+    found = labelled(
         scene.stack,
         clipped_light(scene.stack),
         True,
+        1 / scene.focus_depth,
         scene.aperture,
         ignore_progress,
         never_cancelled,
     )
-    right = right_pixels(scene, offset).flatten().double()
+    measured = ~found.sky
+    right = right_pixels(scene, found.offset)[measured].double()
     chosen = torch.randperm(len(right), generator=torch.Generator().manual_seed(0))[:PIXELS]
-    return signs.flatten(1).T[chosen].double(), right[chosen]
+    return found.signs[:, measured].T[chosen].double(), right[chosen]
 
 
 def fit(signs: Tensor, right: Tensor) -> Tensor:

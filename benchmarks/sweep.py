@@ -189,10 +189,15 @@ def sweep_scene(scene: Scene, with_baseline: bool) -> None:
     if with_baseline:
         offset, plain = timed(baseline, scene.stack)
         report(scene, "baseline", offset, plain)
-    (offset, confidence), ours = timed(disparity_offset, scene.stack)
+    (offset, confidence), ours = timed(disparity_offset, scene.stack, focus_depth=scene.focus_depth)
     report(scene, "sweep", offset, ours)
     if scene.aperture != Aperture():
-        (offset, confidence), known = timed(disparity_offset, scene.stack, aperture=scene.aperture)
+        (offset, confidence), known = timed(
+            disparity_offset,
+            scene.stack,
+            focus_depth=scene.focus_depth,
+            aperture=scene.aperture,
+        )
         report(scene, "known aperture", offset, known)
     print(reliability(confidence, right_pixels(scene, offset)).summary)
     if with_baseline:

@@ -16,7 +16,7 @@ How likely each offset is right, `confidence.py` tells.
 """
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -38,6 +38,7 @@ from .labelling.ownership import own_share
 from .labelling.prior import focus_sides
 from .labelling.propagation import SAMPLES, likeness, propagate_with_spread
 from .labelling.resolution import checked_confidence, resolved_disparity
+from .labelling.sky import farthest_sure, shows_blur, sky_pixels, tell_sky
 from .matching.argmin import WinnerTakeAll
 from .matching.candidates import candidate_offsets, candidate_radii
 from .matching.cost import CostVolume, to_full
@@ -54,6 +55,23 @@ STRIP_VALUES = 2_000_000  # numbers held at once in the second step
 ALIGNMENT_TIME = 0.25  # share of the work, for the progress bar
 PROGRESS_STEPS = 100
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """What a stack tells of each pixel.
+
+    Attributes:
+        offset: [H,W], 1/m; disparity of a focus stack.
+        support: [H,W], 0…1: what has little was filled.
+        signs: [4,H,W], what the confidence is a function of (`confidence.py`).
+        sky: [H,W] bool, taken for sky by its looks (`sky.py`).
+    """
+
+    offset: Tensor
+    support: Tensor
+    signs: Tensor
+    sky: Tensor
 
 
 def sweep_depth(
@@ -111,7 +129,8 @@ def sweep_depth(
             raise ValueError(
                 "focus_depth: a focus stack holds the focus distance of every frame. Leave it out."
             )
-        found = _aligned_offset(stack, False, aperture, align, on_progress, check_cancelled)
+        sky = 0.0 if stack.metric else None
+        found = _aligned_offset(stack, False, sky, aperture, align, on_progress, check_cancelled)
         return focus_stack_depth(*found, metric=stack.metric)
     if plane == 0 and side < 0 and prior is None:
         raise ValueError(
@@ -121,6 +140,7 @@ def sweep_depth(
     offset, confidence = disparity_offset(
         stack,
         behind=side < 0,
+        focus_depth=focus_depth,
         aperture=aperture,
         align=align,
         on_progress=on_progress,
@@ -147,6 +167,7 @@ def disparity_offset(
     stack: BokehStack,
     *,
     behind: bool = True,
+    focus_depth: float | None = None,
     aperture: Aperture | None = None,
     align: bool = True,
     on_progress: OnProgress = ignore_progress,
@@ -155,11 +176,14 @@ def disparity_offset(
     """Return |d − d_f| at every pixel, [H,W], 1/m, and its confidence, [H,W], 0…1.
 
     Where confidence is low, the offset is that of confident pixels nearby and of like colour.
+    Smooth sky, whose distance no blur tells, is taken for the farthest there is (`sky.py`).
 
     Args:
         stack: sharp reference and its frames.
-        behind: the scene lies behind the focus plane; matters only where the PSF of `aperture`
-            differs from itself turned by 180°.
+        behind: the scene lies behind the focus plane; matters only for smooth sky, and where the
+            PSF of `aperture` differs from itself turned by 180°.
+        focus_depth: depth of the focus plane, m; smooth sky gets the offset of infinity from it.
+            None where unknown: it gets the largest offset that is sure.
         aperture: shape of the lens's aperture that made the frames; None takes the polygon that the
             stack itself clearly shows, else a disc (`shape.py`).
         align: bring the frames onto the reference first (`align_stack`).
@@ -176,12 +200,14 @@ def disparity_offset(
         (torch.Size([33, 40]), 0.0)
     """
     check_one_focus(stack, "the offset from one focus plane")
-    return _aligned_offset(stack, behind, aperture, align, on_progress, check_cancelled)
+    sky = _focus_disparity(focus_depth) if behind else 0.0
+    return _aligned_offset(stack, behind, sky, aperture, align, on_progress, check_cancelled)
 
 
 def _aligned_offset(
     stack: BokehStack,
     behind: bool,
+    sky: float | None,
     aperture: Aperture | None,
     align: bool,
     on_progress: OnProgress,
@@ -203,21 +229,32 @@ def _aligned_offset(
             level = logging.WARNING if report.problems else logging.INFO
             _LOG.log(level, "stack: %s", report.summary)
         part = _part_of_progress(on_progress, start, 1)
-        offset, support, signs = labelled(stack, clipped, behind, aperture, part, check_cancelled)
-        confidence = confidence_of(signs, support)
+        found = labelled(stack, clipped, behind, sky, aperture, part, check_cancelled)
+        confidence = confidence_of(found.signs, found.support, found.sky)
         guide = stack.reference.to(torch.float32).permute(2, 0, 1)
-        return weighted_median(offset, confidence, guide, check_cancelled), confidence
+        return weighted_median(found.offset, confidence, guide, check_cancelled), confidence
 
 
 def labelled(
     stack: BokehStack,
     clipped: Tensor,
     behind: bool,
+    sky: float | None,
     aperture: Aperture | None,
     on_progress: OnProgress,
     check_cancelled: CheckCancelled,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return offset and support, [H,W], and signs, [4,H,W], of a stack with frames in place."""
+) -> Labelled:
+    """Return what a stack with frames in place tells of each pixel.
+
+    Args:
+        stack: sharp reference and its frames.
+        clipped: [H,W], 0…1, from `clipped_light`.
+        behind: the scene lies behind the focus plane.
+        sky: what smooth sky gets, 1/m; None for the farthest that is sure.
+        aperture: None takes what the stack shows.
+        on_progress: called as work proceeds.
+        check_cancelled: raises to stop.
+    """
     guide = stack.reference.to(torch.float32).permute(2, 0, 1)
     stack = without_tone_curve(stack, check_cancelled)[0]
     if aperture is None:
@@ -250,10 +287,15 @@ def labelled(
     rough = vote(first_voters(measured, share), FIRST_SAMPLES, len(offsets))
     voters = next_voters(measured, share, rough, strongest)
     last = vote(voters, SAMPLES, len(offsets) + len(strips))
-    filled, spread = propagate_with_spread(last.offset, last.support, guide, check_cancelled)
-    on_progress(total, total)
     own = measured.confidence * share
-    return filled, last.support, signs_of(own, spread, filled, clipped, guide, strongest)
+    far = sky_pixels(guide, own, volume.reference_noise) & shows_blur(last.offset, own, strongest)
+    tell_sky(far)
+    farthest = farthest_sure(last.offset, own, focus_stack=stack.focus_depths is not None)
+    offset = torch.where(far, farthest if sky is None else sky, last.offset)
+    support = torch.where(far, 1.0, last.support)
+    filled, spread = propagate_with_spread(offset, support, guide, check_cancelled)
+    on_progress(total, total)
+    return Labelled(filled, support, signs_of(own, spread, filled, clipped, guide, strongest), far)
 
 
 def _part_of_progress(on_progress: OnProgress, start: float, end: float) -> OnProgress:

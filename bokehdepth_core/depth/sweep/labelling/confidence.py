@@ -26,6 +26,7 @@ NO_SUPPORT = 1e-3  # of votes and own cost: less is nothing at all
 BIAS = -0.42
 # Evidence among like colours and around, spread of the fill, clipped.
 WEIGHTS = (3.09, 1.22, -0.19, -4.42)
+SKY = 0.75  # that what looks like a smooth sky is one, and no wall: set, not fitted
 
 
 def clipped_light(stack: BokehStack) -> Tensor:
@@ -76,24 +77,25 @@ def signs_of(
     )
 
 
-def confidence_of(signs: Tensor, support: Tensor) -> Tensor:
+def confidence_of(signs: Tensor, support: Tensor, sky: Tensor) -> Tensor:
     """Return the probability that each offset is right, [H,W]; 0 where nothing was measured at all.
 
     Args:
         signs: [4,H,W], from `signs_of`.
         support: [H,W], 0…1: what has little was filled.
+        sky: [H,W] bool, taken for sky by its looks.
 
     Example:
-        >>> signs = torch.zeros(4, 4, 4)
-        >>> float(confidence_of(signs, torch.zeros(4, 4)).max())
+        >>> signs, none = torch.zeros(4, 4, 4), torch.zeros(4, 4, dtype=torch.bool)
+        >>> float(confidence_of(signs, torch.zeros(4, 4), none).max())
         0.0
         >>> signs[:2] = 1
-        >>> round(float(confidence_of(signs, torch.ones(4, 4)).max()), 2)
+        >>> round(float(confidence_of(signs, torch.ones(4, 4), none).max()), 2)
         0.98
     """
-    measured = (support > NO_SUPPORT).any()
+    measured = ((support > NO_SUPPORT) & ~sky).any()
     logit = BIAS + sum(w * sign for w, sign in zip(WEIGHTS, signs, strict=True))
-    return measured * torch.sigmoid(logit)
+    return measured * torch.where(sky, SKY, torch.sigmoid(logit))
 
 
 def _mean_of_like(plane: Tensor, guide: Tensor) -> Tensor:

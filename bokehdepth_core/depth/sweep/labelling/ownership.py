@@ -22,6 +22,7 @@ THIN, WIDE = 0.4, 0.65  # share of like colours in the window of what owns its e
 THIN_SIDE = 7  # px, of the square that closing and opening use; thinner things vanish
 THIN_CONTRAST = 0.08  # to what is around, in square-root-encoded light, of a thin thing
 BESIDE = 0.1  # share of such a square around a pixel that thin things cover at least
+NOISE_MARGIN = 3.0  # times its variance: what noise seldom exceeds in a window
 ENOUGH_OWN = 0.1  # contrast of its own over the range of its cost that makes a pixel's blur its own
 
 
@@ -54,7 +55,7 @@ def _thin(reference: Tensor, without: Tensor) -> Tensor:
 
 
 def _share(reference: Tensor, noise: float, cost_range: Tensor) -> Tensor:
-    contrast = (_owned_contrast(reference) - max(noise, STEP)).clamp(min=0)
+    contrast = (_owned_contrast(reference) - max(NOISE_MARGIN * noise, STEP)).clamp(min=0)
     return (contrast / cost_range.clamp(min=1e-9) / ENOUGH_OWN).clamp(max=1)
 
 
