@@ -14,7 +14,8 @@ from torch import Tensor
 from ..callbacks import CheckCancelled, never_cancelled
 from ..datatypes import BokehStack, DepthMap
 from ..depth.alignment import align_stack
-from ..depth.sweep.estimate import frame_radii, sweep_depth
+from ..depth.sweep.estimate import sweep_depth
+from ..depth.sweep.radii import frame_radii
 from ..files.depth.holes import fill_holes
 from ..optics.thin_lens import FULL_FRAME_DIAGONAL_MM, bokeh_strength_from_lens
 from ..render.renderer import render_bokeh

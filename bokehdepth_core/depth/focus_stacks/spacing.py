@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from ...callbacks import CheckCancelled
 from ...datatypes import BokehStack
-from ..sweep.estimate import frame_radii
 from ..sweep.matching.candidates import QUICK_SIDE, _shrunk
+from ..sweep.radii import frame_radii
 
 SURE = 0.3  # support from which a pixel shows the plane of its frame
 FEWEST = 30  # blocks of 2 x 2 px that must show a radius

@@ -12,7 +12,7 @@ from ...checks import check_number, check_shape
 from ...datatypes import BokehStack, DepthMap
 from ...optics.aperture import DISC, Aperture
 from ..stacks import check_one_focus
-from .estimate import frame_radii
+from .radii import frame_radii
 
 CONFIDENT = 0.8
 CLOSE = 0.05  # of a strength: below it nobody sees a difference

@@ -16,7 +16,7 @@ How likely each offset is right, `confidence.py` tells.
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -26,21 +26,20 @@ from ...checks import check_number
 from ...color import srgb_to_linear
 from ...datatypes import BokehStack, DepthMap
 from ...devices import exact_float32
-from ...optics.aperture import DISC, Aperture
+from ...optics.aperture import Aperture
 from ..alignment import align_stack
 from ..stacks import check_one_focus
 from .labelling.adaptive_support import adaptive_support
 from .labelling.confidence import clipped_light, confidence_of, signs_of
 from .labelling.energy import Labelling, Voters, first_voters, label_rows, next_voters
-from .labelling.measurement import SAME_RADIUS, Measurement, Views, distinctness
+from .labelling.measurement import Measurement, Views
 from .labelling.median import weighted_median
 from .labelling.ownership import own_share
 from .labelling.prior import focus_sides
 from .labelling.propagation import SAMPLES, likeness, propagate_with_spread
 from .labelling.resolution import checked_confidence, resolved_disparity
 from .labelling.sky import farthest_sure, shows_blur, sky_pixels, tell_sky
-from .matching.argmin import WinnerTakeAll
-from .matching.candidates import candidate_offsets, candidate_radii
+from .matching.candidates import candidate_offsets
 from .matching.cost import CostVolume, to_full
 from .matching.focus_stack import candidate_disparities, focus_stack_depth, focus_weights
 from .matching.shape import found_aperture
@@ -306,36 +305,6 @@ def _part_of_progress(on_progress: OnProgress, start: float, end: float) -> OnPr
         on_progress(round(PROGRESS_STEPS * share), PROGRESS_STEPS)
 
     return report
-
-
-def frame_radii(
-    stack: BokehStack,
-    *,
-    aperture: Aperture = DISC,
-    on_progress: OnProgress = ignore_progress,
-    check_cancelled: CheckCancelled = never_cancelled,
-) -> tuple[Tensor, Tensor]:
-    """Return the blur radius that each frame alone shows, [N,h,w], px, and its confidence, 0…1.
-
-    On blocks of 2 x 2 pixels. The stated strengths play no part; the other
-    arguments are those of `disparity_offset`.
-    """
-    count = len(stack.strengths)
-    radii = candidate_radii(stack, range(count), check_cancelled)
-    volume = CostVolume(replace(stack, strengths=(1.0,) * count), radii[-1], aperture, -1.0)
-    best = [WinnerTakeAll() for _ in range(count)]
-    slices = []
-    for index, radius in enumerate(radii):
-        check_cancelled()
-        on_progress(index, len(radii))
-        with exact_float32():
-            costs = volume.slice_at(radius, check_cancelled).plain
-        for one, cost in zip(best, costs, strict=True):
-            one.update(radius, cost)
-        slices.append((costs + COST_FLOOR).log())
-    on_progress(len(radii), len(radii))
-    found = torch.stack([one.vertex() for one in best])
-    return found, distinctness(torch.stack(slices), radii, found, SAME_RADIUS)
 
 
 def _check_focus(focus: str) -> int:
