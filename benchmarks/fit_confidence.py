@@ -52,7 +52,7 @@ def samples(scene: Scene) -> tuple[Tensor, Tensor]:
         ignore_progress,
         never_cancelled,
     )
-    measured = ~found.sky
+    measured = torch.ones_like(found.offset, dtype=torch.bool) if found.sky is None else ~found.sky
     right = right_pixels(scene, found.offset)[measured].double()
     chosen = torch.randperm(len(right), generator=torch.Generator().manual_seed(0))[:PIXELS]
     return found.signs[:, measured].T[chosen].double(), right[chosen]

@@ -64,13 +64,13 @@ class Labelled:
         offset: [H,W], 1/m; disparity of a focus stack.
         support: [H,W], 0…1: what has little was filled.
         signs: [4,H,W], what the confidence is a function of (`confidence.py`).
-        sky: [H,W] bool, taken for sky by its looks (`sky.py`).
+        sky: [H,W] bool, taken for sky by its looks (`sky.py`); None where there is none.
     """
 
     offset: Tensor
     support: Tensor
     signs: Tensor
-    sky: Tensor
+    sky: Tensor | None
 
 
 def sweep_depth(
@@ -287,14 +287,17 @@ def labelled(
     voters = next_voters(measured, share, rough, strongest)
     last = vote(voters, SAMPLES, len(offsets) + len(strips))
     own = measured.confidence * share
-    far = sky_pixels(guide, own, volume.reference_noise) & shows_blur(last.offset, own, strongest)
-    tell_sky(far)
-    farthest = farthest_sure(last.offset, own, focus_stack=stack.focus_depths is not None)
-    offset = torch.where(far, farthest if sky is None else sky, last.offset)
-    support = torch.where(far, 1.0, last.support)
-    filled, spread = propagate_with_spread(offset, support, guide, check_cancelled)
+    far = sky_pixels(guide, own, volume.reference_noise)
+    if far is not None:
+        far &= shows_blur(last.offset, own, strongest)
+        tell_sky(far)
+        value = farthest_sure(last.offset, own, focus_stack=stack.focus_depths is not None)
+        offset = torch.where(far, value if sky is None else sky, last.offset)
+        last = Labelling(offset, torch.where(far, 1.0, last.support))
+    filled, spread = propagate_with_spread(last.offset, last.support, guide, check_cancelled)
     on_progress(total, total)
-    return Labelled(filled, support, signs_of(own, spread, filled, clipped, guide, strongest), far)
+    signs = signs_of(own, spread, filled, clipped, guide, strongest)
+    return Labelled(filled, last.support, signs, far)
 
 
 def _part_of_progress(on_progress: OnProgress, start: float, end: float) -> OnProgress:

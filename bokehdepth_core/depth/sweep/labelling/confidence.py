@@ -77,25 +77,27 @@ def signs_of(
     )
 
 
-def confidence_of(signs: Tensor, support: Tensor, sky: Tensor) -> Tensor:
+def confidence_of(signs: Tensor, support: Tensor, sky: Tensor | None = None) -> Tensor:
     """Return the probability that each offset is right, [H,W]; 0 where nothing was measured at all.
 
     Args:
         signs: [4,H,W], from `signs_of`.
         support: [H,W], 0…1: what has little was filled.
-        sky: [H,W] bool, taken for sky by its looks.
+        sky: [H,W] bool, taken for sky by its looks; None where there is none.
 
     Example:
-        >>> signs, none = torch.zeros(4, 4, 4), torch.zeros(4, 4, dtype=torch.bool)
-        >>> float(confidence_of(signs, torch.zeros(4, 4), none).max())
+        >>> signs = torch.zeros(4, 4, 4)
+        >>> float(confidence_of(signs, torch.zeros(4, 4)).max())
         0.0
         >>> signs[:2] = 1
-        >>> round(float(confidence_of(signs, torch.ones(4, 4), none).max()), 2)
+        >>> round(float(confidence_of(signs, torch.ones(4, 4)).max()), 2)
         0.98
     """
-    measured = ((support > NO_SUPPORT) & ~sky).any()
     logit = BIAS + sum(w * sign for w, sign in zip(WEIGHTS, signs, strict=True))
-    return measured * torch.where(sky, SKY, torch.sigmoid(logit))
+    sure, measured = torch.sigmoid(logit), support > NO_SUPPORT
+    if sky is not None:
+        sure, measured = torch.where(sky, SKY, sure), measured & ~sky
+    return measured.any() * sure
 
 
 def _mean_of_like(plane: Tensor, guide: Tensor) -> Tensor:

@@ -45,9 +45,9 @@ def own_share(reference: Tensor, noise: float, cost_range: Tensor) -> Tensor:
     # Where there are both it is texture.
     beside = (dark == 0) & (darkened > BESIDE) & (brightened <= BESIDE)
     beside |= (bright == 0) & (brightened > BESIDE) & (darkened <= BESIDE)
-    without = torch.where(darkened > brightened, closed, opened)
+    without = torch.where(brightened > darkened, opened, closed)
     share = _share(reference, noise, cost_range)
-    alone = _share(without, noise, cost_range, beside.any(1).tolist())
+    alone = _share(without, noise, cost_range)
     return torch.where(beside, (share * alone).sqrt(), share)
 
 
@@ -55,10 +55,8 @@ def _thin(reference: Tensor, without: Tensor) -> Tensor:
     return ((without - reference).abs().amax(0) > THIN_CONTRAST).to(reference.dtype)
 
 
-def _share(
-    reference: Tensor, noise: float, cost_range: Tensor, rows: list[bool] | None = None
-) -> Tensor:
-    contrast = (_owned_contrast(reference, rows) - max(NOISE_MARGIN * noise, STEP)).clamp(min=0)
+def _share(reference: Tensor, noise: float, cost_range: Tensor) -> Tensor:
+    contrast = (_owned_contrast(reference) - max(NOISE_MARGIN * noise, STEP)).clamp(min=0)
     return (contrast / cost_range.clamp(min=1e-9) / ENOUGH_OWN).clamp(max=1)
 
 
@@ -84,17 +82,13 @@ def _around(plane: Tensor) -> Tensor:
     return squares[0, 0]
 
 
-def _owned_contrast(reference: Tensor, rows: list[bool] | None) -> Tensor:
-    """Return the variance around each pixel that its surface owns, [H,W], three channels' sum.
-
-    With `rows`, whether each is wanted, it is 0 in strips without a wanted one.
-    """
+def _owned_contrast(reference: Tensor) -> Tensor:
+    """Return the variance around each pixel that its surface owns, [H,W], three channels' sum."""
     height, width = reference.shape[1:]
     padded = functional.pad(reference[None], (REACH,) * 4, mode="replicate")[0]
-    owned = torch.zeros_like(reference[0])
+    owned = torch.empty_like(reference[0])
     for here, around in strips(height, width, REACH):
-        if rows is None or any(rows[here]):
-            owned[here] = _owned_in_strip(padded[:, around])
+        owned[here] = _owned_in_strip(padded[:, around])
     return owned
 
 

@@ -33,8 +33,8 @@ MOST_PIXELS = 100_000  # of those
 _LOG = logging.getLogger(__name__)
 
 
-def sky_pixels(guide: Tensor, own: Tensor, noise: float) -> Tensor:
-    """Return where smooth sky is, [H,W] bool.
+def sky_pixels(guide: Tensor, own: Tensor, noise: float) -> Tensor | None:
+    """Return where smooth sky is, [H,W] bool; None where nothing looks like it.
 
     Args:
         guide: [3,H,W], sRGB.
@@ -45,8 +45,7 @@ def sky_pixels(guide: Tensor, own: Tensor, noise: float) -> Tensor:
         >>> sky = torch.tensor([0.5, 0.7, 0.9])[:, None, None].expand(3, 64, 64)
         >>> bool(sky_pixels(sky, torch.zeros(64, 64), 0.0).all())
         True
-        >>> bool(sky_pixels(sky.flip(0), torch.zeros(64, 64), 0.0).any())  # orange
-        False
+        >>> sky_pixels(sky.flip(0), torch.zeros(64, 64), 0.0)  # orange
         >>> bool(sky_pixels(sky, torch.ones(64, 64), 0.0).any())  # its blur tells how far it is
         False
     """
@@ -55,7 +54,9 @@ def sky_pixels(guide: Tensor, own: Tensor, noise: float) -> Tensor:
     color, variance = _in_blocks(guide, side)
     smooth = variance <= 3 * (STEPS / 255) ** 2 + NOISE * noise
     blocks = _grown(color, smooth & _sky_colored(color))
-    near = _spread(torch.cat([color, torch.ones_like(color[:1])]) * blocks)
+    if not blocks.any():
+        return None
+    near = _spread(torch.cat([color, torch.ones_like(color[:1])]) * blocks).to(guide)
     size = (near.shape[1] * side, near.shape[2] * side)
     full = functional.interpolate(near[None], size, mode="bilinear", align_corners=False)[0]
     full = full[:, :height, :width]
@@ -115,9 +116,9 @@ def farthest_sure(offset: Tensor, own: Tensor, *, focus_stack: bool) -> Tensor:
 
 
 def _in_blocks(guide: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Return mean colour, [3,h,w], and variance, [h,w], three channels' sum, of blocks."""
+    """Return mean colour, [3,h,w], and variance, [h,w], sum of channels, of blocks, on the CPU."""
     planes = torch.cat([guide, guide.square()])[None]
-    mean = functional.avg_pool2d(planes, side, ceil_mode=True, count_include_pad=False)[0]
+    mean = functional.avg_pool2d(planes, side, ceil_mode=True, count_include_pad=False)[0].cpu()
     return mean[:3], (mean[3:] - mean[:3].square()).sum(0)
 
 
