@@ -17,7 +17,8 @@ from ...boxes import rows_at_once
 from ...callbacks import CheckCancelled, never_cancelled
 from ...checks import check_depth, check_image
 from ..panorama import own_columns, with_other_end
-from .ramps import RAMP_RADIUS, find_ramps
+from .deblurring import deblurred
+from .ramps import RAMP_RADIUS, Ramps, find_ramps
 from .symmetry import mirrored_sum, order_of
 
 LARGE_RISE = 0.3  # of the near side's disparity: less is an edge only where the photo shows one
@@ -105,8 +106,15 @@ def _refine_one(
     picture: Tensor, depth: Tensor, visible: Tensor, check_cancelled: CheckCancelled
 ) -> Tensor:
     """Return the refined depth [H,W] of one picture [H,W,3]; edges rise by more than `visible`."""
-    sources = edge_sources(picture, depth, visible, check_cancelled)
-    return depth.flatten()[sources].view_as(depth)
+    scene = _Scene(picture, depth.float().reciprocal(), visible, check_cancelled)
+    ramps, planes = scene.ramps(), scene.color.movedim(-1, 0)
+    thin = deblurred(planes, scene.disparity, ramps, visible, check_cancelled)
+    if thin is None:
+        return depth.flatten()[scene.sources(ramps)].view_as(depth)
+    del ramps
+    depth = torch.where(thin.changed, thin.sharp.reciprocal().to(depth), depth)
+    scene = _Scene(picture, thin.ramped, visible, check_cancelled)
+    return depth.flatten()[scene.sources(scene.ramps())].view_as(depth)
 
 
 def edge_sources(
@@ -133,28 +141,55 @@ def edge_sources(
         >>> edge_sources(torch.full((1, 7, 3), 0.5), 1 / disparity, disparity.mean() / 50)
         tensor([0, 1, 1, 1, 5, 5, 6])
     """
-    disparity = depth.float().reciprocal()
-    flat, color = disparity.flatten(), picture[..., :3].float().clamp(0, 1)
-    ramps = find_ramps(disparity, order_of(color.movedim(-1, 0)), visible, check_cancelled)
-    sources = torch.arange(flat.numel(), device=flat.device)
-    if ramps.pixel.numel() == 0:
+    scene = _Scene(picture, depth.float().reciprocal(), visible, check_cancelled)
+    return scene.sources(scene.ramps())
+
+
+class _Scene:
+    """A picture and its disparity, in which every pixel of a ramp is given a side.
+
+    Args:
+        picture: [H,W,3], sRGB, 0…1.
+        disparity: [H,W], 1/m.
+        visible: the rise of disparity above which an edge is one.
+        check_cancelled: raises to stop.
+    """
+
+    def __init__(
+        self, picture: Tensor, disparity: Tensor, visible: Tensor, check_cancelled: CheckCancelled
+    ) -> None:
+        self.color = picture[..., :3].float().clamp(0, 1)
+        self.disparity = disparity
+        self._visible, self._check_cancelled = visible, check_cancelled
+
+    def ramps(self) -> Ramps:
+        """Return the ramps of its soft edges."""
+        order = order_of(self.color.movedim(-1, 0))
+        return find_ramps(self.disparity, order, self._visible, self._check_cancelled)
+
+    def sources(self, ramps: Ramps) -> Tensor:
+        """Return from which pixel each one takes its depth, flat indices [H·W]."""
+        color, disparity, flat = self.color, self.disparity, self.disparity.flatten()
+        sources = torch.arange(flat.numel(), device=flat.device)
+        if ramps.pixel.numel() == 0:
+            return sources
+        near, far = flat[ramps.near_end], flat[ramps.far_end]
+        position = (flat[ramps.pixel] - far) / (near - far)
+        position = position.clamp(NEAREST_POSITION, 1 - NEAREST_POSITION)
+        log_odds = DISPARITY_WEIGHT * position.logit()
+        tolerance = SAME_SIDE * (near - far)
+        self._check_cancelled()
+        on_near = _look_around(color, disparity, ramps.pixel, ramps.near_end, tolerance)
+        self._check_cancelled()
+        on_far = _look_around(color, disparity, ramps.pixel, ramps.far_end, tolerance)
+        log_odds += on_near.likelihood.log() - on_far.likelihood.log()
+        # A small rise where the photo shows no edge, or a long one, is the shape of one surface.
+        large = near - far > LARGE_RISE * near.clamp(min=float(flat.mean()))
+        split = large | (_differ(on_near, on_far) & (ramps.length <= LONGEST_SMALL))
+        split = _agreed(split, ramps.pixel, disparity)
+        ends = torch.where(log_odds > 0, ramps.near_end, ramps.far_end)
+        sources[ramps.pixel[split]] = ends[split]
         return sources
-    near, far = flat[ramps.near_end], flat[ramps.far_end]
-    position = (flat[ramps.pixel] - far) / (near - far)
-    log_odds = DISPARITY_WEIGHT * position.clamp(NEAREST_POSITION, 1 - NEAREST_POSITION).logit()
-    tolerance = SAME_SIDE * (near - far)
-    check_cancelled()
-    on_near = _look_around(color, disparity, ramps.pixel, ramps.near_end, tolerance)
-    check_cancelled()
-    on_far = _look_around(color, disparity, ramps.pixel, ramps.far_end, tolerance)
-    log_odds += on_near.likelihood.log() - on_far.likelihood.log()
-    # A small rise where the photo shows no edge, or a long one, is the shape of one surface.
-    large = near - far > LARGE_RISE * near.clamp(min=float(flat.mean()))
-    split = large | (_differ(on_near, on_far) & (ramps.length <= LONGEST_SMALL))
-    split = _agreed(split, ramps.pixel, disparity)
-    ends = torch.where(log_odds > 0, ramps.near_end, ramps.far_end)
-    sources[ramps.pixel[split]] = ends[split]
-    return sources
 
 
 def _differ(one: _Colors, other: _Colors) -> Tensor:
