@@ -13,17 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...callbacks import CheckCancelled
-from ..tiles import Tile, cut_tiles
+from ..tiles import Tile
 from .deconvolution import deconvolve, gaussian
 from .discontinuities import largest_within
 from .ramps import Ramps
 from .softness import edge_softness
 
-FACTORS = (0.8, 1.0, 1.25, 1.55, 1.9)  # times the softness at edges, that are tried
+FACTORS = (1.0, 1.25, 1.55)  # times the softness at edges, that are tried
 TRIAL_STEPS = 10
 WIDER = 1.09  # times the best of them: too wide a blur harms less than too narrow a one
 SOFTEST, SHARPEST = 6.0, 0.7  # px, spreads between which depth is deblurred
-HALO = 64  # px around a tile that are worked on with it; more than 10 spreads
+LARGEST_TILE = 288  # px, side of what is deconvolved at once; it takes 30 planes
+HALO = 7.0  # spreads around a tile that are worked on with it
 
 # The rules below are in spreads of the blur; all tuned as those of `deconvolution.py`.
 THIN = 1.5  # half the width of what is thin
@@ -73,37 +74,37 @@ def deblurred(
     dented = _dents(disparity, measured, visible)
     if not dented.any():
         return None
-    spread = WIDER * blurred_by(picture, disparity, measured, check_cancelled)
+    spread = WIDER * blurred_by(picture, disparity, dented, measured, check_cancelled)
     if not SHARPEST <= spread <= SOFTEST:
         return None
-    near_ramps = torch.zeros_like(disparity).index_put_(
-        (ramps.pixel // disparity.shape[1], ramps.pixel % disparity.shape[1]),
-        disparity.new_ones(()),
-    )
-    near_ramps = largest_within(near_ramps, _px(2.0, spread))
-    out = Deblurred(disparity.clone(), disparity.clone(), torch.zeros_like(near_ramps).bool())
-    thin = misfit = 0
-    for tile in _tiles(disparity):
-        part = disparity[tile.seen]
-        seen = picture[:, tile.seen[0], tile.seen[1]]
-        found = deconvolve(seen, part, spread, check_cancelled)
-        sharp, changed = _limited(found.disparity, part, spread, visible)
-        changed &= near_ramps[tile.seen] > 0
-        off = gaussian((gaussian(sharp, spread) - part).abs_(), spread)
-        reach = _px(WIDE, spread)
-        off = off > MISFIT * (largest_within(part, reach) + largest_within(-part, reach))
-        ramped = gaussian(sharp, LEFT_SOFT)
-        inner = changed[tile.inner]
+    near_ramps = disparity.new_zeros(disparity.numel())
+    near_ramps[ramps.pixel] = 1.0
+    near_ramps = largest_within(near_ramps.view_as(disparity), _px(2.0, spread)) > 0
+    out = Deblurred(disparity.clone(), disparity.clone(), torch.zeros_like(near_ramps))
+    thin, misfit, limits = 0, 0, disparity.aminmax()
+    for tile in _tiles(disparity, spread):
+        seen = tile.seen
+        if not dented[seen].any():
+            continue
+        part = disparity[seen]
+        colors = picture[:, seen[0], seen[1]]
+        found = deconvolve(colors, part, spread, limits, check_cancelled).disparity
+        sharp, changed = _limited(found, part, spread, visible)
+        inner = (changed & near_ramps[seen])[tile.inner]
         thin += int(inner.sum())
-        misfit += int((off[tile.inner] & inner).sum())
-        for whole, own in ((out.sharp, sharp), (out.ramped, ramped)):
+        misfit += int((_misfit(sharp, part, spread)[tile.inner] & inner).sum())
+        for whole, own in ((out.sharp, sharp), (out.ramped, gaussian(sharp, LEFT_SOFT))):
             whole[tile.kept] = torch.where(inner, own[tile.inner], whole[tile.kept])
         out.changed[tile.kept] = inner
     return out if thin and misfit <= LARGEST_MISFIT * thin else None
 
 
 def blurred_by(
-    picture: Tensor, disparity: Tensor, measured: float, check_cancelled: CheckCancelled
+    picture: Tensor,
+    disparity: Tensor,
+    dented: Tensor,
+    measured: float,
+    check_cancelled: CheckCancelled,
 ) -> float:
     """Return the spread, px, by which sharp depth was blurred, of some around a measured one.
 
@@ -113,19 +114,23 @@ def blurred_by(
     Args:
         picture: [3,H,W], sRGB, 0…1.
         disparity: [H,W], 1/m.
+        dented: [H,W], bool, where thin things may be; elsewhere nothing is tried.
         measured: px, the spread at edges.
         check_cancelled: raises to stop.
     """
-    small = _halved(torch.cat([picture, disparity[None]]))
+    small = torch.stack([_halved(plane[None])[0] for plane in (*picture, disparity)])
+    limits = disparity.aminmax()
+    there = _halved(dented[None].to(disparity))[0] > 0
+    tiles = [one for one in _tiles(there, FACTORS[-1] * measured / 2) if there[one.seen].any()]
     best, least = 0.0, float("inf")
     for factor in FACTORS:
         spread = factor * measured
         if spread < 1:  # half a pixel of half the size
             continue
         weighted = plain = 0.0
-        for tile in _tiles(small[3]):
+        for tile in tiles:
             part = small[:, tile.seen[0], tile.seen[1]]
-            found = deconvolve(part[:3], part[3], spread / 2, check_cancelled, TRIAL_STEPS)
+            found = deconvolve(part[:3], part[3], spread / 2, limits, check_cancelled, TRIAL_STEPS)
             weighted, plain = weighted + found.weighted, plain + found.plain
         apart = weighted / max(plain, 1e-9) ** 0.5
         if apart < least:
@@ -137,7 +142,7 @@ def _limited(found: Tensor, given: Tensor, spread: float, visible: Tensor) -> tu
     """Return deconvolved disparity without what only rings, and where it is worth having, [H,W].
 
     It lies between the depths of wide surfaces around. Beyond them goes what is a dent in the given
-    depth too, and no farther than `LARGEST_GAIN` times as far.
+    depth too, and no farther than `LARGEST_GAIN` times as far. It is worth having around bumps.
     """
     narrow, wide, beside = (_px(one, spread) for one in (THIN, WIDE, 1.0))
     least, opened, closed = _without_thin(given, narrow, visible)
@@ -145,22 +150,37 @@ def _limited(found: Tensor, given: Tensor, spread: float, visible: Tensor) -> tu
     pits = (largest_within(closed - given, beside) - least).clamp(min=0)
     highest = largest_within(opened, wide) + LARGEST_GAIN * bumps
     lowest = -largest_within(-closed, wide) - LARGEST_GAIN * pits
-    thin = ((bumps > 0) | (pits > 0)).to(given)
+    thin = (bumps > 0).to(given)
     changed = largest_within(thin, _px(AROUND, spread)) > 0
     return torch.minimum(torch.maximum(found, lowest), highest), changed
 
 
+def _misfit(sharp: Tensor, given: Tensor, spread: float) -> Tensor:
+    """Return where the given disparity is no blurred picture of a sharp one, [H,W], bool."""
+    off = gaussian((gaussian(sharp, spread) - given).abs_(), spread)
+    reach = _px(WIDE, spread)
+    return off > MISFIT * (largest_within(given, reach) + largest_within(-given, reach))
+
+
 def _dents(given: Tensor, spread: float, visible: Tensor) -> Tensor:
-    """Return where the given disparity may hold thin things, [H,W], bool."""
+    """Return where the given disparity may hold thin things, which are near, [H,W], bool."""
     least, opened, closed = _without_thin(given, _px(THIN, spread), visible)
-    return torch.maximum(given - opened, closed - given) > least
+    return given - opened > least
 
 
 def _without_thin(given: Tensor, reach: int, visible: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what is no dent yet, and disparity without thin bumps and without thin pits, [H,W]."""
-    top, low = largest_within(given, reach), -largest_within(-given, reach)
+    """Return what is no dent yet, and disparity without thin bumps and without thin pits, [H,W].
+
+    Morphological opening and closing by a square. What the border cuts off counts as wide.
+    """
+    height, width = given.shape
+    far = 2 * reach
+    wide = F.pad(given[None, None], (far,) * 4, mode="replicate")[0, 0]
+    top, low = largest_within(wide, reach), -largest_within(-wide, reach)
     least = torch.maximum(FAINT * (top - low), visible)
-    return least, largest_within(low, reach), -largest_within(-top, reach)
+    opened, closed = largest_within(low, reach), -largest_within(-top, reach)
+    own = (slice(far, far + height), slice(far, far + width))
+    return least[own], opened[own], closed[own]
 
 
 def _halved(planes: Tensor) -> Tensor:
@@ -184,8 +204,34 @@ def _every_second(planes: Tensor, axis: int, start: int) -> Tensor:
     return planes[:, start::2] if axis == 1 else planes[:, :, start::2]
 
 
-def _tiles(plane: Tensor) -> list[Tile]:
-    return cut_tiles(plane.shape[0], plane.shape[1], HALO)
+def _tiles(plane: Tensor, spread: float) -> list[Tile]:
+    """Return tiles of a plane [H,W] that lie alike in a mirrored one."""
+    halo = _px(HALO, spread)
+    rows, columns = (_cut(side, halo) for side in plane.shape)
+    return [
+        Tile((down[0], right[0]), (down[1], right[1]), (down[2], right[2]))
+        for down in rows
+        for right in columns
+    ]
+
+
+def _cut(side: int, halo: int) -> list[tuple[slice, slice, slice]]:
+    """Return of an odd number of parts of a side what is seen, what is kept, and that within.
+
+    The one in the middle takes what the others, which are all as long, leave.
+    """
+    most = max(LARGEST_TILE - 2 * halo, 2 * halo)
+    count = 1
+    while side - (count - 1) * (side // count) > (LARGEST_TILE if count == 1 else most):
+        count += 2
+    each, found, start = side // count, [], 0
+    for number in range(count):
+        end = start + (side - (count - 1) * each if number == count // 2 else each)
+        first = max(0, start - halo)
+        seen, inner = slice(first, min(side, end + halo)), slice(start - first, end - first)
+        found.append((seen, slice(start, end), inner))
+        start = end
+    return found
 
 
 def _px(times: float, spread: float) -> int:

@@ -50,6 +50,7 @@ def deconvolve(
     picture: Tensor,
     disparity: Tensor,
     spread: float,
+    limits: tuple[Tensor, Tensor],
     check_cancelled: CheckCancelled,
     steps: int = STEPS,
 ) -> Deconvolved:
@@ -59,33 +60,37 @@ def deconvolve(
         picture: [3,H,W], sRGB, 0…1.
         disparity: [H,W], 1/m.
         spread: px, of the Gaussian.
+        limits: 1/m, the lowest and the highest disparity of the scene.
         check_cancelled: raises to stop.
         steps: of the solver.
 
     Example:
         >>> sharp = torch.where(torch.arange(48) < 24, 1.0, 0.2).expand(16, -1)
-        >>> soft = gaussian(sharp, 2.0)
-        >>> found = deconvolve(sharp.expand(3, -1, -1), soft, 2.0, lambda: None).disparity
+        >>> soft, limits = gaussian(sharp, 2.0), sharp.aminmax()
+        >>> found = deconvolve(sharp.expand(3, -1, -1), soft, 2.0, limits, lambda: None).disparity
         >>> bool((soft - sharp).abs().max() > 0.3), bool((found - sharp).abs().max() < 0.05)
         (True, True)
     """
     height, width = disparity.shape
     top, left = (_border(side, REACH * spread + 1) for side in (height, width))
     exact = exact_dtype(disparity.device)
-    low, high = disparity.min().to(exact), disparity.max().to(exact)
+    low, high = (limit.to(exact) for limit in limits)
+    scale = (high - low).clamp(min=_TINY)
 
     def widened(plane: Tensor) -> Tensor:
         border = (left, left, top, top)
         return F.pad(plane[None, None].to(exact), border, mode="replicate")[0, 0]
 
-    given = (widened(disparity) - low) / (high - low).clamp(min=_TINY)
     weights = _weights([widened(channel) for channel in picture])
+    given = widened(disparity).sub_(low).div_(scale)
     sharp = _solve(given, weights, spread, steps, check_cancelled)
     own = (slice(top, top + height), slice(left, left + width))
-    changes = [(_forward(sharp, axis)[own].abs(), weights[axis][own]) for axis in (0, 1)]
-    weighted = sum(float((change * weight).sum()) for change, weight in changes)
-    plain = sum(float(change.sum()) for change, _ in changes)
-    inner = sharp[own].clamp(0, 1) * (high - low) + low
+    weighted = plain = 0.0
+    for axis in (0, 1):
+        change = _forward(sharp, axis)[own].abs_()
+        plain += float(change.sum())
+        weighted += float(change.mul_(weights[axis][own]).sum())
+    inner = sharp[own].clamp(0, 1).mul_(scale).add_(low)
     return Deconvolved(inner.to(disparity.dtype), weighted, plain)
 
 
@@ -98,31 +103,41 @@ def _solve(
 ) -> Tensor:
     """Return x, [H,W], of `given` d and the weights of its steps down and across; all periodic."""
     size = (given.shape[0], given.shape[1])
-    down = _frequencies(torch.fft.fftfreq, size[0], given)[:, None]
-    across = _frequencies(torch.fft.rfftfreq, size[1], given)[None]
-    blur = (-(down.square() + across.square()) * (spread**2 / 2)).exp_()
-    penalty = PENALTY * SMOOTHNESS
-    scale = blur.square() + penalty * (4 - 2 * down.cos() - 2 * across.cos()) + _TINY
-    data = torch.fft.rfft2(given) * (blur / scale)
-    answer = penalty / scale
-    limits = [weight / PENALTY for weight in weights]
-    # Of each direction z + u, of which u is what exceeds no limit: the split gradient z and the
-    # multiplier u are never held apart.
+    data, answer = _filters(given, spread)
+    # Of each direction z + u: the split gradient z is what exceeds the limit, and the multiplier u
+    # is the rest.
     split = [_forward(given, axis) for axis in (0, 1)]
-    multiplier = [torch.zeros_like(given) for _ in (0, 1)]
+    limits = [torch.full_like(given, 0.0), torch.full_like(given, 0.0)]
     sharp = given
-    for _ in range(steps):
+    for done in range(steps):
         check_cancelled()
         wanted = torch.zeros_like(given)
         for axis in (0, 1):
-            wanted -= _backward(split[axis] - 2 * multiplier[axis], axis)
-        sharp = torch.fft.irfft2(data + torch.fft.rfft2(wanted) * answer, s=size)
+            multiplier = split[axis].clamp(-limits[axis], limits[axis])
+            wanted += _backward(multiplier.mul_(2).sub_(split[axis]), axis)
+        change = torch.fft.rfft2(wanted).mul_(answer).add_(data)
+        sharp = torch.fft.irfft2(change, s=size)
         for axis in (0, 1):
-            before = split[axis] - multiplier[axis]
-            step = torch.lerp(before, _forward(sharp, axis), RELAXATION)
-            split[axis] = step.add_(multiplier[axis])
-            multiplier[axis] = split[axis].clamp(-limits[axis], limits[axis])
+            multiplier = split[axis].clamp(-limits[axis], limits[axis])
+            before = split[axis].sub_(multiplier)
+            split[axis] = before.lerp_(_forward(sharp, axis), RELAXATION).add_(multiplier)
+            if done == 0:
+                torch.div(weights[axis], PENALTY, out=limits[axis])
     return sharp
+
+
+def _filters(given: Tensor, spread: float) -> tuple[Tensor, Tensor]:
+    """Return what the data gives of x in the frequencies, and what gradients are multiplied by."""
+    rows = _frequencies(torch.fft.fftfreq, given.shape[0], given)[:, None]
+    columns = _frequencies(torch.fft.rfftfreq, given.shape[1], given)[None]
+    blur = torch.exp(rows.square() * (-(spread**2) / 2)) * torch.exp(
+        columns.square() * (-(spread**2) / 2)
+    )
+    penalty = PENALTY * SMOOTHNESS
+    answer = blur.square().add_(_TINY).add_(penalty * (4 - 2 * rows.cos() - 2 * columns.cos()))
+    answer.reciprocal_()
+    data = torch.fft.rfft2(given).mul_(blur.mul_(answer))
+    return data, answer.mul_(penalty)
 
 
 def _weights(channels: list[Tensor]) -> tuple[Tensor, Tensor]:

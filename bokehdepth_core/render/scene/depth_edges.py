@@ -65,8 +65,9 @@ def refine_depth(
 ) -> Tensor:
     """Return depth whose soft edges are hard steps that follow the picture, [B,H,W], m.
 
-    Plateaus, even slopes and edges that are sharp already keep their exact values. Pictures are
-    worked on one by one.
+    Plateaus, even slopes and edges that are sharp already keep their exact values. Thin things that
+    soft depth shows as faint dents are made sharp as well (`deblurring.py`), but not in panoramas.
+    Pictures are worked on one by one.
 
     Args:
         image: [B,H,W,3], sRGB, 0…1.
@@ -97,24 +98,36 @@ def refine_depth(
     for picture, own in zip(image, depth, strict=True):
         visible = SMALLEST_VISIBLE * own.float().reciprocal().flatten().mean()
         wide = with_other_end(picture.movedim(-1, 0), around).movedim(0, -1)
-        refined = _refine_one(wide, with_other_end(own, around), visible, check_cancelled)
+        refined = _refine_one(
+            wide, with_other_end(own, around), visible, check_cancelled, thin_things=not wraps
+        )
         out.append(own_columns(refined, around))
     return torch.stack(out)
 
 
 def _refine_one(
-    picture: Tensor, depth: Tensor, visible: Tensor, check_cancelled: CheckCancelled
+    picture: Tensor,
+    depth: Tensor,
+    visible: Tensor,
+    check_cancelled: CheckCancelled,
+    *,
+    thin_things: bool,
 ) -> Tensor:
-    """Return the refined depth [H,W] of one picture [H,W,3]; edges rise by more than `visible`."""
+    """Return the refined depth [H,W] of one picture [H,W,3]; edges rise by more than `visible`.
+
+    Where `thin_things` is set, those that soft depth shows as faint dents are made sharp first.
+    """
     scene = _Scene(picture, depth.float().reciprocal(), visible, check_cancelled)
-    ramps, planes = scene.ramps(), scene.color.movedim(-1, 0)
-    thin = deblurred(planes, scene.disparity, ramps, visible, check_cancelled)
-    if thin is None:
-        return depth.flatten()[scene.sources(ramps)].view_as(depth)
-    del ramps
-    depth = torch.where(thin.changed, thin.sharp.reciprocal().to(depth), depth)
-    scene = _Scene(picture, thin.ramped, visible, check_cancelled)
-    return depth.flatten()[scene.sources(scene.ramps())].view_as(depth)
+    ramps = scene.ramps()
+    if thin_things:
+        planes = scene.color.movedim(-1, 0)
+        thin = deblurred(planes, scene.disparity, ramps, visible, check_cancelled)
+        if thin is not None:
+            depth = torch.where(thin.changed, thin.sharp.reciprocal().to(depth), depth)
+            scene.disparity = thin.ramped
+            del ramps, thin  # several planes less while they are found again
+            ramps = scene.ramps()
+    return depth.flatten()[scene.sources(ramps)].view_as(depth)
 
 
 def edge_sources(

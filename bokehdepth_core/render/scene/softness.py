@@ -26,12 +26,13 @@ def edge_softness(disparity: Tensor, ramps: Ramps) -> float:
         ramps: of it.
 
     Example:
+        >>> import torch
         >>> from .ramps import find_ramps
         >>> place = torch.arange(64.0) - 31.5
         >>> disparity = torch.special.ndtr(place / 2).expand(64, -1) + 0.2  # blurred by 2 px
         >>> ramps = find_ramps(disparity, torch.zeros(64, 64), disparity.mean() / 50, lambda: None)
         >>> round(edge_softness(disparity, ramps), 1)
-        1.9
+        2.0
     """
     height, width = disparity.shape
     flat, slope = disparity.flatten(), _slope(disparity)
