@@ -28,7 +28,7 @@ def coarser(depth):
     [
         ({"quality": "default"}, 33.67),
         ({"quality": "draft"}, 31.00),
-        ({"coarse": True}, 33.31),
+        ({"coarse": True}, 33.49),
         ({"highlight_boost": 1.0}, 35.30),
     ],
     ids=["default", "draft", "coarse depth", "boost"],

@@ -164,7 +164,7 @@ def _misfit(sharp: Tensor, given: Tensor, spread: float) -> Tensor:
 
 def _dents(given: Tensor, spread: float, visible: Tensor) -> Tensor:
     """Return where the given disparity may hold thin things, which are near, [H,W], bool."""
-    least, opened, closed = _without_thin(given, _px(THIN, spread), visible)
+    least, opened, _ = _without_thin(given, _px(THIN, spread), visible)
     return given - opened > least
 
 
