@@ -7,7 +7,7 @@ import pytest
 if not os.environ.get("COMFYUI_PATH"):
     pytest.skip("COMFYUI_PATH does not name a ComfyUI checkout", allow_module_level=True)
 
-from browser_page import eventually, need_elements, run
+from browser_page import close_dialogs, eventually, need_elements, run
 
 pytest_plugins = ["browser_fixtures"]
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
@@ -20,6 +20,13 @@ SIZES = """() => {
   return [Math.min(width, height), lens().size[1], app.graph.serialize().nodes
     .find((one) => one.type === 'RenderBokeh').size[1]];
 }"""
+
+
+@pytest.fixture(autouse=True)
+def _left_as_it_was(opened):
+    """Let no dialog of an error lie over the page of the next test."""
+    yield
+    close_dialogs(opened)
 
 
 def test_a_text_on_a_node_stays_after_the_run_and_no_longer_than_it_holds(opened, shoot):

@@ -140,6 +140,15 @@ def eventually(page, is_so, seconds: float = 10) -> bool:
     return is_so()
 
 
+def close_dialogs(page) -> None:
+    """Close what lies over the whole page, as the dialog in which older front ends say an error."""
+    for _ in range(5):
+        if not page.locator(".p-dialog-mask").count():
+            return
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(500)
+
+
 def undo(page) -> None:
     """Press the keys for undo, with nothing of a node in the way."""
     page.mouse.click(1200, 1100)  # nothing is there
