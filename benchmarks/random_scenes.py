@@ -12,9 +12,10 @@ public ones are thereby other recipes, to measure on.
 import argparse
 from pathlib import Path
 
-import bracket_scenes as made
+import bracket_recipes as made
 import torch
-from bracket_scenes import Canvas, Surface, surface
+from bracket_recipes import Canvas, Surface, surface
+from bracket_scenes import write
 from torch import Tensor
 
 THINGS = (made.branches, made.fence, made.leaves, made.person, made.person, made.board)
@@ -98,7 +99,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for seed in range(arguments.seed, arguments.seed + arguments.count):
         folder = arguments.out / f"random{seed:03d}"
-        made.write(recipe, seed, folder, arguments.side, arguments.samples, fewer=True)
+        write(recipe, seed, folder, arguments.side, arguments.samples, fewer=True)
 
 
 if __name__ == "__main__":

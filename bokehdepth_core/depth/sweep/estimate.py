@@ -291,8 +291,9 @@ def labelled(
     if far is not None:
         far &= shows_blur(last.offset, own, strongest)
         tell_sky(far)
-        value = farthest_sure(last.offset, own, focus_stack=stack.focus_depths is not None)
-        offset = torch.where(far, value if sky is None else sky, last.offset)
+        if sky is None:
+            sky = farthest_sure(last.offset, own, focus_stack=stack.focus_depths is not None)
+        offset = torch.where(far, sky, last.offset)
         last = Labelling(offset, torch.where(far, 1.0, last.support))
     filled, spread = propagate_with_spread(last.offset, last.support, guide, check_cancelled)
     on_progress(total, total)

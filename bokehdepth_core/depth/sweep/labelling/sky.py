@@ -97,7 +97,7 @@ def shows_blur(offset: Tensor, own: Tensor, strength: float) -> Tensor:
     return (blurred.sum() > 0) & (blurred.sum() >= BLURRED * sure.sum())
 
 
-def farthest_sure(offset: Tensor, own: Tensor, *, focus_stack: bool) -> Tensor:
+def farthest_sure(offset: Tensor, own: Tensor, *, focus_stack: bool) -> float:
     """Return the farthest offset, or the least disparity of a focus stack, that is sure, 1/m.
 
     Args:
@@ -107,12 +107,12 @@ def farthest_sure(offset: Tensor, own: Tensor, *, focus_stack: bool) -> Tensor:
 
     Example:
         >>> offset, own = torch.tensor([[0.1, 0.4, 0.9]]), torch.tensor([[1.0, 1.0, 0.0]])
-        >>> round(float(farthest_sure(offset, own, focus_stack=False)), 2)
+        >>> round(farthest_sure(offset, own, focus_stack=False), 2)
         0.39
     """
     sure = offset[own >= min(SURE, float(own.max()))]
     step = max(1, len(sure) // MOST_PIXELS)
-    return torch.quantile(sure[::step], REACHED if focus_stack else 1 - REACHED)
+    return float(torch.quantile(sure[::step], REACHED if focus_stack else 1 - REACHED))
 
 
 def _in_blocks(guide: Tensor, side: int) -> tuple[Tensor, Tensor]:
