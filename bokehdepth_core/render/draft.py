@@ -13,7 +13,7 @@ from torch import Tensor
 from ..devices import exact_dtype
 from .scene.discontinuities import EDGE_STEP, find_depth_edges
 from .scene.matting import matte_far_side
-from .scene.symmetry import order_of
+from .scene.symmetry import Order
 from .slices.compositing import SHARP_RADIUS
 
 # Blur, px, from which on half the size holds all detail there is. Tuned on drafts of the public
@@ -34,7 +34,7 @@ def render_at_half_size(light: Tensor, defocus: Tensor, render_half: RenderHalf)
             its blurred foreground [4,h,w], as `composite_with_foreground`.
     """
     height, width = defocus.shape
-    clean = matte_far_side(light, defocus, find_depth_edges(defocus, order_of(light))).background
+    clean = matte_far_side(light, defocus, find_depth_edges(defocus, Order(light))).background
     halves = render_half(*halved(clean, defocus))
     blurred, foreground = (_doubled(_doubled(half, width, 2), height, 1) for half in halves)
     in_focus = clean * (1 - foreground[3:]) + foreground[:3]

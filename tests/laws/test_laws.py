@@ -94,7 +94,7 @@ def test_light_that_is_scaled_stays_scaled_but_for_white_and_what_can_be_told_ap
         # the least by which two colours can be told, and the levels that decide between equals.
         patch.setattr(matting, "WHITE", matting.WHITE * factor)
         patch.setattr(matting, "SMALLEST_CONTRAST", matting.SMALLEST_CONTRAST * factor**2)
-        patch.setattr(layers, "order_of", lambda light: symmetry.order_of(light / factor))
+        patch.setattr(layers, "Order", lambda light: symmetry.Order(light / factor))
         dimmed = rendered(image * factor, depth, **options).clamp(max=factor)  # of white as well
     torch.testing.assert_close(dimmed, once * factor, rtol=0, atol=0)
 

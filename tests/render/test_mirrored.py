@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from bokehdepth_core import render_bokeh
-from bokehdepth_core.render.scene.symmetry import mirrored_sum, order_of
+from bokehdepth_core.render.scene.symmetry import Order, mirrored_sum
 
 ROUNDING = 1e-4  # of transforms in float32, divided by what little of a pixel is covered
 MIRRORS = {"left and right": (2,), "top and bottom": (1,)}

@@ -19,7 +19,7 @@ from ...checks import check_depth, check_image
 from ..panorama import own_columns, with_other_end
 from .deblurring import deblurred
 from .ramps import RAMP_RADIUS, Ramps, find_ramps
-from .symmetry import mirrored_sum, order_of
+from .symmetry import Order, mirrored_sum
 
 LARGE_RISE = 0.3  # of the near side's disparity: less is an edge only where the photo shows one
 LEAST_CONTRAST = 0.16  # sRGB, between the mean colours of the two sides of such an edge
@@ -177,7 +177,7 @@ class _Scene:
 
     def ramps(self) -> Ramps:
         """Return the ramps of its soft edges."""
-        order = order_of(self.color.movedim(-1, 0))
+        order = Order(self.color.movedim(-1, 0))
         return find_ramps(self.disparity, order, self._visible, self._check_cancelled)
 
     def sources(self, ramps: Ramps) -> Tensor:

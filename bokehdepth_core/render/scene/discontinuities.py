@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .symmetry import CORNERS, SIDES, mirrored_sum
+from .symmetry import CORNERS, SIDES, Order, highest_of, mirrored_sum
 
 EDGE_STEP = 1.0  # px of defocus between neighbours that makes a depth edge
 _BORDER = 2  # px, how far an edge is seen across
@@ -36,7 +36,7 @@ class DepthEdges:
     step_x: Tensor
 
 
-def find_depth_edges(defocus: Tensor, order: Tensor) -> DepthEdges:
+def find_depth_edges(defocus: Tensor, order: Order) -> DepthEdges:
     """Return the depth edges of a picture.
 
     An edge is a step larger than `EDGE_STEP` plus the slope of the surface on either side of it.
@@ -45,37 +45,32 @@ def find_depth_edges(defocus: Tensor, order: Tensor) -> DepthEdges:
 
     Args:
         defocus: [H,W], px, front positive.
-        order: [H,W], by which one of neighbours as near is taken (`order_of`).
+        order: by which one of neighbours as near is taken.
     """
     rise = largest_within(defocus, 1).sub_(defocus)
     row, column = (rise > EDGE_STEP).nonzero(as_tuple=True)  # no edge is elsewhere
     across = defocus.shape[1] + 2 * _BORDER
     place = (row + _BORDER) * across + column + _BORDER
-    heights, orders = (
-        F.pad(plane[None, None], (_BORDER,) * 4, mode="replicate").flatten()
-        for plane in (defocus, order)
-    )
-    own = heights[place]
+    heights = F.pad(defocus[None, None], (_BORDER,) * 4, mode="replicate").flatten()
+    own, size = heights[place], (defocus.shape[0], defocus.shape[1])
     is_edge = torch.zeros_like(own, dtype=torch.bool)
-    way = torch.zeros(2, len(own), device=defocus.device)
+    way = torch.zeros(2, len(own), dtype=torch.int64, device=defocus.device)
     for offsets in (SIDES, CORNERS):
-        best = torch.full((2, len(own)), -torch.inf, device=defocus.device)
-        free = ~is_edge
+        nearer = []
         for dy, dx in offsets:
             step = dy * across + dx
             back, ahead, beyond = (heights[place + k * step] for k in (-1, 1, 2))
             slope = torch.maximum(own - back, beyond - ahead).clamp_(min=0)
-            new = (ahead - own > slope.add_(EDGE_STEP)).logical_and_(free)
-            is_edge |= new
-            rank = orders[place + step]
-            better = ((ahead == best[0]) & (rank > best[1])).logical_or_(ahead > best[0])
-            better &= new
-            best = torch.where(better, torch.stack([ahead, rank]), best)
-            way[0].masked_fill_(better, dy)
-            way[1].masked_fill_(better, dx)
+            nearer.append(torch.where(ahead - own > slope.add_(EDGE_STEP), ahead, -torch.inf))
+        found = (torch.stack(nearer) > -torch.inf).any(0) & ~is_edge
+        new = found.nonzero()[:, 0]
+        there = torch.stack([one[new] for one in nearer])
+        number = highest_of(there, offsets, (row[new], column[new]), size, order)
+        way[:, new] = torch.tensor(offsets).T.to(number.device)[:, number]
+        is_edge |= found
     far_side = torch.zeros_like(defocus, dtype=torch.bool)
     steps = torch.zeros(2, *defocus.shape, device=defocus.device)
-    far_side[row, column], steps[:, row, column] = is_edge, way
+    far_side[row, column], steps[:, row, column] = is_edge, way.to(steps)
     return DepthEdges(far_side, steps[0], steps[1])
 
 

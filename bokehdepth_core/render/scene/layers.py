@@ -21,7 +21,7 @@ from .inpaint import (
 )
 from .matting import matte_far_side, matte_near_side
 from .nearest import find_nearest_background, search_radius
-from .symmetry import order_of
+from .symmetry import Order
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,7 @@ def part_surfaces(
         background: as `separate_layers` takes it, on the same scale as `height`.
         check_cancelled: raises to stop.
     """
-    order = order_of(light)
+    order = Order(light)
     edges = find_depth_edges(height, order)
     if background is None and not edges.far_side.any():
         return None

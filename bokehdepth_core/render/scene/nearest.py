@@ -13,7 +13,7 @@ from torch import Tensor
 from ...boxes import Box, bounding_box, box_around
 from ...callbacks import CheckCancelled, never_cancelled
 from .discontinuities import EDGE_STEP, largest_within
-from .symmetry import CORNERS, SIDES
+from .symmetry import CORNERS, SIDES, Order
 
 NOTHING = 1e15  # px, in place of infinity, which would turn products into NaN
 
@@ -58,7 +58,7 @@ def search_radius(psf_radius: float) -> float:
 def find_nearest_background(
     defocus: Tensor,
     far_side: Tensor,
-    order: Tensor,
+    order: Order,
     radius: float,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> NearestBackground:
@@ -69,7 +69,7 @@ def find_nearest_background(
     Args:
         defocus: [H,W], px, front positive.
         far_side: [H,W], bool, the far side of depth edges.
-        order: [H,W], by which one of pixels as near is taken (`order_of`).
+        order: by which one of pixels as near is taken.
         radius: px, of the search.
         check_cancelled: raises to stop.
     """
@@ -105,11 +105,12 @@ def pixel_grid(like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sorted_seeds(
-    defocus: Tensor, far_side: Tensor, order: Tensor, box: Box
+    defocus: Tensor, far_side: Tensor, order: Order, box: Box
 ) -> tuple[_Seeds, Tensor]:
     """Return the seeds of a box, sorted, and for each of its pixels the number of its seed."""
     row, column = far_side[box].nonzero(as_tuple=True)
-    first = order[box][row, column].argsort(descending=True, stable=True)
+    pixel = (row + box[0].start) * defocus.shape[1] + column + box[1].start
+    first = order.at(pixel).argsort(descending=True, stable=True)
     own = defocus[box][row, column]
     first = first[own[first].argsort(descending=False, stable=True)]
     row, column, own = row[first], column[first], own[first]

@@ -28,9 +28,11 @@ def edge_softness(disparity: Tensor, ramps: Ramps) -> float:
     Example:
         >>> import torch
         >>> from .ramps import find_ramps
+        >>> from .symmetry import Order
+        >>> order = Order(torch.zeros(3, 64, 64))
         >>> place = torch.arange(64.0) - 31.5
         >>> disparity = torch.special.ndtr(place / 2).expand(64, -1) + 0.2  # blurred by 2 px
-        >>> ramps = find_ramps(disparity, torch.zeros(64, 64), disparity.mean() / 50, lambda: None)
+        >>> ramps = find_ramps(disparity, order, disparity.mean() / 50, lambda: None)
         >>> round(edge_softness(disparity, ramps), 1)
         2.0
     """

@@ -6,7 +6,8 @@ photo shows there. Sums over a window are added in pairs of pixels that mirror e
 rounding depends on the order, and a rounding may decide on which side of a threshold a pixel is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +30,8 @@ CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 """Offsets (dy, dx) to those that share a corner."""
 
 
-def order_of(picture: Tensor) -> Tensor:
-    """Return a number for every pixel, [H,W], by which one of several equal ones is chosen.
+class Order:
+    """A number for every pixel, by which one of several equal ones is chosen.
 
     It is whole, below 2²⁴ and so exact in float32: a hash of the pixel's colour and of the light of
     a square around. Pixels of the same number look alike, and any of them will do.
@@ -44,29 +45,47 @@ def order_of(picture: Tensor) -> Tensor:
     Example:
         >>> picture = torch.zeros(3, 4, 5)
         >>> picture[:, 1, 2] = 1.0
-        >>> order = order_of(picture)
-        >>> torch.equal(order.flip(1), order_of(picture.flip(2)))
+        >>> middle, mirrored = torch.tensor([1 * 5 + 2]), torch.tensor([1 * 5 + 2])
+        >>> bool(Order(picture).at(middle) == Order(picture.flip(2)).at(mirrored))
         True
     """
-    height, width = picture.shape[1:]
-    out, reach = picture.new_empty(height, width), WINDOW // 2
-    for rows in rows_at_once(height, width, picture.device):
-        top, bottom = max(0, rows.start - reach), min(height, rows.stop + reach)
-        outside = (top - rows.start + reach, rows.stop + reach - bottom)
-        own = slice(rows.start - top, rows.stop - top)
-        out[rows] = _order_of_rows(picture[:3, top:bottom], own, outside)
-    return out
+
+    def __init__(self, picture: Tensor) -> None:
+        self._colors = picture[:3]
+
+    def at(self, pixel: Tensor) -> Tensor:
+        """Return the numbers of pixels, flat indices of any shape: few are ever asked for."""
+        number = self._around[pixel].long().mul_(_FACTORS[0])
+        channels = self._colors.flatten(1)
+        for channel, factor in zip(channels, _FACTORS[1 : 1 + len(channels)], strict=True):
+            number += _level(channel[pixel]).long().mul_(factor)
+        # Bits 24 to 47, moved down as a float32, which holds them exactly: MPS has no shifts.
+        return number.bitwise_and_((ORDERS - 1) * ORDERS).float().mul_(1 / ORDERS)
+
+    @cached_property
+    def _around(self) -> Tensor:
+        """The light of a square around every pixel, [H·W]."""
+        height, width = self._colors.shape[1:]
+        out, reach = self._colors.new_empty(height, width), WINDOW // 2
+        for rows in rows_at_once(height, width, out.device):
+            top, bottom = max(0, rows.start - reach), min(height, rows.stop + reach)
+            outside = (top - rows.start + reach, rows.stop + reach - bottom)
+            out[rows] = _light_around(self._colors[:, top:bottom], outside)
+        return out.flatten()
 
 
-def _order_of_rows(colors: Tensor, own: slice, outside: tuple[int, int]) -> Tensor:
-    """Return the order of some rows of colours [C,h,W], which lie `outside` the picture by rows."""
-    number = torch.zeros(own.stop - own.start, colors.shape[2], dtype=torch.int64).to(colors.device)
-    around = torch.zeros_like(colors[0])
-    for channel, factor in zip(colors, _FACTORS[1 : 1 + len(colors)], strict=True):
-        level = channel.clamp(0, 1).mul_(2**BITS - 1).round_()
-        around += level
-        number += level[own].long().mul_(factor)
-    # Whole sums, which are exact in any order.
+def _level(channel: Tensor) -> Tensor:
+    return channel.clamp(0, 1).mul_(2**BITS - 1).round_()
+
+
+def _light_around(colors: Tensor, outside: tuple[int, int]) -> Tensor:
+    """Return sums over squares of rows of colours [C,h,W], which lie `outside` the picture by rows.
+
+    They are whole, and so exact in any order.
+    """
+    around = _level(colors[0])
+    for channel in colors[1:]:
+        around += _level(channel)
     around = F.pad(around, (WINDOW // 2, WINDOW // 2, *outside))
     for axis in (0, 1):
         side = around.shape[axis] - WINDOW + 1
@@ -74,9 +93,39 @@ def _order_of_rows(colors: Tensor, own: slice, outside: tuple[int, int]) -> Tens
         around = first + second
         for part in rest:
             around += part
-    number += around.long().mul_(_FACTORS[0])
-    # Bits 24 to 47, moved down as a float32, which holds them exactly: MPS has no shifts.
-    return number.bitwise_and_((ORDERS - 1) * ORDERS).to(colors.dtype).mul_(1 / ORDERS)
+    return around
+
+
+def highest_of(
+    heights: Tensor,
+    offsets: Sequence[tuple[int, int]],
+    pixels: tuple[Tensor, Tensor],
+    size: tuple[int, int],
+    order: Order,
+) -> Tensor:
+    """Return which of some neighbours of pixels is the highest, its number, [N], int64.
+
+    Of several as high it is that of the highest order.
+
+    Args:
+        heights: [K,N], of K neighbours of each pixel.
+        offsets: (dy, dx) to the K neighbours.
+        pixels: rows and columns, [N] each.
+        size: (height, width) of the picture; beyond its border it goes on as there.
+        order: of its pixels.
+    """
+    highest = heights == heights.amax(0)
+    number = highest.view(torch.uint8).argmax(0)
+    tied = (highest.sum(0) > 1).nonzero()[:, 0]
+    if len(tied):
+        ways = torch.tensor(offsets).T.to(heights.device)
+        down, right = (
+            (at[tied] + way[:, None]).clamp_(0, side - 1)
+            for at, way, side in zip(pixels, ways, size, strict=True)
+        )
+        rank = order.at(down * size[1] + right).masked_fill_(~highest[:, tied], -1)
+        number[tied] = rank.argmax(0)
+    return number
 
 
 def mirrored_sum(radius: int, term: Callable[[int, int], Tensor]) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 
 from bokehdepth_core.render.scene.discontinuities import EDGE_STEP, find_depth_edges
 from bokehdepth_core.render.scene.nearest import find_nearest_background
-from bokehdepth_core.render.scene.symmetry import order_of
+from bokehdepth_core.render.scene.symmetry import Order
 
 RADIUS = 9.0  # px
 
@@ -15,7 +15,7 @@ def test_the_nearest_background_is_that_of_a_search_of_all_pixels():
     defocus = torch.zeros(40, 44)
     defocus[6:34, 5:38] = 5.0
     defocus[12:24, 11:30] = 9.0
-    order = order_of(torch.rand(3, 40, 44, generator=torch.Generator().manual_seed(0)))
+    order = Order(torch.rand(3, 40, 44, generator=torch.Generator().manual_seed(0)))
     far_side = find_depth_edges(defocus, order).far_side
 
     found = find_nearest_background(defocus, far_side, order, RADIUS)
