@@ -127,6 +127,8 @@ def _refine_one(
             scene.disparity = thin.ramped
             del ramps, thin  # several planes less while they are found again
             ramps = scene.ramps()
+    if not len(ramps.pixel):
+        return depth
     return depth.flatten()[scene.sources(ramps)].view_as(depth)
 
 

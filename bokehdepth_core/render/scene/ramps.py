@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...boxes import rows_at_once
+from ...boxes import AT_ONCE, Box
 from ...callbacks import CheckCancelled
 from .discontinuities import largest_within
 from .symmetry import CORNERS, SIDES, Order, highest_of
@@ -22,6 +22,7 @@ EVEN = 0.75  # mean step over steepest step from which a ramp counts as straight
 STEEPEST = 0.45  # of the whole rise from a pixel to one beside it: the edge is hard already
 SMALLEST_RISE = 0.05  # of the near side's disparity: less is no depth edge
 CELL = 8  # px, of the squares whose surroundings tell whether ways within are worth following
+_SQUARES = -(-RAMP_RADIUS // CELL)  # that a way goes on for at most
 NOISE = 0.05  # smaller of a pixel's two steps over the larger: less is a plateau beside an edge
 
 
@@ -74,8 +75,13 @@ class _Climb:
     straight: Tensor
 
     def where(self, mask: Tensor) -> "_Climb":
-        """Return the ways of a mask [M]."""
+        """Return the ways of a mask [M], or of some numbers."""
         return _Climb(self.last[mask], self.count[mask], self.steepest[mask], self.straight[mask])
+
+    def write(self, number: Tensor, ways: "_Climb") -> None:
+        """Put other ways in place of those of some numbers."""
+        for whole, part in zip(vars(self).values(), vars(ways).values(), strict=True):
+            whole[number] = part
 
 
 def find_ramps(
@@ -83,16 +89,20 @@ def find_ramps(
 ) -> Ramps:
     """Return the soft edges of disparity [H,W]: neither hard edges nor slopes nor noise."""
     flat, columns = disparity.flatten(), disparity.shape[1]
-    uphill, downhill = (_ground(plane, order) for plane in (disparity, -disparity))
-    on_a_way = torch.minimum(uphill.step, downhill.step)
-    on_a_way = on_a_way > NOISE * torch.maximum(uphill.step, downhill.step)
-    worth, height = _worth_following(disparity, (uphill, downhill), visible)
-    pixel = (on_a_way.view_as(disparity) & worth).flatten().nonzero()[:, 0]
+    rise, fall = (largest_within(one, 1).sub_(one) for one in (disparity, -disparity))
+    on_a_way = torch.minimum(rise, fall) > NOISE * torch.maximum(rise, fall)
+    worth, height = _worth_following(disparity, (rise, fall), visible)
+    on_a_way &= _of_pixels(worth, disparity)
+    pixel = on_a_way.flatten().nonzero()[:, 0]
+    places = _boxes_around(on_a_way)
+    uphill = _ground(disparity, rise, places, order)
+    downhill = _ground(-disparity, fall, places, order)
     check_cancelled()
     up = _climb(uphill, downhill, pixel, columns)
     check_cancelled()
+    highest = _of_pixels(height, disparity).flatten()[pixel]
     # An edge that is hard even for all the height around need not be followed down.
-    ended = (up.count < RAMP_RADIUS) & (up.straight < STEEPEST * height.flatten()[pixel])
+    ended = (up.count < RAMP_RADIUS) & (up.straight < STEEPEST * highest)
     pixel, up = pixel[ended], up.where(ended)
     down = _climb(downhill, uphill, pixel, columns)
     total, length = flat[up.last] - flat[down.last], up.count + down.count
@@ -106,29 +116,52 @@ def find_ramps(
 
 
 def _worth_following(
-    disparity: Tensor, grounds: tuple[_Ground, _Ground], visible: Tensor
+    disparity: Tensor, steps: tuple[Tensor, Tensor], visible: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return where the way over a pixel may be a ramp's, [H,W], bool, and the height around it.
+    """Return the squares in which a way may be a ramp's, [h,w], bool, and the height around them.
 
     On an even slope all steps around are alike, and no way over it levels off. Nor is a rise an edge
-    that is too small. Both are told from squares, so of more than `RAMP_RADIUS` px around.
+    that is too small. Squares around tell both, and no more is left out than may be.
 
     Returns:
-        The mask, and [H,W], 1/m, the rise from the lowest to the highest disparity around.
+        The mask, and [h,w], 1/m, the rise from the lowest to the highest disparity around.
     """
-    reach = -(-RAMP_RADIUS // CELL)
 
     def around(plane: Tensor) -> Tensor:
         """Return the largest value in the squares around each one."""
-        square = F.max_pool2d(plane[None], CELL, ceil_mode=True)[0]
-        return largest_within(square, reach)
+        return largest_within(_largest_in_squares(plane), _SQUARES)
 
     height = around(disparity) + around(-disparity)
     worth = height > visible
-    for ground in grounds:
-        step = ground.step.view_as(disparity)
+    for step in steps:
         worth &= -around(-step) <= LEVEL_OFF * around(step)
-    return _of_pixels(worth, disparity), _of_pixels(height, disparity)
+    return worth, height
+
+
+def _largest_in_squares(plane: Tensor) -> Tensor:
+    """Return the largest value in each square of `CELL` px, [⌈H/CELL⌉,⌈W/CELL⌉] of [H,W]."""
+    largest: Tensor = F.max_pool2d(plane[None], CELL, ceil_mode=True)[0]
+    return largest
+
+
+def _boxes_around(mask: Tensor) -> list[Box]:
+    """Return boxes that hold all within `RAMP_RADIUS` px of a mask [H,W], bool.
+
+    On a processor they are strips as high as its cache has room for rows; elsewhere one box is all.
+    """
+    height, width = mask.shape
+    if mask.device.type != "cpu":
+        return [(slice(0, height), slice(0, width))]
+    squares = largest_within(_largest_in_squares(mask.float()), _SQUARES) > 0
+    count, boxes = max(1, AT_ONCE // (CELL * width)), []
+    for top in range(0, len(squares), count):
+        columns = squares[top : top + count].any(0).tolist()
+        starts = [at for at, one in enumerate(columns) if one and not (at and columns[at - 1])]
+        for left in starts:
+            right = next((at for at in range(left, len(columns)) if not columns[at]), len(columns))
+            rows = slice(top * CELL, min(height, (top + count) * CELL))
+            boxes.append((rows, slice(left * CELL, min(width, right * CELL))))
+    return boxes
 
 
 def _of_pixels(squares: Tensor, like: Tensor) -> Tensor:
@@ -138,26 +171,31 @@ def _of_pixels(squares: Tensor, like: Tensor) -> Tensor:
     return each.reshape(height * CELL, width * CELL)[: like.shape[0], : like.shape[1]]
 
 
-def _ground(height: Tensor, order: Order) -> _Ground:
-    """Return a plane [H,W] as a ground to climb.
+def _ground(height: Tensor, step: Tensor, places: list[Box], order: Order) -> _Ground:
+    """Return a plane [H,W] as a ground to climb at some places.
 
     Of neighbours as high the way goes to one that shares a side, then to that of the highest order.
+
+    Args:
+        height: [H,W].
+        step: [H,W], rise to the highest neighbour.
+        places: where ways go; elsewhere the ground is unknown.
+        order: of the pixels.
     """
-    rows, columns = height.shape
     wide = F.pad(height[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
-    way, tied = (torch.empty(rows, columns, dtype=torch.uint8).to(height.device) for _ in "wt")
-    step, rise = torch.empty_like(height), torch.empty_like(height)
-    for part in rows_at_once(rows, columns, height.device):
-        seen = wide[part.start : part.stop + 2]
+    way, tied = (torch.zeros_like(height, dtype=torch.uint8) for _ in range(2))
+    rise = torch.zeros_like(height)
+    for place in places:
+        rows, columns = place
+        seen = wide[rows.start : rows.stop + 2, columns.start : columns.stop + 2]
         own = _beside(seen, 0, 0)
         straight, side, sides_tied = _highest_of(seen, SIDES)
         diagonal, corner, corners_tied = _highest_of(seen, CORNERS)
         aslant = (diagonal > straight).view(torch.uint8)
         # Bytes in place of masks: to choose by a mask takes many times as long on a processor.
-        way[part] = side + aslant * (corner + len(SIDES) - side)
-        torch.sub(torch.maximum(straight, own), own, out=rise[part])
-        torch.sub(torch.maximum(diagonal, straight).maximum(own), own, out=step[part])
-        tied[part] = sides_tied + aslant * (corners_tied - sides_tied)
+        way[place] = side + aslant * (corner + len(SIDES) - side)
+        torch.sub(torch.maximum(straight, own), own, out=rise[place])
+        tied[place] = sides_tied + aslant * (corners_tied - sides_tied)
     tied = tied.view(torch.bool).logical_and_(step > 0)
     ground = _Ground(way.flatten(), step.flatten(), rise.flatten())
     _break_ties(ground.way, tied, wide, order)
@@ -227,24 +265,35 @@ def _climb(ground: _Ground, inverse: _Ground, start: Tensor, columns: int) -> _C
         columns: of the plane.
     """
     offsets = torch.tensor([dy * columns + dx for dy, dx in (*SIDES, *CORNERS)]).to(start.device)
-    last, count = start.clone(), torch.zeros_like(start)
-    steepest = torch.zeros_like(start, dtype=ground.step.dtype)
-    straight = torch.zeros_like(steepest)
-    # Of the ways that go on: their numbers, places and steps so far.
-    moving, here = torch.arange(len(start), device=start.device), start
-    so_far, so_straight = steepest, straight
-    for done in range(RAMP_RADIUS):
-        step = ground.step.index_select(0, here)
-        on = (step > LEVEL_OFF * so_far).nonzero()[:, 0]
-        moving, here, step, so_far, so_straight = (
-            one.index_select(0, on) for one in (moving, here, step, so_far, so_straight)
+    found = _Climb(
+        start.clone(),
+        torch.zeros_like(start),
+        *(torch.zeros_like(start, dtype=ground.step.dtype) for _ in range(2)),
+    )
+    # Of the ways that may go on: their numbers, and what they are so far. Once a way has ended it
+    # stays where it is, so ways need not be parted at each step.
+    number, so_far = torch.arange(len(start), device=start.device), found
+    for _ in range(RAMP_RADIUS):
+        step = ground.step.index_select(0, so_far.last)
+        goes_on = step > LEVEL_OFF * so_far.steepest
+        going = int(goes_on.sum())
+        if 2 * going < len(number):
+            found.write(number, so_far)
+            on = goes_on.nonzero()[:, 0]
+            number, so_far, step = number[on], so_far.where(on), step[on]
+            goes_on = goes_on[on]
+        if not going:
+            break
+        on = goes_on.view(torch.uint8)
+        way = offsets.index_select(0, ground.way.index_select(0, so_far.last).int())
+        ahead = way.mul_(on).add_(so_far.last)
+        rise = ground.rise.index_select(0, so_far.last)
+        rise = torch.maximum(rise, inverse.rise.index_select(0, ahead)).minimum(step).mul_(on)
+        so_far = _Climb(
+            ahead,
+            so_far.count + on,
+            torch.maximum(so_far.steepest, step),
+            torch.maximum(so_far.straight, rise),
         )
-        way = ground.way.index_select(0, here)
-        ahead = here + offsets.index_select(0, way.int())
-        so_far = torch.maximum(so_far, step)
-        rise, fall = ground.rise.index_select(0, here), inverse.rise.index_select(0, ahead)
-        so_straight = torch.maximum(so_straight, torch.maximum(rise, fall).minimum(step))
-        last[moving], count[moving] = ahead, done + 1
-        steepest[moving], straight[moving] = so_far, so_straight
-        here = ahead
-    return _Climb(last, count, steepest, straight)
+    found.write(number, so_far)
+    return found

@@ -36,6 +36,8 @@ def edge_softness(disparity: Tensor, ramps: Ramps) -> float:
         >>> round(edge_softness(disparity, ramps), 1)
         2.0
     """
+    if len(ramps.pixel) < LEAST_EDGES:
+        return 0.0
     height, width = disparity.shape
     flat, slope = disparity.flatten(), _slope(disparity)
     steepest = (slope >= largest_within(slope, 1)).flatten()[ramps.pixel]
