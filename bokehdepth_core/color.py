@@ -21,7 +21,7 @@ def srgb_to_linear(image: Tensor) -> Tensor:
         >>> srgb_to_linear(torch.tensor([0.0, 0.5, 1.0]))
         tensor([0.0000, 0.2140, 1.0000])
     """
-    curve = ((image.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
+    curve = image.clamp(min=0.04045).add_(0.055).div_(1.055) ** 2.4
     return torch.where(image <= 0.04045, image / 12.92, curve)
 
 
@@ -38,7 +38,7 @@ def linear_to_srgb(light: Tensor) -> Tensor:
         >>> linear_to_srgb(torch.tensor([0.0, 0.2140, 1.0]))
         tensor([0.0000, 0.5000, 1.0000])
     """
-    curve = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    curve = (light.clamp(min=0.0031308) ** (1 / 2.4)).mul_(1.055).sub_(0.055)
     return torch.where(light <= 0.0031308, light * 12.92, curve)
 
 

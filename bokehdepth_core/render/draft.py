@@ -5,6 +5,7 @@ What is in focus is taken from the full picture, behind whatever blurred foregro
 """
 
 from collections.abc import Callable
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from ..devices import exact_dtype
 from .scene.discontinuities import EDGE_STEP, find_depth_edges
-from .scene.matting import matte_far_side
+from .scene.matting import without_near_side
 from .scene.symmetry import Order
 from .slices.compositing import SHARP_RADIUS
 
@@ -34,20 +35,27 @@ def render_at_half_size(light: Tensor, defocus: Tensor, render_half: RenderHalf)
             its blurred foreground [4,h,w], as `composite_with_foreground`.
     """
     height, width = defocus.shape
-    clean = matte_far_side(light, defocus, find_depth_edges(defocus, Order(light))).background
-    halves = render_half(*halved(clean, defocus))
-    blurred, foreground = (_doubled(_doubled(half, width, 2), height, 1) for half in halves)
-    in_focus = clean * (1 - foreground[3:]) + foreground[:3]
-    sharpness = 1 - (defocus.abs() - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
-    return torch.lerp(blurred, in_focus, sharpness.clamp(0, 1))
+    halves = render_half(*halved(light, defocus))
+    radius = defocus.abs()
+    edges = find_depth_edges(defocus, Order(light), radius < BLURRED_RADIUS)
+    clean = without_near_side(light, defocus, edges)
+    blurred, foreground = (_doubled(half, (height, width)) for half in halves)
+    in_focus = clean.mul_(1 - foreground[3:]).add_(foreground[:3])
+    sharpness = 1 - (radius - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
+    return torch.lerp(blurred, in_focus, sharpness.clamp_(0, 1), out=blurred)
 
 
-def _doubled(planes: Tensor, length: int, axis: int) -> Tensor:
-    """Return planes [C,h,w] of which an axis has its full length again, interpolated linearly."""
-    size = list(planes.shape[1:])
-    size[axis - 1] = length
-    # Where the length is odd, the first and the last pixel lie on those of full size.
-    return F.interpolate(planes[None], size, mode="bilinear", align_corners=length % 2 == 1)[0]
+def _doubled(planes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return planes [C,h,w] at their full size again, [C,H,W], interpolated linearly."""
+    # Where a side is odd, the first and the last pixel lie on those of full size.
+    odd_height, odd_width = (side % 2 == 1 for side in size)
+    steps = [(size, odd_height)]
+    if odd_height != odd_width:
+        steps = [((planes.shape[1], size[1]), odd_width), (size, odd_height)]
+    wide = planes[None]
+    for one, odd in steps:
+        wide = F.interpolate(wide, one, mode="bilinear", align_corners=odd)
+    return wide[0]
 
 
 def halved(light: Tensor, defocus: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,20 +71,37 @@ def halved(light: Tensor, defocus: Tensor) -> tuple[Tensor, Tensor]:
         defocus: [H,W], px, front positive.
     """
     cells = [_along(row, 2) for row in _along(torch.cat([light, defocus[None]]), 1)]
-    own = [[part[3] for part in row] for row in cells]
-    low, high = torch.stack([part for row in own for part in row]).aminmax(dim=0)
+    out = _mean(cells)
+    low, high = (
+        reduce(choose, [part[-1] for row in cells for part in row])
+        for choose in (torch.minimum, torch.maximum)
+    )
+    there = (high - low > EDGE_STEP).flatten().nonzero()[:, 0]
+    cells = [[part.flatten(1)[:, there] for part in row] for row in cells]
+    out.flatten(1)[:, there] = _of_one_side(cells, low.flatten()[there], high.flatten()[there])
+    return out[:-1], out[-1] / 2
+
+
+def _of_one_side(cells: list[list[Tensor]], low: Tensor, high: Tensor) -> Tensor:
+    """Return light and defocus, [C + 1,N], of the one side of cells that an edge crosses.
+
+    Args:
+        cells: rows of pixels, [C + 1,N] each, whose last plane is the defocus.
+        low: [N], px, the least defocus of each cell.
+        high: [N], px, the greatest.
+    """
+    own = [[part[-1] for part in row] for row in cells]
     # Summed exactly: rounding would decide where as many pixels are near as far.
-    exact = exact_dtype(defocus.device)
+    exact = exact_dtype(low.device)
     mean = _mean([[part.to(exact) for part in row] for row in own])
     chosen = torch.where(mean > (low.to(exact) + high) / 2, high, low)
-    whole = high - low <= EDGE_STEP
     middle, side = (low + high) / 2, (chosen - low) - (high - chosen)
-    member = [[(whole | ((part - middle) * side >= 0)).to(light) for part in row] for row in own]
+    member = [[((part - middle) * side >= 0).to(low) for part in row] for row in own]
     seen = [
-        [part[:3] * mask for part, mask in zip(*row, strict=True)]
+        [part[:-1] * mask for part, mask in zip(*row, strict=True)]
         for row in zip(cells, member, strict=True)
     ]
-    return _mean(seen) / _mean(member), chosen / 2
+    return torch.cat([_mean(seen) / _mean(member), chosen[None]])
 
 
 def _along(planes: Tensor, axis: int) -> list[Tensor]:

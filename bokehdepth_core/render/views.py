@@ -142,7 +142,7 @@ class View:
 
     def light(self, boost: HighlightBoost) -> Tensor:
         """Return [3,H,W] linear light, clipped highlights boosted; [4,H,W] with its coverage."""
-        light = self.meaning.light(self.picture).movedim(-1, 0)
+        light = self.meaning.light(self.picture.movedim(-1, 0).contiguous())
         if self.boosted is not None:
             light = light * boost.gain(self.boosted, self.defocus)
         if self.alpha is None:

@@ -27,21 +27,25 @@ def above_black(light: Tensor, black: Tensor) -> Tensor:
         >>> above_black(light, torch.tensor(0.0)).max(), above_black(light, torch.tensor(0.0)).sum()
         (tensor(0.7500), tensor(0.7500))
     """
-    above, missing = (light - black).clamp(min=0), (black - light).clamp(min=0)
-    if not (_of_cells(missing) > LEAST_MISSING * _of_cells(above) + ROUNDING / CELL**2).any():
-        return above + black
+    missing = (black - light).clamp_(min=0)
+    lost = _of_cells(missing)
+    gained = _of_cells(light) - black + lost
+    if not (lost > LEAST_MISSING * gained + ROUNDING / CELL**2).any():
+        return light.clamp(min=black)
+    above = (light - black).clamp_(min=0)
     wanted = missing / _sum_around(above).clamp(min=ROUNDING)
     return above * (1 - _sum_around(wanted)).clamp(min=0) + black
 
 
 def _of_cells(planes: Tensor) -> Tensor:
     """Return the means over squares, which lie alike from both ends, [C,h,w] of [C,H,W]."""
-    border = []
+    border = []  # of columns, then of rows
     for side in (planes.shape[2], planes.shape[1]):
         count = -(-side // CELL)
         count += (count * CELL - side) % 2  # an odd side of squares makes what is left even
-        border += [(count * CELL - side) // 2] * 2
-    return F.avg_pool2d(F.pad(planes, border)[None], CELL)[0]
+        border.append((count * CELL - side) // 2)
+    means: Tensor = F.avg_pool2d(planes[None], CELL, padding=(border[1], border[0]))[0]
+    return means
 
 
 def _sum_around(planes: Tensor) -> Tensor:

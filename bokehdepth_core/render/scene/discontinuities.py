@@ -36,7 +36,7 @@ class DepthEdges:
     step_x: Tensor
 
 
-def find_depth_edges(defocus: Tensor, order: Order) -> DepthEdges:
+def find_depth_edges(defocus: Tensor, order: Order, wanted: Tensor | None = None) -> DepthEdges:
     """Return the depth edges of a picture.
 
     An edge is a step larger than `EDGE_STEP` plus the slope of the surface on either side of it.
@@ -46,9 +46,13 @@ def find_depth_edges(defocus: Tensor, order: Order) -> DepthEdges:
     Args:
         defocus: [H,W], px, front positive.
         order: by which one of neighbours as near is taken.
+        wanted: [H,W], bool, where far sides are looked for; None for everywhere.
     """
     rise = largest_within(defocus, 1).sub_(defocus)
-    row, column = (rise > EDGE_STEP).nonzero(as_tuple=True)  # no edge is elsewhere
+    there = rise > EDGE_STEP  # no edge is elsewhere
+    if wanted is not None:
+        there &= wanted
+    row, column = there.nonzero(as_tuple=True)
     across = defocus.shape[1] + 2 * _BORDER
     place = (row + _BORDER) * across + column + _BORDER
     heights = F.pad(defocus[None, None], (_BORDER,) * 4, mode="replicate").flatten()

@@ -158,18 +158,8 @@ def matte_far_side(light: Tensor, defocus: Tensor, edges: DepthEdges) -> FarSide
         defocus: [H,W], px, front positive.
         edges: depth edges of `defocus`.
     """
-    row, column = edges.far_side.nonzero(as_tuple=True)
-    step_y, step_x = edges.step_y[edges.far_side], edges.step_x[edges.far_side]
-    own_defocus = defocus[edges.far_side]
-    away, beside, inner = (
-        pixels_at(row + k * step_y, column + k * step_x, defocus) for k in (-1, 1, 2)
-    )
-    thin = defocus[inner] <= own_defocus + EDGE_STEP
-    near = (torch.where(thin, beside[0], inner[0]), torch.where(thin, beside[1], inner[1]))
-    background, usable = _sample_far_background(light, defocus, edges, (row, column), away)
-    foreground = light[:, near[0], near[1]]
-    brightest = light.max().clamp(min=WHITE)
-    found = matte(light[:, row, column], foreground, background, False, thin, usable, brightest)
+    pixels, found, foreground, near = _matted_far_side(light, defocus, edges)
+    row, column = pixels
     itself = torch.arange(defocus.numel(), dtype=torch.int32, device=defocus.device)
     out = FarSideMatte(
         light.clone(),
@@ -181,6 +171,33 @@ def matte_far_side(light: Tensor, defocus: Tensor, edges: DepthEdges) -> FarSide
     out.foreground_from[row, column] = (near[0] * defocus.shape[1] + near[1]).int()
     out.alpha[row, column] = found.alpha
     return out
+
+
+def without_near_side(light: Tensor, defocus: Tensor, edges: DepthEdges) -> Tensor:
+    """Return the `background` that `matte_far_side` finds, [3,H,W], alone."""
+    (row, column), found, _, _ = _matted_far_side(light, defocus, edges)
+    out = light.clone()
+    out[:, row, column] = found.color
+    return out
+
+
+def _matted_far_side(
+    light: Tensor, defocus: Tensor, edges: DepthEdges
+) -> tuple[Pixels, Matte, Tensor, Pixels]:
+    """Return the far-side edge pixels, what they are made of, F [3,N], and the pixels it is of."""
+    row, column = edges.far_side.nonzero(as_tuple=True)
+    step_y, step_x = edges.step_y[row, column], edges.step_x[row, column]
+    away, beside, inner = (
+        pixels_at(row + k * step_y, column + k * step_x, defocus) for k in (-1, 1, 2)
+    )
+    thin = defocus[inner] <= defocus[row, column] + EDGE_STEP
+    near = (torch.where(thin, beside[0], inner[0]), torch.where(thin, beside[1], inner[1]))
+    background, usable = _sample_far_background(light, defocus, edges, (row, column), away)
+    foreground = light[:, near[0], near[1]]
+    brightest = light.max().clamp(min=WHITE)
+    own = light[:, row, column]
+    found = matte(own, foreground, background, False, thin, usable, brightest)
+    return (row, column), found, foreground, near
 
 
 def _sample_far_background(
