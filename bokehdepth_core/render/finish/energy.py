@@ -39,13 +39,12 @@ def above_black(light: Tensor, black: Tensor) -> Tensor:
 
 def _of_cells(planes: Tensor) -> Tensor:
     """Return the means over squares, which lie alike from both ends, [C,h,w] of [C,H,W]."""
-    border = []  # of columns, then of rows
+    border = []
     for side in (planes.shape[2], planes.shape[1]):
         count = -(-side // CELL)
         count += (count * CELL - side) % 2  # an odd side of squares makes what is left even
-        border.append((count * CELL - side) // 2)
-    means: Tensor = F.avg_pool2d(planes[None], CELL, padding=(border[1], border[0]))[0]
-    return means
+        border += [(count * CELL - side) // 2] * 2
+    return F.avg_pool2d(F.pad(planes, border)[None], CELL)[0]
 
 
 def _sum_around(planes: Tensor) -> Tensor:

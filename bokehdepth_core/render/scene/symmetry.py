@@ -54,13 +54,25 @@ class Order:
         self._colors = picture[:3]
 
     def at(self, pixel: Tensor) -> Tensor:
-        """Return the numbers of pixels, flat indices of any shape: few are ever asked for."""
-        number = self._around[pixel].long().mul_(_FACTORS[0])
+        """Return the numbers of pixels, flat indices of any shape."""
+        few = WINDOW**2 * pixel.numel() < self._colors[0].numel()
+        around = self._around_some(pixel) if few else self._around[pixel]
+        number = around.long().mul_(_FACTORS[0])
         channels = self._colors.flatten(1)
         for channel, factor in zip(channels, _FACTORS[1 : 1 + len(channels)], strict=True):
             number += _level(channel[pixel]).long().mul_(factor)
         # Bits 24 to 47, moved down as a float32, which holds them exactly: MPS has no shifts.
         return number.bitwise_and_((ORDERS - 1) * ORDERS).float().mul_(1 / ORDERS)
+
+    def _around_some(self, pixel: Tensor) -> Tensor:
+        """Return what `_around` holds at some pixels."""
+        height, width = self._colors.shape[1:]
+        ways = torch.arange(-(WINDOW // 2), WINDOW // 2 + 1).to(pixel.device)
+        row, column = ((at[..., None] + ways) for at in (pixel // width, pixel % width))
+        inside = [(at >= 0) & (at < side) for at, side in ((row, height), (column, width))]
+        place = row.clamp_(0, height - 1)[..., None] * width + column.clamp_(0, width - 1)[..., None, :]
+        level = _level(self._colors.flatten(1)[:, place]).sum(0)
+        return (level * inside[0][..., None] * inside[1][..., None, :]).sum((-1, -2))
 
     @cached_property
     def _around(self) -> Tensor:
