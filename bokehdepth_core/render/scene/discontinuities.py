@@ -4,13 +4,14 @@ The matting of mixed pixels (`matting.py`) and the inpainting of occluded backgr
 both start from these edges. Both also look at the pixels around a place, with the helpers below.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...boxes import AT_ONCE
 from .symmetry import CORNERS, SIDES, Order, highest_of, mirrored_sum
 
 EDGE_STEP = 1.0  # px of defocus between neighbours that makes a depth edge
@@ -109,7 +110,7 @@ def mean_around(
     pixels: Pixels,
     radius: int,
     falloff: int,
-    accepted: Callable[[Pixels], Tensor],
+    accepted: Callable[[Tensor, slice], Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Return the mean light [3,N] of accepted pixels around N pixels, and whether there are any.
 
@@ -118,17 +119,33 @@ def mean_around(
         pixels: rows and columns, [N] each.
         radius: px, of the square window around each pixel.
         falloff: a neighbour at distance d has the weight d^(-2 falloff).
-        accepted: which of N neighbours count, [N] bool.
+        accepted: which neighbours, flat indices [K,n], of some of the N pixels count, bool.
     """
     row, column = pixels
-
-    def weighted(dy: int, dx: int) -> Tensor:
-        there = pixels_at(row + dy, column + dx, light[0])
-        weight = accepted(there) / (dy * dy + dx * dx) ** falloff
-        return torch.cat([light[:, there[0], there[1]] * weight, weight[None]])
-
-    total = mirrored_sum(radius, weighted)
+    numbers = {offset: index for index, offset in enumerate(window_offsets(radius))}
+    offsets = torch.tensor(list(numbers)).to(row.device)
+    down, right = offsets.T[..., None]
+    weights = (offsets.square().sum(1, keepdim=True) ** falloff).to(light).reciprocal()
+    planes, total = light.flatten(1), light.new_zeros(len(light) + 1, len(row))
+    for part in pixels_at_once(len(row), len(offsets), light[0]):
+        rows, columns = pixels_at(row[part] + down, column[part] + right, light[0])
+        there = rows.mul_(light.shape[2]).add_(columns)
+        weight = accepted(there, part) * weights
+        seen = [plane.take(there).mul_(weight) for plane in planes]
+        terms = dict(zip(numbers, torch.stack([*seen, weight], dim=1), strict=True))
+        total[:, part] = mirrored_sum(radius, lambda dy, dx, terms=terms: terms[dy, dx])
     return total[:-1] / total[-1].clamp(min=1e-9), total[-1] > 0
+
+
+def pixels_at_once(count: int, around: int, like: Tensor) -> Iterator[slice]:
+    """Yield parts of so many pixels, of which several steps go over all `around` each.
+
+    They are as many as a processor's cache holds, or as an eighth of the plane [H,W] has pixels.
+    """
+    numbers = 4 * AT_ONCE if like.device.type == "cpu" else max(AT_ONCE, like.numel() // 8)
+    step = max(1, numbers // around)
+    for start in range(0, count, step):
+        yield slice(start, min(count, start + step))
 
 
 def largest_within(plane: Tensor, reach: int) -> Tensor:

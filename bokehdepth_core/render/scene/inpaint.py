@@ -88,18 +88,21 @@ def sample_background(
         plane[there] = before[at]
     color = _median(color, rows, columns)
     narrow = (nearest.distance < NARROW).nonzero(as_tuple=True)
-    own, wanted = defocus[narrow], behind[narrow]
+    limit, wanted = defocus[narrow] - EDGE_STEP, behind[narrow]
     mean, found = mean_around(
         far_matted,
         (narrow[0], narrow[1]),
         AROUND,
         3,
-        lambda there: (
-            (defocus[there] < own - EDGE_STEP) & ((defocus[there] - wanted).abs() < EDGE_STEP)
-        ),
+        lambda there, part: _same_background(flat.take(there), limit[part], wanted[part]),
     )
     color[:, narrow[0], narrow[1]] = torch.where(found, mean, color[:, narrow[0], narrow[1]])
     return BackgroundSample(color, behind, place.view_as(defocus), edge.view_as(defocus))
+
+
+def _same_background(defocus: Tensor, limit: Tensor, wanted: Tensor) -> Tensor:
+    """Return where a defocus lies below a limit and is that of a wanted background, bool."""
+    return (defocus < limit) & ((defocus - wanted).abs_() < EDGE_STEP)
 
 
 def smooth_inpainting(

@@ -22,6 +22,7 @@ from .discontinuities import (
     Pixels,
     mean_around,
     pixels_at,
+    pixels_at_once,
     pixels_beside,
     window_offsets,
 )
@@ -211,13 +212,13 @@ def _sample_far_background(
     own = defocus[pixels]
     background = light[:, away[0], away[1]]
     other = edges.far_side[away] | ((defocus[away] - own).abs() >= EDGE_STEP)
-    own = own[other]
+    own, pure = own[other], defocus.masked_fill(edges.far_side, torch.inf)
     mean, found = mean_around(
         light,
         (pixels[0][other], pixels[1][other]),
         BACKGROUND_RADIUS,
         1,
-        lambda there: ~edges.far_side[there] & ((defocus[there] - own).abs() < EDGE_STEP),
+        lambda there, part: (pure.take(there) - own[part]).abs_() < EDGE_STEP,
     )
     usable = ~other
     background[:, other], usable[other] = mean, found
@@ -275,15 +276,20 @@ def _sample_thin_foreground(
     colour, it is the one that differs most from B; or else the pixel's own colour.
     """
     row, column = pixels
-    own, own_defocus = light[:, row, column], defocus[pixels]
-    purest, largest = own, (own - background).square().sum(0)
-    for dy, dx in window_offsets(THIN_RADIUS):
-        there = pixels_at(row + dy, column + dx, defocus)
-        other = light[:, there[0], there[1]]
-        contrast = (other - background).square().sum(0)
-        _, on_line = estimate_alpha(own, other, background)
-        same_surface = (defocus[there] - own_defocus).abs() < EDGE_STEP
-        better = on_line & (contrast > largest) & same_surface
-        purest = torch.where(better, other, purest)
-        largest = torch.where(better, contrast, largest)
-    return purest
+    offsets = torch.tensor(window_offsets(THIN_RADIUS)).to(row.device)
+    down, right = offsets.T[..., None]
+    planes, flat = light.flatten(1), defocus.flatten()
+    out = light[:, row, column]
+    for part in pixels_at_once(len(row), 3 * len(offsets), defocus):
+        own, behind = out[:, None, part], background[:, None, part]
+        rows, columns = pixels_at(row[part] + down, column[part] + right, defocus)
+        there = rows.mul_(defocus.shape[1]).add_(columns)
+        other = torch.stack([plane.take(there) for plane in planes])
+        contrast = (other - behind).square().sum(0)
+        _, on_line = estimate_alpha(own, other, behind)
+        near = (flat.take(there) - defocus[row[part], column[part]]).abs_() < EDGE_STEP
+        largest, index = contrast.mul_(on_line & near).max(0)
+        better = largest > (own - behind).square().sum(0)[0]
+        purest = other.gather(1, index.expand(len(other), 1, -1))[:, 0]
+        out[:, part] = torch.where(better, purest, own[:, 0])
+    return out

@@ -70,7 +70,9 @@ class Order:
         ways = torch.arange(-(WINDOW // 2), WINDOW // 2 + 1).to(pixel.device)
         row, column = ((at[..., None] + ways) for at in (pixel // width, pixel % width))
         inside = [(at >= 0) & (at < side) for at, side in ((row, height), (column, width))]
-        place = row.clamp_(0, height - 1)[..., None] * width + column.clamp_(0, width - 1)[..., None, :]
+        place = (
+            row.clamp_(0, height - 1)[..., None] * width + column.clamp_(0, width - 1)[..., None, :]
+        )
         level = _level(self._colors.flatten(1)[:, place]).sum(0)
         return (level * inside[0][..., None] * inside[1][..., None, :]).sum((-1, -2))
 
