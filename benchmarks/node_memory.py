@@ -33,12 +33,15 @@ from bokehdepth_core.depth.sweep.memory import sweep_memory
 from bokehdepth_core.optics.lens import lens_look
 from bokehdepth_core.render.lens_look import number_of_passes, render_lens_look
 from bokehdepth_core.render.memory import RenderWork, render_memory
+from bokehdepth_core.render.scene.deconvolution import gaussian
 
 ASSETS = Path(__file__).parents[1] / "bokehdepth_core" / "demo" / "assets"
 MASKS = ("alpha", "hold_out", "background")
 RENDERS: dict[str, dict] = {
     "default": {},
     "draft": {"quality": "draft"},
+    "soft depth": {"soften": 2.0},
+    "soft depth in a draft": {"quality": "draft", "soften": 2.0},
     "final": {"quality": "final"},
     "depth as it is": {"refine_depth": False},
     "lamps": {"highlight_boost": 3.0},
@@ -91,6 +94,11 @@ def scene(height: int, width: int) -> tuple[Tensor, Tensor]:
     return sized[0].movedim(1, -1).contiguous().clamp(0, 1), 1 / sized[1][0]
 
 
+def softened(depth: Tensor, spread: float) -> Tensor:
+    """Return depth [1,H,W], m, whose disparity is blurred by a Gaussian, px, as a network's is."""
+    return depth if spread == 0 else 1 / gaussian(1 / depth[0], spread)[None]
+
+
 def render_figures(setting: str, height: int, width: int, radius: float) -> tuple[int, int]:
     """Return the bytes that rendering takes, and those asked for.
 
@@ -102,6 +110,7 @@ def render_figures(setting: str, height: int, width: int, radius: float) -> tupl
     """
     image, depth = scene(height, width)
     given = dict(RENDERS[setting])
+    depth = softened(depth, given.pop("soften", 0.0))
     lens = lens_look(given.pop("look", "plain disc"), fringe=given.pop("fringe", None))
     focus = float(depth.min())
     strength = radius / float((1 / depth - 1 / focus).abs().max())

@@ -137,7 +137,8 @@ class LensBlur:
         out = torch.empty_like(planes)
         # One by one, for memory, but small ones together: many short steps take long on their own.
         count = max(1, SMALL // (height * width))
-        for some, blurred in zip(planes.split(count), out.split(count), strict=True):
+        for start in range(0, len(planes), count):
+            some, blurred = planes[start : start + count], out[start : start + count]
             padded = functional.pad(some[None], (left, right, top, bottom), mode="reflect")[0]
             spectrum = torch.fft.rfft2(padded, s=(height, width)).mul_(transfer)
             found = torch.fft.irfft2(spectrum, s=(height, width))

@@ -35,10 +35,10 @@ def render_at_half_size(light: Tensor, defocus: Tensor, render_half: RenderHalf)
             its blurred foreground [4,h,w], as `composite_with_foreground`.
     """
     height, width = defocus.shape
-    halves = render_half(*halved(light, defocus))
     radius = defocus.abs()
     edges = find_depth_edges(defocus, Order(light), radius < BLURRED_RADIUS)
     clean = without_near_side(light, defocus, edges)
+    halves = render_half(*halved(clean, defocus))
     blurred, foreground = (_doubled(half, (height, width)) for half in halves)
     in_focus = clean.mul_(1 - foreground[3:]).add_(foreground[:3])
     sharpness = 1 - (radius - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)

@@ -15,13 +15,15 @@ from ..optics.aperture import DISC, Aperture
 from ..optics.field import SMALLEST_CELL, Field, windows_across
 from ..optics.pupil import mask_size
 from .finish.grain import STRIP as GRAIN_STRIP
+from .scene.deblurring import LARGEST_TILE
 from .scene.inpaint import inpainting_support_radius
 from .tiles import Tile, cut_tiles
 
 # Of the picture: what is held while tiles are worked on (two results, depth, defocus, height), and
 # what each step over the whole of it takes beside.
 _HELD = 9
-_REFINED, _REFINED_ROWS = 15 + 3, 14  # as soft depth edges are made hard; the second of some rows
+# As soft depth edges are made hard, were every pixel in one; of some rows; of what is deconvolved.
+_REFINED, _REFINED_ROWS, _DECONVOLVED = 24.5, 8, 30
 _LAMPS_FOUND = 22
 _CUT_OUT_FILLED = 33
 _HELD_OUT_FILLED = 33
@@ -106,7 +108,7 @@ def render_memory(
     pixels, held = height * width, _held(work)
     tiles = cut_tiles(height, width, support_radius(radius), wraps=wraps)
     most = max(_of_tile(tile, radius, wraps, work) for tile in tiles)
-    floats = max(pixels * _around_tiles(work, height, width), pixels * held + most)
+    floats = max(pixels * _around_tiles(work, height, width, wraps), pixels * held + most)
     if work.moved:
         floats += pixels * (4 + 4 * work.background + work.alpha + work.hold_out)
     if not work.aperture.has_closed_form:
@@ -134,12 +136,13 @@ def _held(work: RenderWork) -> int:
     return _HELD + more + 3 * (work.linear and not work.alpha) + 4 * (work.passes > 1)
 
 
-def _around_tiles(work: RenderWork, height: int, width: int) -> float:
+def _around_tiles(work: RenderWork, height: int, width: int, wraps: bool) -> float:
     """Return the most that steps over the whole picture, before and after its tiles, hold."""
     strip = min(1.0, GRAIN_STRIP / height)
     more = _held(work) - _HELD
-    rows = min(1.0, AT_ONCE / (height * width))
-    steps: list[float] = [_REFINED + _REFINED_ROWS * rows + 5 * work.alpha + 4 * (work.passes > 1)]
+    rows, tile = (min(1.0, most / (height * width)) for most in (AT_ONCE, LARGEST_TILE**2))
+    refined = _REFINED + max(_REFINED_ROWS * rows, _DECONVOLVED * tile * (not wraps))
+    steps: list[float] = [refined + 5 * work.alpha + 4 * (work.passes > 1)]
     steps += [_LAMPS_FOUND + more] * work.lamps
     steps += [_CUT_OUT_FILLED + more - 7] * work.alpha
     steps += [_HELD_OUT_FILLED + more - 6] * work.hold_out

@@ -46,7 +46,7 @@ def without_specks(light: Tensor, photo: Tensor, defocus: Tensor) -> Tensor:
         True
     """
     step = largest_within(defocus, 1) + largest_within(-defocus, 1)
-    there = largest_within(step, BESIDE - 1) > EDGE_STEP
+    there = largest_within(step > EDGE_STEP, BESIDE - 1)
     if len(light) > COLORS:
         there &= light[COLORS] >= COVERED
     row, column = there.nonzero(as_tuple=True)

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...boxes import rows_at_once
 from ...callbacks import CheckCancelled, never_cancelled
 from ...checks import check_depth, check_image
 from ..panorama import own_columns, with_other_end
 from .deblurring import deblurred
+from .discontinuities import pixels_at_once
 from .ramps import RAMP_RADIUS, Ramps, find_ramps
 from .symmetry import Order, mirrored_sum
 
@@ -184,27 +184,51 @@ class _Scene:
 
     def sources(self, ramps: Ramps) -> Tensor:
         """Return from which pixel each one takes its depth, flat indices [H·W]."""
-        color, disparity, flat = self.color, self.disparity, self.disparity.flatten()
+        flat = self.disparity.flatten()
         sources = torch.arange(flat.numel(), device=flat.device)
         if ramps.pixel.numel() == 0:
             return sources
+        is_near, split = self._all_sides(ramps)
+        split = _agreed(split, ramps.pixel, self.disparity)
+        for side, end in ((is_near, ramps.near_end), (~is_near, ramps.far_end)):
+            there = split & side
+            sources[ramps.pixel[there]] = end[there]
+        return sources
+
+    def _all_sides(self, ramps: Ramps) -> tuple[Tensor, Tensor]:
+        """Return what `_sides` does of all ramps, part by part."""
+        surroundings = _Surroundings(self.color, self.disparity)
+        mean, found = self.disparity.flatten().mean(), []
+        for part in pixels_at_once(len(ramps.pixel), _SUMS, self.disparity):
+            self._check_cancelled()
+            some = Ramps(*(one[part] for one in vars(ramps).values()))
+            found.append(self._sides(some, surroundings, mean))
+        is_near, split = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return is_near, split
+
+    def _sides(
+        self, ramps: Ramps, surroundings: "_Surroundings", mean: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return which pixels of ramps are near, and which ramps may be edges, [M] bool each.
+
+        Args:
+            ramps: M of them.
+            surroundings: of all pixels.
+            mean: 1/m, disparity of the picture.
+        """
+        flat = self.disparity.flatten()
         near, far = flat[ramps.near_end], flat[ramps.far_end]
         position = (flat[ramps.pixel] - far) / (near - far)
         position = position.clamp(NEAREST_POSITION, 1 - NEAREST_POSITION)
-        log_odds = DISPARITY_WEIGHT * position.logit()
         tolerance = SAME_SIDE * (near - far)
-        self._check_cancelled()
-        on_near = _look_around(color, disparity, ramps.pixel, ramps.near_end, tolerance)
-        self._check_cancelled()
-        on_far = _look_around(color, disparity, ramps.pixel, ramps.far_end, tolerance)
+        on_near = surroundings.colors(ramps.pixel, ramps.near_end, tolerance)
+        on_far = surroundings.colors(ramps.pixel, ramps.far_end, tolerance)
+        log_odds = DISPARITY_WEIGHT * position.logit()
         log_odds += on_near.likelihood.log() - on_far.likelihood.log()
         # A small rise where the photo shows no edge, or a long one, is the shape of one surface.
-        large = near - far > LARGE_RISE * near.clamp(min=float(flat.mean()))
+        large = near - far > LARGE_RISE * torch.maximum(near, mean)
         split = large | (_differ(on_near, on_far) & (ramps.length <= LONGEST_SMALL))
-        split = _agreed(split, ramps.pixel, disparity)
-        ends = torch.where(log_odds > 0, ramps.near_end, ramps.far_end)
-        sources[ramps.pixel[split]] = ends[split]
-        return sources
+        return log_odds > 0, split
 
 
 def _differ(one: _Colors, other: _Colors) -> Tensor:
@@ -223,41 +247,49 @@ def _agreed(chosen: Tensor, pixel: Tensor, like: Tensor) -> Tensor:
     return agreed
 
 
-def _look_around(
-    color: Tensor, disparity: Tensor, pixel: Tensor, end: Tensor, tolerance: Tensor
-) -> _Colors:
-    """Return the colours of one side of ramps, and p(c | side) of the colours c of pixels.
-
-    A kernel density estimate (Parzen 1962) from the plateau around the end of each ramp; a constant
-    doubt is added for colours that were not seen there.
+class _Surroundings:
+    """What is around every pixel, in which the colours of one side of ramps are looked for.
 
     Args:
         color: [H,W,3], sRGB, 0…1.
         disparity: [H,W], 1/m.
-        pixel: [M], flat indices.
-        end: [M], flat indices of the ends.
-        tolerance: [M], 1/m, difference from the end's disparity up to which a sample counts.
     """
-    wide = F.pad(
-        torch.cat([color.movedim(-1, 0), disparity[None]])[None],
-        (SAMPLE_RADIUS,) * 4,
-        mode="replicate",
-    )[0].flatten(1)
-    across = disparity.shape[1] + 2 * SAMPLE_RADIUS
-    place = end + 2 * SAMPLE_RADIUS * (end // disparity.shape[1]) + SAMPLE_RADIUS * (across + 1)
-    power = wide[0].square() + wide[1].square() + wide[2].square()
-    planes = (*wide, power)
-    level, own = disparity.flatten()[end], color.reshape(-1, 3).T[:, pixel]
-    parts = rows_at_once(len(pixel), _SUMS, pixel.device)
-    found = [
-        _sampled(planes, across, place[one], level[one], own[:, one], tolerance[one])
-        for one in parts
-    ]
-    summed = torch.cat(found, dim=1) if found else own.new_zeros(_SUMS, 0)
-    total, sum_of_squares, count = summed[:3]
-    mean = (summed[3:] / count).T
-    variance = (sum_of_squares / count - mean.square().sum(1)).clamp(min=0)
-    return _Colors(total / count + COLOR_DOUBT, mean, variance)
+
+    def __init__(self, color: Tensor, disparity: Tensor) -> None:
+        wide = F.pad(
+            torch.cat([color.movedim(-1, 0), disparity[None]])[None],
+            (SAMPLE_RADIUS,) * 4,
+            mode="replicate",
+        )[0].flatten(1)
+        power = wide[0].square() + wide[1].square() + wide[2].square()
+        self._planes = (*wide, power)
+        self._columns = disparity.shape[1]
+        self._across = self._columns + 2 * SAMPLE_RADIUS
+
+    def colors(self, pixel: Tensor, end: Tensor, tolerance: Tensor) -> _Colors:
+        """Return the colours of one side of ramps, and p(c | side) of the colours c of pixels.
+
+        A kernel density estimate (Parzen 1962) from the plateau around the end of each ramp; a
+        constant doubt is added for colours that were not seen there.
+
+        Args:
+            pixel: [M], flat indices.
+            end: [M], flat indices of the ends.
+            tolerance: [M], 1/m, difference from the end's disparity up to which a sample counts.
+        """
+        place, own = self._place(end), self._place(pixel)
+        color = torch.stack([plane[own] for plane in self._planes[:3]])
+        level = self._planes[3][place]
+        summed = _sampled(self._planes, self._across, place, level, color, tolerance)
+        total, sum_of_squares, count = summed[:3]
+        mean = (summed[3:] / count).T
+        variance = (sum_of_squares / count - mean.square().sum(1)).clamp(min=0)
+        return _Colors(total / count + COLOR_DOUBT, mean, variance)
+
+    def _place(self, pixel: Tensor) -> Tensor:
+        """Return flat indices within the border."""
+        beside = SAMPLE_RADIUS * (self._across + 1)
+        return pixel + 2 * SAMPLE_RADIUS * (pixel // self._columns) + beside
 
 
 def _sampled(

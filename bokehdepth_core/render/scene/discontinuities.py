@@ -6,6 +6,7 @@ both start from these edges. Both also look at the pixels around a place, with t
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -131,29 +132,46 @@ def mean_around(
         rows, columns = pixels_at(row[part] + down, column[part] + right, light[0])
         there = rows.mul_(light.shape[2]).add_(columns)
         weight = accepted(there, part) * weights
-        seen = [plane.take(there).mul_(weight) for plane in planes]
-        terms = dict(zip(numbers, torch.stack([*seen, weight], dim=1), strict=True))
-        total[:, part] = mirrored_sum(radius, lambda dy, dx, terms=terms: terms[dy, dx])
+        seen = [taken(plane, there).mul_(weight) for plane in planes]
+        terms = torch.stack([*seen, weight], dim=1)
+        total[:, part] = mirrored_sum(
+            radius, partial(_term, dict(zip(numbers, terms, strict=True)))
+        )
     return total[:-1] / total[-1].clamp(min=1e-9), total[-1] > 0
+
+
+def taken(plane: Tensor, there: Tensor) -> Tensor:
+    """Return the numbers of a plane [H·W] at flat indices of any shape."""
+    return plane.index_select(0, there.flatten()).view_as(there)
+
+
+def _term(terms: dict[tuple[int, int], Tensor], dy: int, dx: int) -> Tensor:
+    return terms[dy, dx]
 
 
 def pixels_at_once(count: int, around: int, like: Tensor) -> Iterator[slice]:
     """Yield parts of so many pixels, of which several steps go over all `around` each.
 
-    They are as many as a processor's cache holds, or as an eighth of the plane [H,W] has pixels.
+    All around them are at most an eighth of the plane's [H,W], and what a processor's cache holds.
     """
-    numbers = 4 * AT_ONCE if like.device.type == "cpu" else max(AT_ONCE, like.numel() // 8)
-    step = max(1, numbers // around)
+    most = 4 * AT_ONCE if like.device.type == "cpu" else like.numel()
+    step = max(1, min(most, like.numel() // 8) // around)
     for start in range(0, count, step):
         yield slice(start, min(count, start + step))
 
 
 def largest_within(plane: Tensor, reach: int) -> Tensor:
-    """Return the largest value within a square of ± reach px, [H,W]; windows grow by doubling."""
+    """Return the largest value within a square of ± reach px, [H,W]; windows grow by doubling.
+
+    Args:
+        plane: [H,W], float, or bool or uint8, which take a quarter of the time.
+        reach: px.
+    """
     for axis in (0, 1):
         side, length = plane.shape[axis], 2 * reach + 1
         border = (0, 0, reach, reach) if axis == 0 else (reach, reach, 0, 0)
-        plane, width = F.pad(plane, border, value=-torch.inf), 1
+        outside = -torch.inf if plane.is_floating_point() else 0
+        plane, width = F.pad(plane, border, value=outside), 1
         while 2 * width <= length:
             count = plane.shape[axis] - width
             plane = torch.maximum(plane.narrow(axis, 0, count), plane.narrow(axis, width, count))

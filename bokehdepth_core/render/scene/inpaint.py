@@ -17,6 +17,7 @@ from .discontinuities import (
     EDGE_WIDTH,
     mean_around,
     pixels_beside,
+    taken,
 )
 from .nearest import NearestBackground, search_radius
 
@@ -94,7 +95,7 @@ def sample_background(
         (narrow[0], narrow[1]),
         AROUND,
         3,
-        lambda there, part: _same_background(flat.take(there), limit[part], wanted[part]),
+        lambda there, part: _same_background(taken(flat, there), limit[part], wanted[part]),
     )
     color[:, narrow[0], narrow[1]] = torch.where(found, mean, color[:, narrow[0], narrow[1]])
     return BackgroundSample(color, behind, place.view_as(defocus), edge.view_as(defocus))
@@ -160,7 +161,8 @@ def _spread(planes: Tensor, defocus: Tensor, dy: int, dx: int) -> Tensor:
     out = planes / 2
     before, after = _overlap(defocus, -dy, -dx), _overlap(defocus, dy, dx)
     apart = (defocus[before] - defocus[after]).abs_()
-    weight = (apart < EDGE_STEP * float(max(dy, dx)) ** 0.5).to(planes).mul_(0.25)
+    # 0.25 where that is below a limit, else 0: a comparison would take several times as long.
+    weight = apart.neg_().add_(EDGE_STEP * float(max(dy, dx)) ** 0.5).mul_(1e30).clamp_(0, 0.25)
     for here, beside in ((before, after), (after, before)):
         out[:, here[0], here[1]].addcmul_(planes[:, beside[0], beside[1]], weight)
     return out

@@ -24,6 +24,7 @@ from .discontinuities import (
     pixels_at,
     pixels_at_once,
     pixels_beside,
+    taken,
     window_offsets,
 )
 from .nearest import NearestBackground
@@ -212,13 +213,13 @@ def _sample_far_background(
     own = defocus[pixels]
     background = light[:, away[0], away[1]]
     other = edges.far_side[away] | ((defocus[away] - own).abs() >= EDGE_STEP)
-    own, pure = own[other], defocus.masked_fill(edges.far_side, torch.inf)
+    own, pure = own[other], defocus.masked_fill(edges.far_side, torch.inf).flatten()
     mean, found = mean_around(
         light,
         (pixels[0][other], pixels[1][other]),
         BACKGROUND_RADIUS,
         1,
-        lambda there, part: (pure.take(there) - own[part]).abs_() < EDGE_STEP,
+        lambda there, part: (taken(pure, there) - own[part]).abs_() < EDGE_STEP,
     )
     usable = ~other
     background[:, other], usable[other] = mean, found
@@ -284,10 +285,10 @@ def _sample_thin_foreground(
         own, behind = out[:, None, part], background[:, None, part]
         rows, columns = pixels_at(row[part] + down, column[part] + right, defocus)
         there = rows.mul_(defocus.shape[1]).add_(columns)
-        other = torch.stack([plane.take(there) for plane in planes])
+        other = torch.stack([taken(plane, there) for plane in planes])
         contrast = (other - behind).square().sum(0)
         _, on_line = estimate_alpha(own, other, behind)
-        near = (flat.take(there) - defocus[row[part], column[part]]).abs_() < EDGE_STEP
+        near = (taken(flat, there) - defocus[row[part], column[part]]).abs_() < EDGE_STEP
         largest, index = contrast.mul_(on_line & near).max(0)
         better = largest > (own - behind).square().sum(0)[0]
         purest = other.gather(1, index.expand(len(other), 1, -1))[:, 0]

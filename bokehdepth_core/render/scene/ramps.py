@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...boxes import AT_ONCE, Box
 from ...callbacks import CheckCancelled
-from .discontinuities import largest_within
+from .discontinuities import largest_within, pixels_at_once
 from .symmetry import CORNERS, SIDES, Order, highest_of
 
 RAMP_RADIUS = 16  # px to either side within which a ramp must end
@@ -88,20 +88,49 @@ def find_ramps(
     disparity: Tensor, order: Order, visible: Tensor, check_cancelled: CheckCancelled
 ) -> Ramps:
     """Return the soft edges of disparity [H,W]: neither hard edges nor slopes nor noise."""
-    flat, columns = disparity.flatten(), disparity.shape[1]
     rise, fall = (largest_within(one, 1).sub_(one) for one in (disparity, -disparity))
     on_a_way = torch.minimum(rise, fall) > NOISE * torch.maximum(rise, fall)
     worth, height = _worth_following(disparity, (rise, fall), visible)
     on_a_way &= _of_pixels(worth, disparity)
-    pixel = on_a_way.flatten().nonzero()[:, 0]
     places = _boxes_around(on_a_way)
-    uphill = _ground(disparity, rise, places, order)
-    downhill = _ground(-disparity, fall, places, order)
-    check_cancelled()
+    grounds = (
+        _ground(disparity, rise, places, order),
+        _ground(-disparity, fall, places, order),
+    )
+    pixel = on_a_way.flatten().nonzero()[:, 0]
+    found: list[list[Tensor]] = [[], [], [], []]  # by what is told of ramps, as `Ramps`
+    for part in pixels_at_once(len(pixel), 1, disparity):
+        check_cancelled()
+        some = _ramps_over(pixel[part], grounds, disparity, height, visible)
+        for parts, one in zip(found, vars(some).values(), strict=True):
+            parts.append(one)
+    if not len(pixel):
+        return Ramps(pixel, pixel, pixel, pixel)
+    del pixel, grounds, rise, fall, on_a_way
+    return Ramps(*(torch.cat(found.pop(0)) for _ in range(len(found))))
+
+
+def _ramps_over(
+    pixel: Tensor,
+    grounds: tuple[_Ground, _Ground],
+    disparity: Tensor,
+    height: Tensor,
+    visible: Tensor,
+) -> Ramps:
+    """Return the ramps that lead over some pixels, [M].
+
+    Args:
+        pixel: [M], flat indices.
+        grounds: the disparity as a ground to climb, and upside down.
+        disparity: [H,W], 1/m.
+        height: [h,w], 1/m, more than which no ramp rises from a square.
+        visible: 1/m, the rise above which an edge is one.
+    """
+    flat, columns = disparity.flatten(), disparity.shape[1]
+    uphill, downhill = grounds
     up = _climb(uphill, downhill, pixel, columns)
-    check_cancelled()
-    highest = _of_pixels(height, disparity).flatten()[pixel]
     # An edge that is hard even for all the height around need not be followed down.
+    highest = height[pixel // columns // CELL, pixel % columns // CELL]
     ended = (up.count < RAMP_RADIUS) & (up.straight < STEEPEST * highest)
     pixel, up = pixel[ended], up.where(ended)
     down = _climb(downhill, uphill, pixel, columns)
@@ -120,8 +149,8 @@ def _worth_following(
 ) -> tuple[Tensor, Tensor]:
     """Return the squares in which a way may be a ramp's, [h,w], bool, and the height around them.
 
-    On an even slope all steps around are alike, and no way over it levels off. Nor is a rise an edge
-    that is too small. Squares around tell both, and no more is left out than may be.
+    On an even slope all steps around are alike, and no way over it levels off. Nor is a rise that
+    is too small an edge. Squares around tell both, and no more is left out than may be.
 
     Returns:
         The mask, and [h,w], 1/m, the rise from the lowest to the highest disparity around.
@@ -140,8 +169,12 @@ def _worth_following(
 
 def _largest_in_squares(plane: Tensor) -> Tensor:
     """Return the largest value in each square of `CELL` px, [⌈H/CELL⌉,⌈W/CELL⌉] of [H,W]."""
-    largest: Tensor = F.max_pool2d(plane[None], CELL, ceil_mode=True)[0]
-    return largest
+    down, right = (-side % CELL for side in plane.shape)
+    if down or right:
+        plane = F.pad(plane[None, None], (0, right, 0, down), mode="replicate")[0, 0]
+    height, width = plane.shape
+    lines = plane.view(height // CELL, CELL, width).amax(1)
+    return lines.view(height // CELL, width // CELL, CELL).amax(2)
 
 
 def _boxes_around(mask: Tensor) -> list[Box]:
@@ -166,9 +199,9 @@ def _boxes_around(mask: Tensor) -> list[Box]:
 
 def _of_pixels(squares: Tensor, like: Tensor) -> Tensor:
     """Return a plane like another of what its squares hold."""
-    height, width = squares.shape
-    each = squares[:, None, :, None].expand(height, CELL, width, CELL)
-    return each.reshape(height * CELL, width * CELL)[: like.shape[0], : like.shape[1]]
+    for axis, side in enumerate(like.shape):
+        squares = squares.index_select(axis, torch.arange(side, device=like.device) // CELL)
+    return squares
 
 
 def _ground(height: Tensor, step: Tensor, places: list[Box], order: Order) -> _Ground:
@@ -272,7 +305,8 @@ def _climb(ground: _Ground, inverse: _Ground, start: Tensor, columns: int) -> _C
     )
     # Of the ways that may go on: their numbers, and what they are so far. Once a way has ended it
     # stays where it is, so ways need not be parted at each step.
-    number, so_far = torch.arange(len(start), device=start.device), found
+    number = torch.arange(len(start), device=start.device)
+    so_far = found.where(number)
     for _ in range(RAMP_RADIUS):
         step = ground.step.index_select(0, so_far.last)
         goes_on = step > LEVEL_OFF * so_far.steepest
