@@ -16,6 +16,9 @@ from .discontinuities import EDGE_STEP, largest_within
 from .symmetry import CORNERS, SIDES, Order
 
 NOTHING = 1e15  # px, in place of infinity, which would turn products into NaN
+_SEEDS = 2**24  # more than there are in a tile
+_UNKNOWN = 2**27  # px², more than any distance squared
+_STEEP = 1e30  # times what differs in float32 is 1 or more
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,17 +173,17 @@ def _flood(
                 check_cancelled()
                 move = step * (dy * across + dx)
                 best.offer(held.index_select(0, position - move))
-                best.offer_some(offered, number[own + move].long())
-            held[at] = best.seed[:-1]
-    return best.seed[:-1].long(), best.square[:-1]
+                if len(offered):
+                    best.offer_some(offered, number[own + move].long())
+            held[at] = best.seed.int()
+    return best.seed, best.square
 
 
 class _Best:
     """The nearest seed behind each of N wanted pixels so far.
 
-    Attributes:
-        seed: [N + 1], int32, its number; the last is nobody's, so that any pixel can be told of.
-        square: [N + 1], px², how far it is, squared; `NOTHING` where there is none.
+    Each pixel has one whole number for both the distance and the seed, which falls with either: a
+    minimum takes a fraction of the time of comparing and choosing on a processor.
 
     Args:
         seeds: that may be found.
@@ -191,31 +194,40 @@ class _Best:
 
     def __init__(self, seeds: _Seeds, row: Tensor, column: Tensor, limit: Tensor) -> None:
         self._seeds = seeds
+        # One more, which is nobody, so that any pixel can be told of.
         self._row, self._column = F.pad(row, (0, 1)), F.pad(column, (0, 1))
         self._limit = F.pad(limit, (0, 1), value=-NOTHING)
-        self.seed = torch.full_like(self._row, len(seeds.row) - 1, dtype=torch.int32)
-        self.square = torch.full_like(self._row, NOTHING)
+        none = _UNKNOWN * _SEEDS + len(seeds.row) - 1
+        self._best = torch.full_like(self._row, none, dtype=torch.int64)
+
+    @property
+    def seed(self) -> Tensor:
+        """Numbers of the seeds, [N], int64; the last one where there is none."""
+        return self._best[:-1] & (_SEEDS - 1)
+
+    @property
+    def square(self) -> Tensor:
+        """How far they are, squared, px², [N]; `NOTHING` where there is none."""
+        square = (self._best[:-1] & ~(_SEEDS - 1)).to(self._row).mul_(1 / _SEEDS)
+        return square.masked_fill_(square >= _UNKNOWN, NOTHING)
 
     def offer(self, candidate: Tensor) -> None:
         """Offer every pixel a seed, [N], by its number."""
-        better, square = self._better(candidate, slice(-1))
-        torch.where(better, candidate, self.seed[:-1], out=self.seed[:-1])
-        torch.where(better, square, self.square[:-1], out=self.square[:-1])
+        best = self._best[:-1]
+        torch.minimum(best, self._ranked(candidate, slice(-1)), out=best)
 
     def offer_some(self, candidate: Tensor, pixel: Tensor) -> None:
         """Offer seeds [M] to some pixels, [M], each of which but N is there once."""
-        better, square = self._better(candidate, pixel)
-        self.seed[pixel] = torch.where(better, candidate, self.seed[pixel])
-        self.square[pixel] = torch.where(better, square, self.square[pixel])
+        self._best[pixel] = torch.minimum(self._best[pixel], self._ranked(candidate, pixel))
 
-    def _better(self, candidate: Tensor, of: slice | Tensor) -> tuple[Tensor, Tensor]:
-        """Return where a candidate is better than what pixels have, and its squared distance."""
+    def _ranked(self, candidate: Tensor, of: slice | Tensor) -> Tensor:
+        """Return the number of each candidate, more than that of none where it is not behind."""
         row, column, defocus = (
             plane.index_select(0, candidate)
             for plane in (self._seeds.row, self._seeds.column, self._seeds.defocus)
         )
         square = row.sub_(self._row[of]).square_().add_(column.sub_(self._column[of]).square_())
-        held = self.square[of]
-        better = (square == held).logical_and_(candidate < self.seed[of])
-        better.logical_or_(square < held).logical_and_(defocus < self._limit[of])
-        return better, square
+        # 1 where it does not lie behind, else 0.
+        before = defocus.sub_(self._limit[of]).mul_(_STEEP).add_(1).clamp_(0, 1)
+        square.add_(before, alpha=2 * _UNKNOWN)
+        return square.long().mul_(_SEEDS).add_(candidate)
