@@ -215,7 +215,13 @@ def _with_known(
 
 def _deeper_layer(parting: Parting, behind: Tensor, sharper: Tensor, known: Tensor) -> Layer:
     """Return what the occluded background occludes: its own nearest background in view."""
-    edge = parting.edge
-    defocus = behind.flatten()[edge]
-    there = sharper & sharper.flatten()[edge] & (defocus < behind - EDGE_STEP) & ~known
-    return Layer(parting.inpainted.flatten(1)[:, edge], defocus, there.to(parting.inpainted))
+    there, defocus = sharper.flatten(), behind.flatten()
+    pixel = (sharper & ~known).flatten().nonzero()[:, 0]
+    edge = parting.edge.flatten()[pixel]
+    deeper = there[edge] & (defocus[edge] < defocus[pixel] - EDGE_STEP)
+    pixel, edge = pixel[deeper], edge[deeper]
+    light = parting.inpainted.new_zeros(parting.inpainted.shape)
+    alpha = behind.new_zeros(behind.shape)
+    light.flatten(1)[:, pixel] = parting.inpainted.flatten(1)[:, edge]
+    alpha.view(-1)[pixel] = 1.0
+    return Layer(light, defocus.index_put((pixel,), defocus[edge]).view_as(behind), alpha)
