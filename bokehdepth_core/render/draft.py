@@ -18,8 +18,8 @@ from .scene.symmetry import Order
 from .slices.compositing import SHARP_RADIUS
 
 # Blur, px, from which on half the size holds all detail there is. Tuned on drafts of the public
-# scenes of `docs/render.md`: 35.01 dB; 34.92 at 1.5, 34.94 at 2.5. Since then 35.27 dB, as cells of
-# which half is near are taken for far.
+# scenes of `docs/render.md`: 35.01 dB; 34.92 at 1.5, 34.94 at 2.5. Now 35.28 dB, as cells of which
+# half is near are taken for far.
 BLURRED_RADIUS = 2.0
 
 RenderHalf = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -35,14 +35,18 @@ def render_at_half_size(light: Tensor, defocus: Tensor, render_half: RenderHalf)
             its blurred foreground [4,h,w], as `composite_with_foreground`.
     """
     height, width = defocus.shape
-    radius = defocus.abs()
-    edges = find_depth_edges(defocus, Order(light), radius < BLURRED_RADIUS)
-    clean = without_near_side(light, defocus, edges)
+    clean = _parted_in_focus(light, defocus)
     halves = render_half(*halved(clean, defocus))
     blurred, foreground = (_doubled(half, (height, width)) for half in halves)
     in_focus = clean.mul_(1 - foreground[3:]).add_(foreground[:3])
-    sharpness = 1 - (radius - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
+    sharpness = 1 - (defocus.abs() - SHARP_RADIUS) / (BLURRED_RADIUS - SHARP_RADIUS)
     return torch.lerp(blurred, in_focus, sharpness.clamp_(0, 1), out=blurred)
+
+
+def _parted_in_focus(light: Tensor, defocus: Tensor) -> Tensor:
+    """Return light [3,H,W] without what near things add to what is in focus behind them."""
+    in_focus = defocus.abs() < BLURRED_RADIUS
+    return without_near_side(light, defocus, find_depth_edges(defocus, Order(light), in_focus))
 
 
 def _doubled(planes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -76,9 +80,9 @@ def halved(light: Tensor, defocus: Tensor) -> tuple[Tensor, Tensor]:
         reduce(choose, [part[-1] for row in cells for part in row])
         for choose in (torch.minimum, torch.maximum)
     )
-    there = (high - low > EDGE_STEP).flatten().nonzero()[:, 0]
-    cells = [[part.flatten(1)[:, there] for part in row] for row in cells]
-    out.flatten(1)[:, there] = _of_one_side(cells, low.flatten()[there], high.flatten()[there])
+    row, column = (high - low > EDGE_STEP).nonzero(as_tuple=True)
+    cells = [[part[:, row, column] for part in line] for line in cells]
+    out[:, row, column] = _of_one_side(cells, low[row, column], high[row, column])
     return out[:-1], out[-1] / 2
 
 

@@ -32,7 +32,7 @@ _GRAINED, _GRAINED_STRIP = _HELD + 16, 70  # the second of a strip of `grain.STR
 _LIGHT = 3
 _LAYERS_MADE, _LAYERS_MADE_OF_CUT_OUT = 51, 58
 _LAYERS, _LAYERS_OF_CUT_OUT = 20, 23
-_DRAFT, _DRAFT_HELD = 25, 16
+_DRAFT, _DRAFT_HELD = 21, 16
 _WINDOWED = 4  # planes that a panorama's tile copies, as it is seen around the joint
 # Of a tile with its border: what the transform of one plane takes, by how the PSF's is found.
 _TRANSFORM_OF_DISC, _TRANSFORM_OF_POLYGON, _TRANSFORM_OF_MASK = 4, 5, 15

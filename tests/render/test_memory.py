@@ -28,8 +28,8 @@ def test_the_memory_asked_for_is_within_a_quarter_above_the_peak(setting):
 
 @pytest.mark.parametrize("setting", DRAFTS)
 def test_it_is_for_drafts(setting):
-    """What is deconvolved of soft depth has one size, and is the most in a small draft."""
-    taken, asked = render_figures(setting, 480, 640, 15.0)
+    """Large ones: what is deconvolved of soft depth has one size, and is most of a small draft."""
+    taken, asked = render_figures(setting, 640, 800, 20.0)
     assert 1.0 <= asked / taken <= MOST
 
 

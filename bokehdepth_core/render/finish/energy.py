@@ -29,7 +29,7 @@ def above_black(light: Tensor, black: Tensor) -> Tensor:
     """
     missing = (black - light).clamp_(min=0)
     lost = _of_cells(missing)
-    gained = _of_cells(light) - black + lost
+    gained = _of_cells(light - black) + lost
     if not (lost > LEAST_MISSING * gained + ROUNDING / CELL**2).any():
         return light.clamp(min=black)
     above = (light - black).clamp_(min=0)

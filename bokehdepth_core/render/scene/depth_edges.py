@@ -176,11 +176,11 @@ class _Scene:
         self.color = picture[..., :3].float().clamp(0, 1)
         self.disparity = disparity
         self._visible, self._check_cancelled = visible, check_cancelled
+        self._order = Order(self.color.movedim(-1, 0))
 
     def ramps(self) -> Ramps:
         """Return the ramps of its soft edges."""
-        order = Order(self.color.movedim(-1, 0))
-        return find_ramps(self.disparity, order, self._visible, self._check_cancelled)
+        return find_ramps(self.disparity, self._order, self._visible, self._check_cancelled)
 
     def sources(self, ramps: Ramps) -> Tensor:
         """Return from which pixel each one takes its depth, flat indices [H·W]."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...boxes import AT_ONCE
-from .symmetry import CORNERS, SIDES, Order, highest_of, mirrored_sum
+from .symmetry import CORNERS, SIDES, Order, highest_by_order, mirrored_sum
 
 EDGE_STEP = 1.0  # px of defocus between neighbours that makes a depth edge
 _BORDER = 2  # px, how far an edge is seen across
@@ -71,7 +71,7 @@ def find_depth_edges(defocus: Tensor, order: Order, wanted: Tensor | None = None
         found = (torch.stack(nearer) > -torch.inf).any(0) & ~is_edge
         new = found.nonzero()[:, 0]
         there = torch.stack([one[new] for one in nearer])
-        number = highest_of(there, offsets, (row[new], column[new]), size, order)
+        number = highest_by_order(there, offsets, (row[new], column[new]), size, order)
         way[:, new] = torch.tensor(offsets).T.to(number.device)[:, number]
         is_edge |= found
     far_side = torch.zeros_like(defocus, dtype=torch.bool)
@@ -124,15 +124,15 @@ def mean_around(
     """
     row, column = pixels
     numbers = {offset: index for index, offset in enumerate(window_offsets(radius))}
-    offsets = torch.tensor(list(numbers)).to(row.device)
-    down, right = offsets.T[..., None]
+    offsets = torch.tensor(list(numbers))
     weights = (offsets.square().sum(1, keepdim=True) ** falloff).to(light).reciprocal()
+    down, right = offsets.to(row.device).T[..., None]
     planes, total = light.flatten(1), light.new_zeros(len(light) + 1, len(row))
     for part in pixels_at_once(len(row), len(offsets), light[0]):
         rows, columns = pixels_at(row[part] + down, column[part] + right, light[0])
         there = rows.mul_(light.shape[2]).add_(columns)
         weight = accepted(there, part) * weights
-        seen = [taken(plane, there).mul_(weight) for plane in planes]
+        seen = [values_at(plane, there).mul_(weight) for plane in planes]
         terms = torch.stack([*seen, weight], dim=1)
         total[:, part] = mirrored_sum(
             radius, partial(_term, dict(zip(numbers, terms, strict=True)))
@@ -140,7 +140,20 @@ def mean_around(
     return total[:-1] / total[-1].clamp(min=1e-9), total[-1] > 0
 
 
-def taken(plane: Tensor, there: Tensor) -> Tensor:
+def at_least(plane: Tensor, limit: Tensor | float) -> Tensor:
+    """Return 1.0 where a plane, which is written into, is at least a limit, and 0.0 where less.
+
+    A comparison takes several times as long on a processor. What differs by less than 1e-30 counts
+    as alike.
+
+    Example:
+        >>> at_least(torch.tensor([0.5, 1.0, 1.5]), 1.0)
+        tensor([0., 1., 1.])
+    """
+    return plane.sub_(limit).mul_(1e30).add_(1).clamp_(0, 1)
+
+
+def values_at(plane: Tensor, there: Tensor) -> Tensor:
     """Return the numbers of a plane [H·W] at flat indices of any shape."""
     return plane.index_select(0, there.flatten()).view_as(there)
 
@@ -152,10 +165,14 @@ def _term(terms: dict[tuple[int, int], Tensor], dy: int, dx: int) -> Tensor:
 def pixels_at_once(count: int, around: int, like: Tensor) -> Iterator[slice]:
     """Yield parts of so many pixels, of which several steps go over all `around` each.
 
-    All around them are at most an eighth of the plane's [H,W], and what a processor's cache holds.
+    All around them are at most an eighth of the plane's [H,W] on a processor, and what its cache
+    holds, but for small planes; elsewhere, where each step waits for the one before, as many.
     """
-    most = 4 * AT_ONCE if like.device.type == "cpu" else like.numel()
-    step = max(1, min(most, like.numel() // 8) // around)
+    if like.device.type == "cpu":
+        numbers = max(AT_ONCE // 4, min(4 * AT_ONCE, like.numel() // 8))
+    else:
+        numbers = max(4 * AT_ONCE, like.numel())
+    step = max(1, numbers // around)
     for start in range(0, count, step):
         yield slice(start, min(count, start + step))
 

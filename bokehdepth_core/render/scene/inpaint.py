@@ -15,9 +15,10 @@ from ...callbacks import CheckCancelled, never_cancelled
 from .discontinuities import (
     EDGE_STEP,
     EDGE_WIDTH,
+    at_least,
     mean_around,
     pixels_beside,
-    taken,
+    values_at,
 )
 from .nearest import NearestBackground, search_radius
 
@@ -95,7 +96,7 @@ def sample_background(
         (narrow[0], narrow[1]),
         AROUND,
         3,
-        lambda there, part: _same_background(taken(flat, there), limit[part], wanted[part]),
+        lambda there, part: _same_background(values_at(flat, there), limit[part], wanted[part]),
     )
     color[:, narrow[0], narrow[1]] = torch.where(found, mean, color[:, narrow[0], narrow[1]])
     return BackgroundSample(color, behind, place.view_as(defocus), edge.view_as(defocus))
@@ -161,8 +162,7 @@ def _spread(planes: Tensor, defocus: Tensor, dy: int, dx: int) -> Tensor:
     out = planes / 2
     before, after = _overlap(defocus, -dy, -dx), _overlap(defocus, dy, dx)
     apart = (defocus[before] - defocus[after]).abs_()
-    # 0.25 where that is below a limit, else 0: a comparison would take several times as long.
-    weight = apart.neg_().add_(EDGE_STEP * float(max(dy, dx)) ** 0.5).mul_(1e30).clamp_(0, 0.25)
+    weight = at_least(apart, EDGE_STEP * float(max(dy, dx)) ** 0.5).mul_(-0.25).add_(0.25)
     for here, beside in ((before, after), (after, before)):
         out[:, here[0], here[1]].addcmul_(planes[:, beside[0], beside[1]], weight)
     return out

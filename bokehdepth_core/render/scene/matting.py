@@ -24,7 +24,7 @@ from .discontinuities import (
     pixels_at,
     pixels_at_once,
     pixels_beside,
-    taken,
+    values_at,
     window_offsets,
 )
 from .nearest import NearestBackground
@@ -77,12 +77,12 @@ def estimate_alpha(color: Tensor, foreground: Tensor, background: Tensor) -> tup
     differ, and c is close to the line between them.
 
     Args:
-        color: [3,N], linear light c.
-        foreground: [3,N], linear light F.
-        background: [3,N], linear light B.
+        color: [3,…,N], linear light c.
+        foreground: [3,…,N], linear light F.
+        background: [3,…,N], linear light B.
 
     Returns:
-        alpha [N], 0…1, and trust [N], bool.
+        alpha […,N], 0…1, and trust […,N], bool.
 
     Example:
         >>> c, f, b = (torch.tensor([[x], [x], [x]]) for x in (0.4, 0.1, 0.5))
@@ -219,7 +219,7 @@ def _sample_far_background(
         (pixels[0][other], pixels[1][other]),
         BACKGROUND_RADIUS,
         1,
-        lambda there, part: (taken(pure, there) - own[part]).abs_() < EDGE_STEP,
+        lambda there, part: (values_at(pure, there) - own[part]).abs_() < EDGE_STEP,
     )
     usable = ~other
     background[:, other], usable[other] = mean, found
@@ -285,10 +285,10 @@ def _sample_thin_foreground(
         own, behind = out[:, None, part], background[:, None, part]
         rows, columns = pixels_at(row[part] + down, column[part] + right, defocus)
         there = rows.mul_(defocus.shape[1]).add_(columns)
-        other = torch.stack([taken(plane, there) for plane in planes])
+        other = torch.stack([values_at(plane, there) for plane in planes])
         contrast = (other - behind).square().sum(0)
         _, on_line = estimate_alpha(own, other, behind)
-        near = (taken(flat, there) - defocus[row[part], column[part]]).abs_() < EDGE_STEP
+        near = (values_at(flat, there) - defocus[row[part], column[part]]).abs_() < EDGE_STEP
         largest, index = contrast.mul_(on_line & near).max(0)
         better = largest > (own - behind).square().sum(0)[0]
         purest = other.gather(1, index.expand(len(other), 1, -1))[:, 0]

@@ -12,13 +12,12 @@ from torch import Tensor
 
 from ...boxes import Box, bounding_box, box_around
 from ...callbacks import CheckCancelled, never_cancelled
-from .discontinuities import EDGE_STEP, largest_within
+from .discontinuities import EDGE_STEP, at_least, largest_within
 from .symmetry import CORNERS, SIDES, Order
 
 NOTHING = 1e15  # px, in place of infinity, which would turn products into NaN
-_SEEDS = 2**24  # more than there are in a tile
-_UNKNOWN = 2**27  # px², more than any distance squared
-_STEEP = 1e30  # times what differs in float32 is 1 or more
+_SEEDS = 2**26  # more than pixels of a tile lie at edges
+_UNKNOWN = 2**35  # px², more than any distance squared; twice that times the seeds is below 2⁶³
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +146,7 @@ def _flood(
         check_cancelled: raises to stop.
 
     Returns:
-        Both [N]; the distance is `NOTHING` or more where there is none.
+        Both [N]; the squared distance is `NOTHING` where there is none.
     """
     none = len(seeds.row) - 1
     # A border that holds nothing, as wide as a step, so that no step needs to be cut off.
@@ -227,7 +226,5 @@ class _Best:
             for plane in (self._seeds.row, self._seeds.column, self._seeds.defocus)
         )
         square = row.sub_(self._row[of]).square_().add_(column.sub_(self._column[of]).square_())
-        # 1 where it does not lie behind, else 0.
-        before = defocus.sub_(self._limit[of]).mul_(_STEEP).add_(1).clamp_(0, 1)
-        square.add_(before, alpha=2 * _UNKNOWN)
+        square.add_(at_least(defocus, self._limit[of]), alpha=2 * _UNKNOWN)
         return square.long().mul_(_SEEDS).add_(candidate)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ...boxes import AT_ONCE, Box
 from ...callbacks import CheckCancelled
 from .discontinuities import largest_within, pixels_at_once
-from .symmetry import CORNERS, SIDES, Order, highest_of
+from .symmetry import CORNERS, SIDES, Order, highest_by_order
 
 RAMP_RADIUS = 16  # px to either side within which a ramp must end
 LEVEL_OFF = 0.2  # times its steepest step; a ramp has ended where it rises by less
@@ -23,6 +23,7 @@ STEEPEST = 0.45  # of the whole rise from a pixel to one beside it: the edge is 
 SMALLEST_RISE = 0.05  # of the near side's disparity: less is no depth edge
 CELL = 8  # px, of the squares whose surroundings tell whether ways within are worth following
 _SQUARES = -(-RAMP_RADIUS // CELL)  # that a way goes on for at most
+_WAYS = (*SIDES, *CORNERS)  # offsets (dy, dx) of a step
 NOISE = 0.05  # smaller of a pixel's two steps over the larger: less is a plateau beside an edge
 
 
@@ -91,21 +92,22 @@ def find_ramps(
     rise, fall = (largest_within(one, 1).sub_(one) for one in (disparity, -disparity))
     on_a_way = torch.minimum(rise, fall) > NOISE * torch.maximum(rise, fall)
     worth, height = _worth_following(disparity, (rise, fall), visible)
-    on_a_way &= _of_pixels(worth, disparity)
+    on_a_way &= _for_each_pixel(worth, disparity)
     places = _boxes_around(on_a_way)
     grounds = (
         _ground(disparity, rise, places, order),
         _ground(-disparity, fall, places, order),
     )
     pixel = on_a_way.flatten().nonzero()[:, 0]
+    if not len(pixel):
+        return Ramps(pixel, pixel, pixel, pixel)
     found: list[list[Tensor]] = [[], [], [], []]  # by what is told of ramps, as `Ramps`
-    for part in pixels_at_once(len(pixel), 1, disparity):
+    for part in pixels_at_once(len(pixel), 4, disparity):
         check_cancelled()
         some = _ramps_over(pixel[part], grounds, disparity, height, visible)
         for parts, one in zip(found, vars(some).values(), strict=True):
             parts.append(one)
-    if not len(pixel):
-        return Ramps(pixel, pixel, pixel, pixel)
+    # Parts are let go as they are joined: ramps may lead over most pixels.
     del pixel, grounds, rise, fall, on_a_way
     return Ramps(*(torch.cat(found.pop(0)) for _ in range(len(found))))
 
@@ -197,7 +199,7 @@ def _boxes_around(mask: Tensor) -> list[Box]:
     return boxes
 
 
-def _of_pixels(squares: Tensor, like: Tensor) -> Tensor:
+def _for_each_pixel(squares: Tensor, like: Tensor) -> Tensor:
     """Return a plane like another of what its squares hold."""
     for axis, side in enumerate(like.shape):
         squares = squares.index_select(axis, torch.arange(side, device=like.device) // CELL)
@@ -222,8 +224,8 @@ def _ground(height: Tensor, step: Tensor, places: list[Box], order: Order) -> _G
         rows, columns = place
         seen = wide[rows.start : rows.stop + 2, columns.start : columns.stop + 2]
         own = _beside(seen, 0, 0)
-        straight, side, sides_tied = _highest_of(seen, SIDES)
-        diagonal, corner, corners_tied = _highest_of(seen, CORNERS)
+        straight, side, sides_tied = _highest_neighbour(seen, SIDES)
+        diagonal, corner, corners_tied = _highest_neighbour(seen, CORNERS)
         aslant = (diagonal > straight).view(torch.uint8)
         # Bytes in place of masks: to choose by a mask takes many times as long on a processor.
         way[place] = side + aslant * (corner + len(SIDES) - side)
@@ -235,7 +237,7 @@ def _ground(height: Tensor, step: Tensor, places: list[Box], order: Order) -> _G
     return ground
 
 
-def _highest_of(
+def _highest_neighbour(
     wide: Tensor, offsets: tuple[tuple[int, int], ...]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the highest of some neighbours, its number, and 1 where several are: uint8, [h,w].
@@ -274,7 +276,7 @@ def _break_ties(way: Tensor, tied: Tensor, wide: Tensor, order: Order) -> None:
         some = those.nonzero()[:, 0]
         at = row[some], column[some]
         heights = torch.stack([wide[at[0] + 1 + dy, at[1] + 1 + dx] for dy, dx in offsets])
-        number = highest_of(heights, offsets, at, (tied.shape[0], columns), order)
+        number = highest_by_order(heights, offsets, at, (tied.shape[0], columns), order)
         way[pixel[some]] = (number + first).to(way.dtype)
 
 
@@ -297,7 +299,7 @@ def _climb(ground: _Ground, inverse: _Ground, start: Tensor, columns: int) -> _C
         start: [M], indices to start from.
         columns: of the plane.
     """
-    offsets = torch.tensor([dy * columns + dx for dy, dx in (*SIDES, *CORNERS)]).to(start.device)
+    offsets = torch.tensor([dy * columns + dx for dy, dx in _WAYS]).to(start.device)
     found = _Climb(
         start.clone(),
         torch.zeros_like(start),

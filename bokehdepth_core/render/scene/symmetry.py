@@ -44,9 +44,10 @@ class Order:
 
     Example:
         >>> picture = torch.zeros(3, 4, 5)
-        >>> picture[:, 1, 2] = 1.0
-        >>> middle, mirrored = torch.tensor([1 * 5 + 2]), torch.tensor([1 * 5 + 2])
-        >>> bool(Order(picture).at(middle) == Order(picture.flip(2)).at(mirrored))
+        >>> picture[:, 1, 1] = 1.0
+        >>> at = torch.tensor([1 * 5 + 1]), torch.tensor([1 * 5 + 3])
+        >>> left, right = (int(Order(picture).at(one)) for one in at)
+        >>> int(Order(picture.flip(2)).at(at[1])) == left != right
         True
     """
 
@@ -110,7 +111,7 @@ def _light_around(colors: Tensor, outside: tuple[int, int]) -> Tensor:
     return around
 
 
-def highest_of(
+def highest_by_order(
     heights: Tensor,
     offsets: Sequence[tuple[int, int]],
     pixels: tuple[Tensor, Tensor],

@@ -30,3 +30,13 @@ def test_light_is_taken_from_around_and_lies_the_same_way_when_mirrored():
 def test_more_missing_than_there_is_leaves_black():
     light = torch.tensor([[[0.1, -0.5, 0.0]]])
     assert torch.equal(above_black(light, torch.tensor(0.0)), torch.zeros(1, 1, 3))
+
+
+@pytest.mark.parametrize("size", [(9, 9), (100, 67)])
+def test_it_is_taken_from_around_where_black_is_below_zero(size):
+    """Linear light may be: the border of the picture holds no light on account of that."""
+    light = torch.full((1, *size), -1.0)
+    light[0, 4, 4], light[0, 4, 5] = 0.0, -1.25
+    calm = above_black(light, torch.tensor(-1.0))
+    assert float(calm.min()) == -1.0
+    torch.testing.assert_close(calm.sum(), light.sum(), rtol=0, atol=1e-3)
