@@ -36,7 +36,6 @@ COLOR_SPREAD = 0.08  # sRGB, standard deviation of the colours of one surface
 COLOR_DOUBT = 0.1  # likelihood of a colour that was not seen beside the ramp
 SAMPLE_RADIUS = 2  # px around the end of a ramp in which its side's colours are sampled
 SUPPORT_RADIUS = RAMP_RADIUS + SAMPLE_RADIUS + 2  # px: a step looks one px beyond its pixel
-_SUMS = 6  # of what `_sampled` counts
 SAME_SIDE = 0.25  # of the rise, by which the disparities of one side may differ
 
 
@@ -176,11 +175,11 @@ class _Scene:
         self.color = picture[..., :3].float().clamp(0, 1)
         self.disparity = disparity
         self._visible, self._check_cancelled = visible, check_cancelled
-        self._order = Order(self.color.movedim(-1, 0))
 
     def ramps(self) -> Ramps:
         """Return the ramps of its soft edges."""
-        return find_ramps(self.disparity, self._order, self._visible, self._check_cancelled)
+        order = Order(self.color.movedim(-1, 0))  # not kept: it holds a plane
+        return find_ramps(self.disparity, order, self._visible, self._check_cancelled)
 
     def sources(self, ramps: Ramps) -> Tensor:
         """Return from which pixel each one takes its depth, flat indices [H·W]."""
@@ -199,7 +198,7 @@ class _Scene:
         """Return what `_sides` does of all ramps, part by part."""
         surroundings = _Surroundings(self.color, self.disparity)
         mean, found = self.disparity.flatten().mean(), []
-        for part in pixels_at_once(len(ramps.pixel), _SUMS, self.disparity):
+        for part in pixels_at_once(len(ramps.pixel), 2, self.disparity):
             self._check_cancelled()
             some = Ramps(*(one[part] for one in vars(ramps).values()))
             found.append(self._sides(some, surroundings, mean))

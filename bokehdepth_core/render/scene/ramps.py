@@ -102,7 +102,7 @@ def find_ramps(
     if not len(pixel):
         return Ramps(pixel, pixel, pixel, pixel)
     found: list[list[Tensor]] = [[], [], [], []]  # by what is told of ramps, as `Ramps`
-    for part in pixels_at_once(len(pixel), 4, disparity):
+    for part in pixels_at_once(len(pixel), 1, disparity):
         check_cancelled()
         some = _ramps_over(pixel[part], grounds, disparity, height, visible)
         for parts, one in zip(found, vars(some).values(), strict=True):
