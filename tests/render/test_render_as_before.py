@@ -6,7 +6,8 @@ values of each picture changed. Depth edges are those of the next lower power of
 the values around them changed by up to 1 of 255. A mirrored photo gives the mirrored picture now:
 where neighbours are equally near another one is taken, and beside two edges here up to 1.5 % of the
 values changed by more than 4 of 255. Of cells of "draft" that are half near the far half counts,
-those that no edge crosses have their mean depth, and only what is in focus is parted at full size.
+those that no edge crosses have their mean depth, and pixels are parted at full size only beside
+what is in focus.
 """
 
 from pathlib import Path

@@ -27,7 +27,7 @@ def coarser(depth):
     ("options", "wanted"),
     [
         ({"quality": "default"}, 33.67),
-        ({"quality": "draft"}, 31.88),
+        ({"quality": "draft"}, 31.26),
         ({"coarse": True}, 33.49),
         ({"highlight_boost": 1.0}, 35.30),
     ],
