@@ -143,8 +143,8 @@ def mean_around(
 def at_least(plane: Tensor, limit: Tensor | float) -> Tensor:
     """Return 1.0 where a plane, which is written into, is at least a limit, and 0.0 where less.
 
-    A comparison takes several times as long on a processor. What differs by less than 1e-30 counts
-    as alike.
+    A comparison takes several times as long on a processor. Only what is less than the limit by
+    under 1e-30 gives a number between.
 
     Example:
         >>> at_least(torch.tensor([0.5, 1.0, 1.5]), 1.0)

@@ -56,6 +56,7 @@ class Order:
 
     def at(self, pixel: Tensor) -> Tensor:
         """Return the numbers of pixels, flat indices of any shape."""
+        # Surroundings of few pixels are added up one by one, else those of the whole picture.
         few = WINDOW**2 * pixel.numel() < self._colors[0].numel()
         around = self._around_some(pixel) if few else self._around[pixel]
         number = around.long().mul_(_FACTORS[0])
